@@ -1,0 +1,31 @@
+/*
+ * cops_chunk.h - immutable octets shared by reference.  What many sessions send
+ * is encoded once into a chunk; every output queue that holds it holds a
+ * reference, across threads.
+ */
+#ifndef COPS_CHUNK_H
+#define COPS_CHUNK_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct cops_chunk {
+	atomic_uint refs;
+	uint32_t len;
+	uint8_t data[];
+};
+
+/* A copy of data[0..len) with one reference; NULL when memory is short. */
+struct cops_chunk *cops_chunk_new(const void *data, size_t len);
+struct cops_chunk *cops_chunk_ref(struct cops_chunk *c);
+void cops_chunk_unref(struct cops_chunk *c); /* NULL is allowed */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,126 @@
+/*
+ * cops_conn.h - one COPS connection, either end, without sockets, clock or TLS
+ * library: octets and milliseconds go in, octets and events come out (RFC 2748
+ * 3.6-3.9, 4; RFC 4261 4, 5).  The same core serves the PDP, the PEP, the tests
+ * (both ends in one process, virtual time) and the load generator.
+ *
+ * The caller feeds received octets to cops_conn_input(), calls cops_conn_tick()
+ * no later than the deadline it returned, and sends what is in the output queue
+ * when on_output asks.  Callbacks run inside those calls; they may send, and may
+ * call cops_conn_close(), but must not free the connection: that is for after the
+ * call returns (see cops_conn_dead()).
+ */
+#ifndef COPS_CONN_H
+#define COPS_CONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "libcops/cops_chunk.h"
+#include "libcops/cops_msg.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define COPS_PEPID_MAX	  255 /* octets, NUL not counted */
+#define COPS_CONN_TYPES	  8   /* client-types open at once on one connection, 0 not counted */
+#define COPS_HANDLE_MAX	  64  /* longest handle we choose; a peer's may be any length */
+
+enum cops_role { COPS_PEP, COPS_PDP };
+
+struct cops_conn;
+
+/* Settings shared by many connections; borrowed, must outlive them. */
+struct cops_conn_conf {
+	enum cops_role role;
+	const char *pepid;	/* PEP only */
+	bool tls;		/* RFC 4261 upgrade wanted; refused without it */
+	uint16_t ka_s;		/* PDP: KATimer in CAT, 0 = none */
+	uint16_t acct_s;	/* PDP: AcctTimer in CAT, 0 = object left out */
+	uint32_t max_msg;	/* octets of one message we take */
+	size_t max_unsent;	/* octets queued before the connection is given up */
+	uint32_t open_timeout_ms; /* first OPN/CAT and the TLS handshake must be done by then */
+};
+
+struct cops_conn_ops {
+	/*
+	 * PDP: a PEP opens client_type.  Return 0 to accept (CAT goes out), else the
+	 * COPS error of the CC (*sub likewise).  Type 0 is answered by the core itself.
+	 */
+	uint16_t (*on_open)(void *arg, const struct cops_msg *opn, const char *pepid, uint16_t *sub);
+	/* PEP: CAT for client_type arrived. */
+	void (*on_accept)(void *arg, uint16_t client_type);
+	/* The peer closed client_type with CC (error, sub); redir may be absent (c_num 0). */
+	void (*on_client_close)(void *arg, uint16_t client_type, uint16_t error, uint16_t sub,
+	    const struct cops_obj *redir);
+	/*
+	 * A well-formed REQ, DEC, RPT, DRQ, SSQ or SSC for an open client-type, or
+	 * (fault != NULL) a malformed one whose handle could still be read: the
+	 * receiver answers it (DEC with Error, DRQ).  The view dies on return.
+	 */
+	void (*on_msg)(void *arg, const struct cops_msg *m, const struct cops_fault *fault);
+	/* Begin the TLS handshake once the output queue is empty; input stops until cops_conn_tls_up(). */
+	void (*on_start_tls)(void *arg);
+	/* The output queue went from empty to not empty. */
+	void (*on_output)(void *arg);
+	/* The connection is over, for this reason; nothing follows.  Close after flushing output. */
+	void (*on_dead)(void *arg, const char *why);
+};
+
+struct cops_conn *cops_conn_new(const struct cops_conn_conf *conf, const struct cops_conn_ops *ops,
+    void *arg, int64_t now_ms);
+void cops_conn_free(struct cops_conn *c);
+
+/* PEP: begin (sends the type-0 OPN when TLS is wanted; on_start_tls follows its CAT). */
+void cops_conn_start(struct cops_conn *c, int64_t now_ms);
+/* The transport finished the TLS handshake. PEP may now open client-types. */
+void cops_conn_tls_up(struct cops_conn *c, int64_t now_ms);
+bool cops_conn_secure(const struct cops_conn *c);
+/*
+ * PEP: send OPN.  last_pdp NULL or an address+port body of LastPDPAddr (RFC 2748
+ * 2.2.14; c_type 1 or 2, len 8 or 20).  0, or -1: not now (handshake) or too many types.
+ */
+int cops_conn_open(struct cops_conn *c, uint16_t client_type, const struct cops_obj *last_pdp);
+
+/*
+ * Take received octets.  Whole messages are handled in place; an incomplete last one
+ * is kept.  Returns 0, or -1 once the connection is dead.  Octets after the message
+ * that starts TLS are discarded (RFC 4261; never trust pre-TLS input).
+ */
+int cops_conn_input(struct cops_conn *c, const uint8_t *p, size_t len, int64_t now_ms);
+/* Run timers; returns the next deadline (absolute ms), or INT64_MAX. */
+int64_t cops_conn_tick(struct cops_conn *c, int64_t now_ms);
+
+/* Queue octets already built as whole messages; copied. 0, or -1 (dead, or over max_unsent). */
+int cops_conn_send(struct cops_conn *c, const void *msg, size_t len);
+/*
+ * Queue a DEC: header and handle are written, then the chunks (each one or more whole
+ * Decisions) follow by reference; nothing is copied.  n = 0 sends a NULL decision.
+ * 0, or -1 as above.
+ */
+int cops_conn_send_dec(struct cops_conn *c, uint16_t client_type, bool solicited,
+    const uint8_t *handle, size_t handle_len, struct cops_chunk *const *chunk, size_t n);
+/* Close one client-type with CC. */
+void cops_conn_close_type(struct cops_conn *c, uint16_t client_type, uint16_t error, uint16_t sub);
+/* CC for every open client-type (or type 0 when none), then dead. why is for the log, static. */
+void cops_conn_close(struct cops_conn *c, uint16_t error, uint16_t sub, const char *why);
+bool cops_conn_dead(const struct cops_conn *c);
+
+/*
+ * Output queue.  peek gives up to *n spans to write; advance says how many octets went
+ * out.  Spans stay valid until the next call that takes the connection.
+ */
+struct cops_span {
+	const uint8_t *p;
+	size_t len;
+};
+size_t cops_conn_output(struct cops_conn *c, struct cops_span *span, size_t max_spans);
+void cops_conn_output_done(struct cops_conn *c, size_t octets);
+size_t cops_conn_unsent(const struct cops_conn *c);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

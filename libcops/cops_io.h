@@ -1,0 +1,57 @@
+/*
+ * cops_io.h - binds a connection core (cops_conn.h) to a TCP socket: libevent for
+ * readiness and timers, OpenSSL for the TLS upgrade on the same connection (RFC
+ * 4261).  No bufferevents: octets go straight between SSL_read/SSL_write and the
+ * core through one scratch buffer per event base, so an idle session costs its SSL
+ * object and little else.
+ */
+#ifndef COPS_IO_H
+#define COPS_IO_H
+
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "libcops/cops_conn.h"
+
+struct event_base;
+struct cops_io;
+struct cops_io_pool;
+
+/* Per event base (= per thread): scratch buffers shared by its connections. */
+struct cops_io_pool *cops_io_pool_new(struct event_base *base);
+void cops_io_pool_free(struct cops_io_pool *pool);
+
+struct cops_io_ops {
+	/*
+	 * The TLS handshake is done; look at the peer certificate of ssl.  Return false to
+	 * refuse: the connection ends with a bad_certificate alert.  PEP: open client-types here.
+	 */
+	bool (*on_secure)(void *arg, SSL *ssl);
+	/* PEP: TCP is connected (before any COPS octet). May be NULL. */
+	void (*on_connect)(void *arg);
+	/* All over; the owner calls cops_io_free() here or later, not cops_io_*() otherwise. */
+	void (*on_end)(void *arg, const char *why);
+};
+
+/*
+ * Take over fd (non-blocking, accepted).  tls may be NULL only when conf->tls is false.
+ * conf, cops (the core's callbacks; on_start_tls, on_output, on_dead are the io's own and
+ * ignored) and ops are borrowed.  On failure fd is closed and NULL returned.
+ */
+struct cops_io *cops_io_accept(struct cops_io_pool *pool, int fd, SSL_CTX *tls,
+    const struct cops_conn_conf *conf, const struct cops_conn_ops *cops,
+    const struct cops_io_ops *ops, void *arg);
+/* PEP side: connect to address; peer_name, if not NULL, is put into SNI. */
+struct cops_io *cops_io_connect(struct cops_io_pool *pool, const struct sockaddr *sa,
+    socklen_t sa_len, SSL_CTX *tls, const char *peer_name, const struct cops_conn_conf *conf,
+    const struct cops_conn_ops *cops, const struct cops_io_ops *ops, void *arg);
+struct cops_conn *cops_io_conn(struct cops_io *io);
+/* Address of the other end / our own end; false if not known any more. */
+bool cops_io_peer(struct cops_io *io, struct sockaddr_storage *ss);
+bool cops_io_local(struct cops_io *io, struct sockaddr_storage *ss);
+/* Graceful end: flush, close_notify, close, then on_end. Call after cops_conn_close(). */
+void cops_io_shutdown(struct cops_io *io);
+void cops_io_free(struct cops_io *io);
+
+#endif
