@@ -23,7 +23,7 @@ struct prefix {
 #define ADDR_STRLEN   46
 #define PREFIX_STRLEN 50
 
-size_t addr_len(const struct addr *a); /* octets: 4, 16, or 0 */
+size_t addr_len(const struct addr *a);	       /* octets: 4, 16, or 0 */
 int addr_parse(struct addr *a, const char *s); /* 0, or -1: not a numeric address */
 const char *addr_print(const struct addr *a, char buf[ADDR_STRLEN]);
 int addr_cmp(const struct addr *a, const struct addr *b); /* total order, family first */
