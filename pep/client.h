@@ -1,0 +1,60 @@
+/*
+ * client.h - a client-type as the PEP's agent sees it: a schema, an enforcer that
+ * makes rows true, and rows it notifies.  The agent knows nothing else of it.
+ */
+#ifndef PEP_CLIENT_H
+#define PEP_CLIENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct event_base;
+struct pib_module;
+struct pib_store;
+struct pib_txn;
+struct pib_class;
+struct pep_agent;
+
+/* What the agent gives a client at start; borrowed for the client's life. */
+struct pep_env {
+	struct event_base *base;
+	struct pep_agent *agent;
+	const char *identity;	/* our certificate identity = PEPID */
+	const char *state_dir;	/* private directory for small durable facts */
+	const void *conf;	/* struct pep_conf */
+};
+
+struct pep_client {
+	const char *name; /* "vpn" */
+	uint16_t client_type;
+	const struct pib_module *const *module;
+	uint16_t module_count;
+
+	/* NULL and a text in err on failure. */
+	void *(*start)(const struct pep_env *env, char *err, unsigned long err_len);
+	void (*stop)(void *self); /* leaves what is enforced in place */
+	/*
+	 * Make the checked transaction true.  0: everything holds.  -1: nothing changed, and at
+	 * least one fault with row and column was recorded with pib_txn_fault().
+	 */
+	int (*enforce)(void *self, const struct pib_store *store, struct pib_txn *txn);
+	/* After the RPT of a successful enforce was queued: follow-up work (new keys ...). */
+	void (*settled)(void *self, const struct pib_store *store);
+	/*
+	 * Bring reality in line with the store from whatever is there: at start with the cached
+	 * rows (no transaction), and when reality was changed by others.
+	 */
+	int (*reconcile)(void *self, const struct pib_store *store, char *err, unsigned long err_len);
+	/* Rows to notify: calls put for each; the agent sends what differs from what the PDP has. */
+	void (*notify)(void *self,
+	    void (*put)(void *arg, const struct pib_class *cls, uint32_t instance, const void *row),
+	    void *arg);
+};
+
+/* The agent, for clients: the rows of notify changed, send an updated REQ soon. */
+void pep_agent_notify(struct pep_agent *a, const struct pep_client *c);
+bool pep_agent_online(const struct pep_agent *a);
+
+extern const struct pep_client pep_client_vpn;
+
+#endif

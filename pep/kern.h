@@ -1,0 +1,152 @@
+/*
+ * kern.h - the kernel's SAD and SPD as values and a vtable (RFC 4301 4.4, RFC
+ * 2367).  Identity structs say which entry, data structs what it holds.  A back
+ * end can say "not supported" in a way that names the field at fault, so that the
+ * report names row and column.
+ */
+#ifndef PEP_KERN_H
+#define PEP_KERN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/addr.h"
+
+#define KERN_KEY_MAX 64 /* octets */
+/* Our entries in the SPD are those with a priority in this band (smaller is looked up first). */
+#define KERN_PRIO_BASE 0x43500000U
+#define KERN_PRIO_SPAN 0x10000U
+
+enum kern_dir { KERN_IN = 1, KERN_OUT = 2, KERN_FWD = 3 };
+enum kern_action { KERN_PROTECT, KERN_BYPASS, KERN_DISCARD };
+enum kern_mode { KERN_TUNNEL, KERN_TRANSPORT };
+
+struct kern_selector { /* identifies a policy, with dir */
+	struct prefix src;
+	struct prefix dst;
+	uint8_t proto; /* IP protocol; 0 = any */
+	uint16_t sport; /* 0 = any */
+	uint16_t dport;
+	enum kern_dir dir;
+};
+
+struct kern_policy {
+	struct kern_selector sel;
+	enum kern_action action;
+	uint32_t priority; /* KERN_PRIO_BASE + ... */
+	/* of KERN_PROTECT: one ESP template, level unique */
+	uint32_t reqid;
+	enum kern_mode mode;
+	struct addr tmpl_src;
+	struct addr tmpl_dst;
+};
+
+struct kern_sa_id {
+	struct addr dst;
+	uint32_t spi; /* host order */
+};
+
+struct kern_lifetime {
+	uint64_t seconds; /* 0 = none */
+	uint64_t octets;
+};
+
+struct kern_sa {
+	struct kern_sa_id id;
+	struct addr src;
+	enum kern_mode mode;
+	uint32_t reqid;
+	uint16_t encr;	/* IKEv2 ENCR number */
+	uint16_t integ; /* IKEv2 INTEG number, 0 = none (AEAD) */
+	uint8_t encr_key[KERN_KEY_MAX];
+	uint16_t encr_key_len; /* octets; with the salt of an AEAD */
+	uint8_t integ_key[KERN_KEY_MAX];
+	uint16_t integ_key_len;
+	uint32_t replay_window; /* packets */
+	struct kern_lifetime soft;
+	struct kern_lifetime hard;
+};
+
+/* An SA as a dump shows it: keys left out. */
+struct kern_sa_state {
+	struct kern_sa_id id;
+	struct addr src;
+	enum kern_mode mode;
+	uint32_t reqid;
+	bool larval;
+	uint64_t octets;
+	uint64_t packets;
+	uint64_t added_at; /* seconds since the epoch */
+	uint64_t used_at;  /* 0 = never */
+};
+
+enum kern_fault_kind {
+	KERN_REFUSED,		/* errno says why */
+	KERN_EXISTS,
+	KERN_ABSENT,
+	KERN_UNSUPPORTED_ENCR,	/* algorithm, or its key length, unknown to this kernel or back end */
+	KERN_UNSUPPORTED_INTEG,
+	KERN_UNSUPPORTED_WINDOW,
+	KERN_UNSUPPORTED_SELECTOR,
+	KERN_UNSUPPORTED_MODE,
+	KERN_NO_REPLY,		/* the kernel did not answer */
+};
+
+struct kern_fault {
+	enum kern_fault_kind kind;
+	int err; /* errno value, 0 = none */
+	char text[160]; /* for people: operation, object, reason; never key octets */
+};
+
+enum kern_event_kind {
+	KERN_EV_ACQUIRE,      /* traffic wants an SA: sel, reqid */
+	KERN_EV_EXPIRE_SOFT,  /* sa */
+	KERN_EV_EXPIRE_HARD,  /* sa */
+	KERN_EV_SA_FLUSHED,   /* by someone else */
+	KERN_EV_SA_DELETED,   /* sa, by someone else */
+	KERN_EV_SPD_FLUSHED,
+	KERN_EV_SPD_CHANGED,  /* an entry changed by someone else */
+	KERN_EV_OVERRUN,      /* events were lost: dump */
+};
+
+struct kern_event {
+	enum kern_event_kind kind;
+	struct kern_sa_id sa;
+	uint32_t reqid;
+	struct kern_selector sel;
+};
+
+struct kern; /* a back end's instance */
+
+struct kern_ops {
+	const char *name; /* "pfkey", "mem" */
+	/* NULL and *f on failure. */
+	struct kern *(*open)(struct kern_fault *f);
+	void (*close)(struct kern *k);
+	/* Can SAs with these algorithms be made?  0, or -1 and which is at fault. No SA is made. */
+	int (*can)(struct kern *k, uint16_t encr, uint16_t encr_key_bits, uint16_t integ,
+	    uint32_t replay_window, struct kern_fault *f);
+	uint32_t (*reqid_max)(const struct kern *k);
+	/* Each reads the kernel's reply before it returns.  0, or -1 and *f. */
+	int (*sa_add)(struct kern *k, const struct kern_sa *sa, struct kern_fault *f);
+	int (*sa_del)(struct kern *k, const struct kern_sa_id *id, struct kern_fault *f);
+	int (*sa_get)(struct kern *k, const struct kern_sa_id *id, struct kern_sa_state *s,
+	    struct kern_fault *f);
+	/* Add or replace the entry with this selector. */
+	int (*policy_put)(struct kern *k, const struct kern_policy *p, struct kern_fault *f);
+	int (*policy_del)(struct kern *k, const struct kern_selector *sel, struct kern_fault *f);
+	int (*sa_dump)(struct kern *k, void (*fn)(void *arg, const struct kern_sa_state *s),
+	    void *arg, struct kern_fault *f);
+	/* Every entry, ours or not. */
+	int (*policy_dump)(struct kern *k, void (*fn)(void *arg, const struct kern_policy *p),
+	    void *arg, struct kern_fault *f);
+	/* A descriptor that is readable when events wait (-1: none), and their reading. */
+	int (*event_fd)(struct kern *k);
+	void (*event_read)(struct kern *k, void (*fn)(void *arg, const struct kern_event *e), void *arg);
+};
+
+extern const struct kern_ops kern_pfkey_ops;
+extern const struct kern_ops kern_mem_ops;
+
+#endif
