@@ -1,0 +1,37 @@
+/*
+ * intent.h - from an XML document to customer snapshots, or to every fault in it.
+ */
+#ifndef PDP_INTENT_H
+#define PDP_INTENT_H
+
+#include <stddef.h>
+
+#include "common/diag.h"
+#include "pdp/model.h"
+
+/* Looks across customers: is this taken by someone not in the document?  NULL: no. */
+struct intent_env {
+	struct ids *ids;
+	/* owner customer's name of a CE name / outer address / VPN-ID, or NULL */
+	const char *(*ce_owner)(void *arg, const char *name);
+	const char *(*address_owner)(void *arg, const struct addr *a);
+	const char *(*vpn_id_owner)(void *arg, const uint8_t vpn_id[7]);
+	void *arg;
+	size_t max_octets; /* of a document */
+};
+
+struct intent {
+	struct customer **customer; /* refs held */
+	size_t customers;
+};
+
+/*
+ * Read, check against the schema and against meaning.  name is for diagnostics.  0: *out filled
+ * (intent_clear() it); ids may have handed out numbers: commit or ids_rollback().  -1: diag has at
+ * least one error and *out is empty; ids are as before.  text is not kept.
+ */
+int intent_parse(const char *name, const char *text, size_t len, const struct intent_env *env,
+    struct intent *out, struct diag *diag);
+void intent_clear(struct intent *in);
+
+#endif

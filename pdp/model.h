@@ -1,0 +1,100 @@
+/*
+ * model.h - the VPN model: one immutable snapshot per customer, built from its
+ * intent, and the question everything else asks: what does member r see of member m?
+ * Control thread only.
+ */
+#ifndef PDP_MODEL_H
+#define PDP_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/addr.h"
+#include "pdp/ids.h"
+
+enum model_topology { TOPO_FULL_MESH, TOPO_HUB_AND_SPOKE, TOPO_LINKS };
+enum model_role { ROLE_HUB = 1, ROLE_SPOKE = 2, ROLE_MESH = 3 }; /* as ceVpnRole */
+
+struct model_ce {
+	char *name; /* certificate identity, lower case */
+	struct addr address; /* in the SP's realm */
+	struct customer *customer;
+};
+
+struct model_prefix {
+	struct prefix prefix;
+	struct id_entry *id;
+};
+
+struct model_proposal {
+	uint16_t encr;
+	uint16_t encr_key_bits;
+	uint16_t integ;
+	uint32_t replay_window;
+	uint32_t lifetime_s;
+	uint64_t lifetime_kilobytes;
+	struct id_entry *id;
+};
+
+struct model_member {
+	const struct model_ce *ce;
+	struct model_vpn *vpn;
+	struct id_entry *id; /* id->number is m */
+	enum model_role role;
+	struct model_prefix *site;
+	size_t sites;
+	struct model_member **link; /* TOPO_LINKS: peers, sorted by m */
+	size_t links;
+};
+
+struct model_vpn {
+	char *name;
+	struct customer *customer;
+	struct id_entry *id;
+	uint8_t vpn_id[7]; /* RFC 2685 */
+	enum model_topology topology;
+	bool relay;
+	bool internet_bypass;
+	bool ike; /* keying="ike" */
+	struct model_proposal *proposal;
+	size_t proposals;
+	struct model_prefix *space;
+	size_t spaces;
+	struct model_member *member; /* sorted by m */
+	size_t members;
+	struct model_member **hub; /* in intent order; hub[0] relays */
+	size_t hubs;
+};
+
+struct customer {
+	char *name;
+	unsigned refs;
+	uint64_t generation;
+	struct model_ce *ce;
+	size_t ces;
+	struct model_vpn *vpn;
+	size_t vpns;
+};
+
+/* Borrowed lookups inside a snapshot. */
+struct model_ce *customer_ce_find(const struct customer *c, const char *name);
+struct model_vpn *customer_vpn_find(const struct customer *c, const char *name);
+struct model_vpn *customer_vpn_by_number(const struct customer *c, uint32_t number);
+struct model_member *vpn_member_find(const struct model_vpn *v, uint32_t m);
+struct model_member *vpn_member_of(const struct model_vpn *v, const struct model_ce *ce);
+struct customer *customer_ref(struct customer *c);
+void customer_unref(struct customer *c);
+
+enum view {
+	VIEW_NONE,    /* no rows: covered by the space, or not a member */
+	VIEW_SELF,
+	VIEW_PEER,    /* direct */
+	VIEW_VIA,     /* prefixes behind *via */
+	VIEW_BLOCKED, /* prefixes discarded */
+};
+/* O(1) (O(log links) for TOPO_LINKS).  via: the relaying hub of VIEW_VIA. */
+enum view model_view(const struct model_member *r, const struct model_member *m,
+    const struct model_member **via);
+
+#endif
