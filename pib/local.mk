@@ -1,0 +1,50 @@
+# SPPI modules -> pibc -> const descriptors -> libpib.
+PIB_MODULES = FRAMEWORK-PIB CE-VPN-PIB
+PIB_GEN_H = pib/gen/framework_pib.h pib/gen/ce_vpn_pib.h
+PIB_GEN_C = pib/gen/framework_pib.c pib/gen/ce_vpn_pib.c
+pib_modulesdir = $(pkgdatadir)/pib
+dist_pib_modules_DATA = \
+	pib/modules/CE-VPN-PIB \
+	pib/modules/COPS-PR-SPPI \
+	pib/modules/COPS-PR-SPPI-TC \
+	pib/modules/DIFFSERV-DSCP-TC \
+	pib/modules/FRAMEWORK-PIB \
+	pib/modules/FRAMEWORK-TC-PIB \
+	pib/modules/IF-MIB \
+	pib/modules/INET-ADDRESS-MIB \
+	pib/modules/SNMP-FRAMEWORK-MIB \
+	pib/modules/SNMPv2-SMI \
+	pib/modules/SNMPv2-TC
+
+noinst_PROGRAMS += pib/pibc
+pib_pibc_SOURCES = pib/pibc.c pib/pibc_text.c pib/pibc_smi.c pib/pibc_emit.c pib/pibc.h
+pib_pibc_CPPFLAGS = $(AM_CPPFLAGS) $(SMI_CFLAGS)
+pib_pibc_LDADD = $(SMI_LIBS)
+
+# One run writes all; the stamp lets every generated file depend on that one run.
+# libsmi keeps its parse tree to the end, which is no leak worth a failed build.
+pib/gen/stamp: pib/pibc$(EXEEXT) $(dist_pib_modules_DATA)
+	$(AM_V_GEN)$(MKDIR_P) pib/gen && rm -f $@ && \
+	ASAN_OPTIONS=detect_leaks=0 pib/pibc$(EXEEXT) -o pib/gen -I $(srcdir)/pib/modules \
+	    $(PIB_MODULES) && touch $@
+$(PIB_GEN_H) $(PIB_GEN_C): pib/gen/stamp
+	@test -f $@ || { rm -f pib/gen/stamp && $(MAKE) $(AM_MAKEFLAGS) pib/gen/stamp; }
+BUILT_SOURCES += $(PIB_GEN_H)
+CLEANFILES += $(PIB_GEN_H) $(PIB_GEN_C) pib/gen/stamp
+
+lib_LTLIBRARIES += pib/libpib.la
+pib_libpib_la_SOURCES = \
+	pib/pib_class.c pib/pib_class.h \
+	pib/pib_codec.c pib/pib_codec.h \
+	pib/pib_err.c pib/pib_err.h \
+	pib/pib_print.c \
+	pib/pib_store.c pib/pib_store.h
+nodist_pib_libpib_la_SOURCES = $(PIB_GEN_C)
+pib_libpib_la_LIBADD = common/libbase.la
+pib_libpib_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0
+$(pib_libpib_la_OBJECTS): $(PIB_GEN_H)
+
+pib_includedir = $(includedir)/copsvpn/pib
+pib_include_HEADERS = pib/pib_class.h pib/pib_codec.h pib/pib_err.h pib/pib_store.h
+pib_genincludedir = $(includedir)/copsvpn/pib/gen
+nodist_pib_geninclude_HEADERS = $(PIB_GEN_H)

@@ -8,7 +8,9 @@
  *	struct pib_ce_vpn_peer { uint64_t null_mask; uint32_t id; uint32_t vpn; ... };
  *	extern const struct pib_class pib_ce_vpn_peer_class;
  *	enum pib_ce_vpn_peer_role { PIB_CE_VPN_PEER_ROLE_HUB = 1, ... };
+ *	enum pib_ce_vpn_peer_err { PIB_CE_VPN_PEER_ERR_KERNEL_REFUSED = 1 };
  *	#define PIB_CE_VPN_PEER_COL_ADDR 6
+ *	#define PIB_CE_VPN_PIB_SUBJECT_CATEGORY 16385
  *	extern const struct pib_module pib_ce_vpn_pib_module;
  * Column fields drop the class's name: ceVpnPeerAddrType becomes addr_type.
  * Integer32 and enumerations are int32_t, Unsigned32 uint32_t, Integer64 int64_t,
@@ -81,6 +83,8 @@ struct pib_column {
 	const char *units;
 };
 
+#define PIB_UNIQUE_BASE 0x80
+
 struct pib_class {
 	const char *name; /* "ceVpnPeer" */
 	const uint32_t *oid; /* of the xxxEntry */
@@ -91,7 +95,9 @@ struct pib_class {
 	const struct pib_column *col;
 	uint8_t col_count;
 	size_t row_size; /* sizeof the generated struct */
-	const uint8_t *unique; /* column numbers of UNIQUENESS; NULL: clause absent or empty */
+	/* Column numbers of UNIQUENESS, | PIB_UNIQUE_BASE where it is a column of the class
+	 * that this one extends; NULL: clause absent or empty. */
+	const uint8_t *unique;
 	uint8_t unique_count;
 	const struct pib_class *base; /* EXTENDS / AUGMENTS, else NULL */
 	bool augments;
