@@ -73,6 +73,11 @@ struct keying_ops { /* what keying asks of its owner */
 struct keying *keying_new(const char *cert, const char *key, const char *ca, const char *state_dir,
     const struct keying_ops *ops, void *arg, char *err, unsigned long err_len);
 void keying_free(struct keying *k); /* cleanses private keys; SAs stay */
+/*
+ * grace: from the last peer's acknowledgement of a newer epoch to the withdrawal of an
+ * older one; linger: from there to the deletion of its inbound SAs.  Defaults 5 s, 3 s.
+ */
+void keying_set_times(struct keying *k, int64_t grace_ms, int64_t linger_ms);
 
 /*
  * Check a key row: certificate chain, name, signature, key.  0, or -1 with the INSTALL-ERRORS
@@ -83,7 +88,8 @@ int keying_verify(struct keying *k, const struct keying_member *m, const struct 
 
 /*
  * Add to plan the SA additions and deletions that bring this peer from the shadow to what its
- * rows and our epochs ask for. p == NULL with reqid: the peer is gone, delete all its SAs.
+ * rows and our epochs ask for.  p->keys == 0: the peer has no (more) keys or is gone, all SAs of
+ * p->reqid are deleted.  0; -1 and err: keys cannot be derived (nothing of this peer was added).
  */
 int keying_plan(struct keying *k, const struct keying_member *m, const struct keying_peer *p,
     const struct kstate *ks, struct kplan *plan, char *err, unsigned long err_len);
@@ -91,13 +97,25 @@ int keying_plan(struct keying *k, const struct keying_member *m, const struct ke
 /* A membership came, changed or (gone) went, and the rows are committed. now_ms: monotonic. */
 void keying_settle(struct keying *k, const struct keying_member *m, int64_t now_ms);
 void keying_gone(struct keying *k, uint32_t member);
-/* The newest epoch acknowledged by every present peer of m (0: none): drives withdrawal. */
+/*
+ * The newest epoch acknowledged by every present peer of m (0: none; UINT32_MAX: there
+ * is no peer): drives withdrawal.
+ */
 void keying_acked(struct keying *k, uint32_t member, uint32_t epoch_acked_by_all, int64_t now_ms);
 /* SAs of this membership were lost (flush, reboot): new epoch, old ones withdrawn at once. */
 void keying_lost(struct keying *k, uint32_t member, int64_t now_ms);
+/*
+ * The kernel says that an SA of ours comes to its soft lifetime: a new epoch, unless the SA is
+ * one of an older epoch already.
+ */
+void keying_expiring(struct keying *k, uint32_t spi, int64_t now_ms);
 /* copsctl rekey: member 0 = all. Returns how many new epochs were made. */
 unsigned keying_rekey(struct keying *k, uint32_t member, int64_t now_ms);
-/* Timers (age of epochs, grace). Returns the next deadline, INT64_MAX = none. */
+/*
+ * Timers (age of epochs, grace) and work put off.  Returns the next deadline, INT64_MAX = none.
+ * Call it after any of the five above too, for the new deadline.  Callbacks of keying_ops run inside
+ * these six calls and may call keying_plan() and keying_notify(), nothing else of here.
+ */
 int64_t keying_tick(struct keying *k, int64_t now_ms);
 
 /* The ceVpnSiteKey rows to notify. */

@@ -11,39 +11,42 @@
 #include <stdio.h>
 
 #include "common/addr.h"
+#include "common/conf.h"
 
 struct diag;
 
 #define PEP_CONF_PDPS 8
 
-struct pep_pdp {
+struct pep_pdp { /* "NAME@ADDRESS" or "NAME@ADDRESS:PORT", an IPv6 address in brackets */
 	struct addr addr;
 	uint16_t port;
 	char *name; /* identity its certificate must have; never NULL, "" = only without TLS */
 };
 
 struct pep_conf {
-	struct pep_pdp pdp[PEP_CONF_PDPS]; /* in order of preference */
+	struct conf_list pdp_list; /* as written */
+	struct pep_pdp pdp[PEP_CONF_PDPS]; /* the same, parsed; in order of preference */
 	unsigned pdps;
-	char *identity;	      /* PEPID; never NULL once checked (default: the certificate's name) */
+	char *identity;	      /* PEPID; "" until known: the name in the certificate */
 	char *certificate;    /* PEM files */
 	char *key;
 	char *ca;
+	char *crl;	      /* "" = none */
 	bool tls;	      /* false: plain TCP, for tests and lab captures only */
 	char *state_dir;      /* private: row cache, epoch numbers, lock */
 	char *control_socket;
-	char *control_group;  /* may read over the control socket; "" = root only */
+	char *control_group;  /* may change things over the control socket; "" = root only */
 	char *backend;	      /* "pfkey" or "mem" */
 	char *user;	      /* user to become after start; "" = stay */
 	char *log_level;
-	uint32_t retry_min_ms;
-	uint32_t retry_max_ms;
-	uint32_t open_timeout_ms;
-	uint32_t request_timeout_ms;
-	uint32_t grace_ms;    /* keying: withdrawal of an epoch, see keying.h */
-	uint32_t linger_ms;   /* keying: inbound SAs after withdrawal */
-	uint32_t max_msg;     /* octets */
-	uint32_t max_rows;
+	int64_t retry_min_ms;
+	int64_t retry_max_ms;
+	int64_t open_timeout_ms;
+	int64_t request_timeout_ms;
+	int64_t grace_ms;  /* keying: withdrawal of an epoch, see keying_set_times() */
+	int64_t linger_ms; /* keying: inbound SAs after withdrawal */
+	int64_t max_msg;   /* octets */
+	int64_t max_rows;
 };
 
 /*
@@ -52,9 +55,9 @@ struct pep_conf {
  */
 int pep_conf_read(struct pep_conf *c, const char *path, struct diag *d);
 void pep_conf_clear(struct pep_conf *c);
-/* The settings in force in the file's own syntax, each with its help text. */
-void pep_conf_print(const struct pep_conf *c, FILE *f);
-/* All defaults, no PDP; for --print-config without a file and for tests. */
-int pep_conf_defaults(struct pep_conf *c);
+/* "log-level" and the like: a syslog level by name; -1: there is none of that name. */
+int pep_conf_log_level(const char *name);
+/* A commented example of every option, which pep_conf_read() takes. */
+void pep_conf_print(FILE *f);
 
 #endif
