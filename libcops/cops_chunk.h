@@ -22,6 +22,8 @@ struct cops_chunk {
 
 /* A copy of data[0..len) with one reference; NULL when memory is short. */
 struct cops_chunk *cops_chunk_new(const void *data, size_t len);
+/* len octets for the caller to fill before anybody else sees the chunk; NULL as above. */
+struct cops_chunk *cops_chunk_alloc(size_t len);
 struct cops_chunk *cops_chunk_ref(struct cops_chunk *c);
 void cops_chunk_unref(struct cops_chunk *c); /* NULL is allowed */
 

@@ -24,9 +24,8 @@
 extern "C" {
 #endif
 
-#define COPS_PEPID_MAX	  255 /* octets, NUL not counted */
-#define COPS_CONN_TYPES	  8   /* client-types open at once on one connection, 0 not counted */
-#define COPS_HANDLE_MAX	  64  /* longest handle we choose; a peer's may be any length */
+#define COPS_CONN_TYPES 8  /* client-types open at once on one connection, 0 not counted */
+#define COPS_HANDLE_MAX 64 /* longest handle we choose; a peer's may be any length */
 
 enum cops_role { COPS_PEP, COPS_PDP };
 
@@ -35,12 +34,12 @@ struct cops_conn;
 /* Settings shared by many connections; borrowed, must outlive them. */
 struct cops_conn_conf {
 	enum cops_role role;
-	const char *pepid;	/* PEP only */
-	bool tls;		/* RFC 4261 upgrade wanted; refused without it */
-	uint16_t ka_s;		/* PDP: KATimer in CAT, 0 = none */
-	uint16_t acct_s;	/* PDP: AcctTimer in CAT, 0 = object left out */
-	uint32_t max_msg;	/* octets of one message we take */
-	size_t max_unsent;	/* octets queued before the connection is given up */
+	const char *pepid;	  /* PEP only */
+	bool tls;		  /* RFC 4261 upgrade wanted; refused without it */
+	uint16_t ka_s;		  /* PDP: KATimer in CAT, 0 = none */
+	uint16_t acct_s;	  /* PDP: AcctTimer in CAT, 0 = object left out */
+	uint32_t max_msg;	  /* octets of one message we take */
+	size_t max_unsent;	  /* octets queued before the connection is given up */
 	uint32_t open_timeout_ms; /* first OPN/CAT and the TLS handshake must be done by then */
 };
 
@@ -49,29 +48,39 @@ struct cops_conn_ops {
 	 * PDP: a PEP opens client_type.  Return 0 to accept (CAT goes out), else the
 	 * COPS error of the CC (*sub likewise).  Type 0 is answered by the core itself.
 	 */
-	uint16_t (*on_open)(void *arg, const struct cops_msg *opn, const char *pepid, uint16_t *sub);
-	/* PEP: CAT for client_type arrived. */
+	uint16_t (*on_open)(
+	    void *arg, const struct cops_msg *opn, const char *pepid, uint16_t *sub);
+	/* PEP: CAT for client_type arrived.  PDP: ours is queued, more may follow it.  May be NULL.
+	 */
 	void (*on_accept)(void *arg, uint16_t client_type);
-	/* The peer closed client_type with CC (error, sub); redir may be absent (c_num 0). */
+	/*
+	 * client_type is closed: by the peer's CC (error, sub; redir may be absent, c_num 0),
+	 * or by ours because what the peer sent for it was malformed or came before its CAT.
+	 * Client-type 0: the peer's CC ends the whole connection, on_dead follows.
+	 */
 	void (*on_client_close)(void *arg, uint16_t client_type, uint16_t error, uint16_t sub,
 	    const struct cops_obj *redir);
 	/*
 	 * A well-formed REQ, DEC, RPT, DRQ, SSQ or SSC for an open client-type, or
-	 * (fault != NULL) a malformed one whose handle could still be read: the
-	 * receiver answers it (DEC with Error, DRQ).  The view dies on return.
+	 * (fault != NULL) a malformed REQ, DEC or RPT whose handle could still be read:
+	 * the receiver answers it (DEC with Error, DRQ).  The view dies on return; with a
+	 * fault only slots, op and client_type may be looked at, not the iterators.
 	 */
 	void (*on_msg)(void *arg, const struct cops_msg *m, const struct cops_fault *fault);
-	/* Begin the TLS handshake once the output queue is empty; input stops until cops_conn_tls_up(). */
+	/* Begin the TLS handshake once the output queue is empty; input stops until
+	 * cops_conn_tls_up(). */
 	void (*on_start_tls)(void *arg);
 	/* The output queue went from empty to not empty. */
 	void (*on_output)(void *arg);
-	/* The connection is over, for this reason; nothing follows.  Close after flushing output. */
+	/* The connection is over, for this reason; nothing follows.  Close after flushing output.
+	 */
 	void (*on_dead)(void *arg, const char *why);
 };
 
-struct cops_conn *cops_conn_new(const struct cops_conn_conf *conf, const struct cops_conn_ops *ops,
-    void *arg, int64_t now_ms);
+struct cops_conn *cops_conn_new(
+    const struct cops_conn_conf *conf, const struct cops_conn_ops *ops, void *arg, int64_t now_ms);
 void cops_conn_free(struct cops_conn *c);
+enum cops_role cops_conn_role(const struct cops_conn *c);
 
 /* PEP: begin (sends the type-0 OPN when TLS is wanted; on_start_tls follows its CAT). */
 void cops_conn_start(struct cops_conn *c, int64_t now_ms);
@@ -107,6 +116,10 @@ void cops_conn_close_type(struct cops_conn *c, uint16_t client_type, uint16_t er
 /* CC for every open client-type (or type 0 when none), then dead. why is for the log, static. */
 void cops_conn_close(struct cops_conn *c, uint16_t error, uint16_t sub, const char *why);
 bool cops_conn_dead(const struct cops_conn *c);
+/* Keep-alive time in force: the least of all CATs of the connection; 0 = none. */
+uint32_t cops_conn_ka_ms(const struct cops_conn *c);
+/* PEP: AcctTimer of an open client-type, seconds; 0 = send none, -1 = CAT had none: no limit. */
+int32_t cops_conn_acct_s(const struct cops_conn *c, uint16_t client_type);
 
 /*
  * Output queue.  peek gives up to *n spans to write; advance says how many octets went

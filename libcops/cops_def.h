@@ -6,10 +6,15 @@
 #ifndef COPS_DEF_H
 #define COPS_DEF_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define COPS_VERSION	 1
 #define COPS_PORT	 3288
 #define COPS_HDR_LEN	 8
 #define COPS_OBJ_HDR_LEN 4
+#define COPS_PEPID_MAX	 255 /* octets, NUL not counted; our bound */
 
 enum cops_op {
 	COPS_OP_REQ = 1,
@@ -101,10 +106,14 @@ enum cops_snum {
 #define COPS_S_BER 1 /* S-Type */
 
 /* Names in the RFCs' spelling, for people; never NULL ("unknown(77)" lives in no buffer: "?"). */
-const char *cops_op_name(unsigned op);	       /* "DEC" */
-const char *cops_error_name(unsigned code);    /* "Bad message format" */
-const char *cops_reason_name(unsigned code);   /* "PDP's Directive" */
-const char *cops_report_name(unsigned type);   /* "Success" */
-const char *cops_command_name(unsigned cmd);   /* "Install" */
+const char *cops_op_name(unsigned op);	     /* "DEC" */
+const char *cops_error_name(unsigned code);  /* "Bad message format" */
+const char *cops_reason_name(unsigned code); /* "PDP's Directive" */
+const char *cops_report_name(unsigned type); /* "Success" */
+const char *cops_command_name(unsigned cmd); /* "Install" */
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

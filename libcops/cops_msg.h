@@ -48,12 +48,15 @@ struct cops_msg {
 	uint8_t op; /* enum cops_op */
 	bool solicited;
 	uint16_t client_type;
-	uint32_t len;			    /* whole message, octets, multiple of 4 */
-	const uint8_t *octets;		    /* borrowed: the whole message */
+	uint32_t len;			     /* whole message, octets, multiple of 4 */
+	const uint8_t *octets;		     /* borrowed: the whole message */
 	struct cops_obj slot[COPS_SLOT_MAX]; /* c_num 0 = absent */
 };
 
-/* Header only: octets the whole message will have, 0 if fewer than 8 are here, -1 and *f. */
+/*
+ * Header only: octets the whole message will have, 0 if fewer than 8 are here, -1 and *f
+ * when version, flags, op-code or length cannot be (also: over max_len).
+ */
 int64_t cops_msg_frame(const uint8_t *p, size_t len, uint32_t max_len, struct cops_fault *f);
 
 /*
@@ -62,10 +65,17 @@ int64_t cops_msg_frame(const uint8_t *p, size_t len, uint32_t max_len, struct co
  * 3084 3).  The view borrows p, which must outlive *m; nothing is allocated.
  * Returns octets consumed, 0 if more input is needed, -1 on a protocol error
  * described by *f.  On -1, m->op, m->client_type and the slots parsed before the
- * fault are valid, so that the right answer (DEC with Error, DRQ, CC) can be built.
+ * fault are valid, so that the right answer (DEC with Error, DRQ, CC) can be built;
+ * m->len is 0 when not even the header could be believed.
  */
 int64_t cops_msg_parse(
     struct cops_msg *m, const uint8_t *p, size_t len, uint32_t max_len, struct cops_fault *f);
+
+/*
+ * The PEPID as a C string.  Takes one with and without NUL, with the fill counted in
+ * the Length or not; false when it is empty, too long or not printable ASCII.
+ */
+bool cops_pepid_get(const struct cops_obj *o, char pepid[COPS_PEPID_MAX + 1]);
 
 bool cops_msg_has(const struct cops_msg *m, enum cops_slot slot);
 
@@ -81,8 +91,8 @@ bool cops_obj_iter_next(struct cops_obj_iter *it, struct cops_obj *o);
 struct cops_decision {
 	uint16_t r_type;
 	uint16_t m_type;
-	uint16_t command; /* enum cops_command */
-	uint16_t flags;	  /* COPS_DEC_* */
+	uint16_t command;     /* enum cops_command */
+	uint16_t flags;	      /* COPS_DEC_* */
 	struct cops_obj data; /* c_num 0 = none */
 };
 struct cops_dec_iter {
@@ -132,7 +142,7 @@ void cops_put_handle(struct buf *b, const uint8_t *handle, size_t len);
 void cops_put_pepid(struct buf *b, const char *pepid);
 void cops_put_config_context(struct buf *b); /* R-Type 0x08, M-Type 0 */
 void cops_put_decision(struct buf *b, enum cops_command cmd, uint16_t flags); /* context + flags */
-size_t cops_named_open(struct buf *b, uint8_t c_num, uint8_t c_type); /* 6/5 or 9/2 */
+size_t cops_named_open(struct buf *b, uint8_t c_num, uint8_t c_type);	      /* 6/5 or 9/2 */
 void cops_named_close(struct buf *b, size_t mark);
 void cops_put_sub(struct buf *b, enum cops_snum s_num, const void *body, size_t len);
 /* A sub-object whose body is written in place between open and close. */

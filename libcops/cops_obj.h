@@ -15,15 +15,15 @@ extern "C" {
 #endif
 
 enum cops_body {
-	COPS_BODY_OCTETS,   /* opaque */
-	COPS_BODY_U16_U16,  /* two numbers: code and sub-code, command and flags ... */
-	COPS_BODY_RSV_U16,  /* reserved, number: timers, Integrity-TLS flags */
-	COPS_BODY_U16_RSV,  /* number, reserved: Report-Type */
-	COPS_BODY_IF,	    /* address, ifindex */
-	COPS_BODY_ADDR_PORT,/* address, reserved, TCP port */
-	COPS_BODY_STRING,   /* NUL-terminated, zero padded */
-	COPS_BODY_SUBOBJ,   /* COPS-PR sub-objects */
-	COPS_BODY_INTEGRITY,/* key id, sequence number, digest */
+	COPS_BODY_OCTETS,    /* opaque */
+	COPS_BODY_U16_U16,   /* two numbers: code and sub-code, command and flags ... */
+	COPS_BODY_RSV_U16,   /* reserved, number: timers, Integrity-TLS flags */
+	COPS_BODY_U16_RSV,   /* number, reserved: Report-Type */
+	COPS_BODY_IF,	     /* address, ifindex */
+	COPS_BODY_ADDR_PORT, /* address, reserved, TCP port */
+	COPS_BODY_STRING,    /* NUL-terminated, zero padded */
+	COPS_BODY_SUBOBJ,    /* COPS-PR sub-objects */
+	COPS_BODY_INTEGRITY, /* key id, sequence number, digest */
 };
 
 struct cops_obj_desc {
@@ -37,6 +37,19 @@ struct cops_obj_desc {
 
 /* NULL: no such object. */
 const struct cops_obj_desc *cops_obj_desc_find(uint8_t c_num, uint8_t c_type);
+
+/* A sub-object of COPS-PR, S-Type BER; the same kind of row. */
+struct cops_sub_desc {
+	uint8_t s_num;
+	uint8_t s_type;
+	uint16_t len_min;
+	uint16_t len_max;
+	enum cops_body body; /* OCTETS (BER inside) or U16_U16 */
+	const char *name;
+};
+
+/* NULL: no such sub-object. */
+const struct cops_sub_desc *cops_sub_desc_find(uint8_t s_num, uint8_t s_type);
 
 /* One object in a message; borrows the message's octets. */
 struct cops_obj {
