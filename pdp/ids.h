@@ -34,17 +34,27 @@ struct ids *ids_new(void);
 void ids_free(struct ids *ids);
 /* From the store at start.  -1: duplicate key or number. */
 int ids_load(struct ids *ids, const struct id_entry *e);
-/* Find or hand out.  NULL: memory, or the kind's numbers are used up. */
+/*
+ * Find or hand out.  NULL: memory, or the kind's numbers are used up.  A tombstone stays one and a
+ * new entry has LSN 0 until delta_each() stamps it: a document may still be refused.
+ */
 struct id_entry *ids_get(struct ids *ids, enum id_kind kind, const char *key, uint32_t parent, uint32_t vpn);
 struct id_entry *ids_find(struct ids *ids, enum id_kind kind, uint32_t number);
-/* Call after changing an entry: it will be in the next ids_dirty_each(). */
+/* Call after changing an entry: it will be in the next ids_dirty_each() (until fn is not 0). */
 void ids_touch(struct ids *ids, struct id_entry *e);
 void ids_dirty_each(struct ids *ids, int (*fn)(void *arg, const struct id_entry *e), void *arg);
 void ids_dirty_clear(struct ids *ids); /* committed */
-/* The apply was refused or could not be committed: as at the last ids_dirty_clear(). */
+/*
+ * The apply was refused or could not be committed: as at the last ids_dirty_clear().  Entries handed
+ * out since are freed: snapshots that hold them must be gone.
+ */
 void ids_rollback(struct ids *ids);
 /* Dead entries of a VPN whose lsn is over since. */
 void ids_dead_each(struct ids *ids, uint32_t vpn, uint64_t since,
     void (*fn)(void *arg, const struct id_entry *e), void *arg);
+/* The newest stamp of anything in a VPN. O(1). */
+uint64_t ids_vpn_lsn(const struct ids *ids, uint32_t vpn);
+/* When a membership of the CE of this name last ended, 0 if none did.  O(memberships it had). */
+uint64_t ids_left_lsn(const struct ids *ids, const char *ce);
 
 #endif

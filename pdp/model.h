@@ -13,13 +13,27 @@
 #include "common/addr.h"
 #include "pdp/ids.h"
 
+struct cops_chunk;
+
 enum model_topology { TOPO_FULL_MESH, TOPO_HUB_AND_SPOKE, TOPO_LINKS };
 enum model_role { ROLE_HUB = 1, ROLE_SPOKE = 2, ROLE_MESH = 3 }; /* as ceVpnRole */
+
+/* What one member sees of another. */
+enum view {
+	VIEW_NONE,    /* no rows: covered by the space, or not a member */
+	VIEW_SELF,
+	VIEW_PEER,    /* direct */
+	VIEW_VIA,     /* prefixes behind *via */
+	VIEW_BLOCKED, /* prefixes discarded */
+	VIEW_MAX
+};
 
 struct model_ce {
 	char *name; /* certificate identity, lower case */
 	struct addr address; /* in the SP's realm */
 	struct customer *customer;
+	struct model_member **member; /* its memberships, by VPN name */
+	size_t members;
 };
 
 struct model_prefix {
@@ -42,10 +56,12 @@ struct model_member {
 	struct model_vpn *vpn;
 	struct id_entry *id; /* id->number is m */
 	enum model_role role;
-	struct model_prefix *site;
+	struct model_prefix *site; /* sorted by prefix */
 	size_t sites;
 	struct model_member **link; /* TOPO_LINKS: peers, sorted by m */
 	size_t links;
+	/* Its rows by view, encoded when first asked for: pdp/delta's, freed with the snapshot. */
+	struct cops_chunk *chunk[VIEW_MAX];
 };
 
 struct model_vpn {
@@ -59,7 +75,7 @@ struct model_vpn {
 	bool ike; /* keying="ike" */
 	struct model_proposal *proposal;
 	size_t proposals;
-	struct model_prefix *space;
+	struct model_prefix *space; /* sorted by prefix */
 	size_t spaces;
 	struct model_member *member; /* sorted by m */
 	size_t members;
@@ -71,11 +87,21 @@ struct customer {
 	char *name;
 	unsigned refs;
 	uint64_t generation;
-	struct model_ce *ce;
+	struct ids *ids; /* where the numbers are from; borrowed */
+	struct model_ce *ce; /* sorted by name */
 	size_t ces;
-	struct model_vpn *vpn;
+	struct model_vpn *vpn; /* sorted by name */
 	size_t vpns;
+	struct model_vpn **vpn_by_number;
 };
+
+/*
+ * An empty snapshot with one reference; whoever fills it allocates with malloc(), sorts as said
+ * above, and calls customer_index().  NULL: memory.
+ */
+struct customer *customer_new(const char *name);
+/* Fill what follows from the rest: memberships of CEs, number index.  0, or -1: memory. */
+int customer_index(struct customer *c);
 
 /* Borrowed lookups inside a snapshot. */
 struct model_ce *customer_ce_find(const struct customer *c, const char *name);
@@ -86,13 +112,20 @@ struct model_member *vpn_member_of(const struct model_vpn *v, const struct model
 struct customer *customer_ref(struct customer *c);
 void customer_unref(struct customer *c);
 
-enum view {
-	VIEW_NONE,    /* no rows: covered by the space, or not a member */
-	VIEW_SELF,
-	VIEW_PEER,    /* direct */
-	VIEW_VIA,     /* prefixes behind *via */
-	VIEW_BLOCKED, /* prefixes discarded */
+/*
+ * A cursor over the members r sees (VIEW_NONE and VIEW_SELF left out), by number; hubs first in
+ * intent order where only they are seen.  Cost: as many as it gives.
+ */
+struct model_seen {
+	const struct model_member *r;
+	size_t next;
+	size_t count; /* an upper bound of what it gives */
 };
+void model_seen_init(struct model_seen *s, const struct model_member *r);
+struct model_member *model_seen_next(struct model_seen *s);
+/* Does r forward between its peers (ceVpnRelay)? */
+bool model_relays(const struct model_member *r);
+
 /* O(1) (O(log links) for TOPO_LINKS).  via: the relaying hub of VIEW_VIA. */
 enum view model_view(const struct model_member *r, const struct model_member *m,
     const struct model_member **via);

@@ -1,0 +1,365 @@
+/*
+ * ids.c - numbers by key and by number, with what a change set needs beside them:
+ *
+ *  - dirty: a list, in the order of the first touch, of what the store lacks.  Each slot keeps its
+ *    last committed value, so that a rollback is one walk over that list.
+ *  - per VPN: its tombstones and its newest stamp;  per CE: its memberships.
+ *
+ * An entry never moves: snapshots point to it.
+ */
+#include "pdp/ids.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <utlist.h>
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#define KINDS (ID_PROPOSAL + 1)
+
+struct number_key {
+	uint32_t kind;
+	uint32_t number;
+};
+
+struct slot {
+	struct id_entry e; /* first: an id_entry is its slot */
+	struct id_entry clean;
+	struct number_key number;
+	char *text; /* kind, then the key */
+	bool fresh; /* not in the store yet */
+	bool dirty;
+	bool entombed; /* in its VPN's list of the dead */
+	struct slot *dirty_prev, *dirty_next;
+	struct slot *dead_prev, *dead_next;
+	struct slot *ce_prev, *ce_next;
+	UT_hash_handle hh_key, hh_number;
+};
+
+struct vpn_index {
+	uint32_t vpn;
+	uint64_t lsn;
+	struct slot *dead;
+	UT_hash_handle hh;
+};
+
+struct ce_index {
+	struct slot *member;
+	UT_hash_handle hh;
+	char name[];
+};
+
+struct ids {
+	struct slot *by_key;
+	struct slot *by_number;
+	struct slot *dirty;
+	struct vpn_index *vpn;
+	struct ce_index *ce;
+	uint32_t last[KINDS];
+};
+
+static uint32_t number_max(enum id_kind kind)
+{
+	return kind == ID_MEMBER ? 0xffffff : 0xffffffff;
+}
+
+static struct slot *slot_of(struct id_entry *e)
+{
+	return (struct slot *)e;
+}
+
+static uint32_t vpn_of(const struct id_entry *e)
+{
+	return e->kind == ID_VPN ? e->number : e->vpn;
+}
+
+struct ids *ids_new(void)
+{
+	return calloc(1, sizeof(struct ids));
+}
+
+static void slot_free(struct slot *s)
+{
+	free(s->text);
+	free(s);
+}
+
+void ids_free(struct ids *ids)
+{
+	struct slot *s;
+	struct slot *s2;
+	struct vpn_index *v;
+	struct vpn_index *v2;
+	struct ce_index *c;
+	struct ce_index *c2;
+
+	if (!ids)
+		return;
+	HASH_CLEAR(hh_number, ids->by_number);
+	HASH_ITER (hh_key, ids->by_key, s, s2) {
+		HASH_DELETE(hh_key, ids->by_key, s);
+		slot_free(s);
+	}
+	HASH_ITER (hh, ids->vpn, v, v2) {
+		HASH_DEL(ids->vpn, v);
+		free(v);
+	}
+	HASH_ITER (hh, ids->ce, c, c2) {
+		HASH_DEL(ids->ce, c);
+		free(c);
+	}
+	free(ids);
+}
+
+static struct vpn_index *vpn_index_find(const struct ids *ids, uint32_t vpn)
+{
+	struct vpn_index *v;
+	HASH_FIND(hh, ids->vpn, &vpn, sizeof(vpn), v);
+	return v;
+}
+
+static struct vpn_index *vpn_index_get(struct ids *ids, uint32_t vpn)
+{
+	struct vpn_index *v = vpn_index_find(ids, vpn);
+	if (v || !(v = calloc(1, sizeof(*v))))
+		return v;
+	v->vpn = vpn;
+	HASH_ADD(hh, ids->vpn, vpn, sizeof(v->vpn), v);
+	if (v->hh.tbl)
+		return v;
+	free(v);
+	return NULL;
+}
+
+static struct ce_index *ce_index_get(struct ids *ids, const char *name)
+{
+	struct ce_index *c;
+	size_t len = strlen(name);
+	HASH_FIND(hh, ids->ce, name, len, c);
+	if (c || !(c = calloc(1, sizeof(*c) + len + 1)))
+		return c;
+	memcpy(c->name, name, len);
+	HASH_ADD_KEYPTR(hh, ids->ce, c->name, len, c);
+	if (c->hh.tbl)
+		return c;
+	free(c);
+	return NULL;
+}
+
+/* The CE of a membership's key customer/vpn/ce. */
+static const char *key_ce(const char *key)
+{
+	const char *slash = strrchr(key, '/');
+	return slash ? slash + 1 : key;
+}
+
+/* Put the entry where its stamps and its being dead say it belongs. */
+static void slot_index(struct ids *ids, struct slot *s)
+{
+	struct vpn_index *v = vpn_index_find(ids, vpn_of(&s->e));
+
+	if (s->e.dead && !s->entombed)
+		DL_APPEND2(v->dead, s, dead_prev, dead_next);
+	else if (!s->e.dead && s->entombed)
+		DL_DELETE2(v->dead, s, dead_prev, dead_next);
+	s->entombed = s->e.dead;
+	if (s->e.lsn > v->lsn)
+		v->lsn = s->e.lsn;
+	if (s->e.aux_lsn > v->lsn)
+		v->lsn = s->e.aux_lsn;
+}
+
+static void slot_drop(struct ids *ids, struct slot *s)
+{
+	struct ce_index *c;
+
+	if (s->e.kind == ID_MEMBER && (c = ce_index_get(ids, key_ce(s->e.key))))
+		DL_DELETE2(c->member, s, ce_prev, ce_next);
+	if (s->entombed)
+		DL_DELETE2(vpn_index_find(ids, vpn_of(&s->e))->dead, s, dead_prev, dead_next);
+	HASH_DELETE(hh_key, ids->by_key, s);
+	HASH_DELETE(hh_number, ids->by_number, s);
+	slot_free(s);
+}
+
+/* Add an entry with a copy of e->key.  NULL: memory. */
+static struct slot *slot_add(struct ids *ids, const struct id_entry *e)
+{
+	size_t len = strlen(e->key);
+	struct vpn_index *v = vpn_index_get(ids, vpn_of(e));
+	struct ce_index *c = e->kind == ID_MEMBER ? ce_index_get(ids, key_ce(e->key)) : NULL;
+	struct slot *s = calloc(1, sizeof(*s));
+
+	if (!s || !v || (e->kind == ID_MEMBER && !c) || !(s->text = malloc(len + 2)))
+		goto bad;
+	s->text[0] = (char)('0' + e->kind);
+	memcpy(s->text + 1, e->key, len + 1);
+	s->e = *e;
+	s->e.key = s->text + 1;
+	s->number = (struct number_key) {.kind = e->kind, .number = e->number};
+
+	HASH_ADD_KEYPTR(hh_key, ids->by_key, s->text, len + 1, s);
+	if (!s->hh_key.tbl)
+		goto bad;
+	HASH_ADD(hh_number, ids->by_number, number, sizeof(s->number), s);
+	if (!s->hh_number.tbl) {
+		HASH_DELETE(hh_key, ids->by_key, s);
+		goto bad;
+	}
+	if (c)
+		DL_APPEND2(c->member, s, ce_prev, ce_next);
+	s->clean = s->e;
+	slot_index(ids, s);
+	return s;
+bad:
+	if (s)
+		slot_free(s);
+	return NULL;
+}
+
+static struct slot *find_key(const struct ids *ids, enum id_kind kind, const char *key)
+{
+	char small[256];
+	size_t len = strlen(key);
+	char *text = len + 1 < sizeof(small) ? small : malloc(len + 1);
+	struct slot *s = NULL;
+
+	if (!text)
+		return NULL;
+	text[0] = (char)('0' + kind);
+	memcpy(text + 1, key, len);
+	HASH_FIND(hh_key, ids->by_key, text, len + 1, s);
+	if (text != small)
+		free(text);
+	return s;
+}
+
+struct id_entry *ids_find(struct ids *ids, enum id_kind kind, uint32_t number)
+{
+	struct number_key k = {.kind = kind, .number = number};
+	struct slot *s;
+	HASH_FIND(hh_number, ids->by_number, &k, sizeof(k), s);
+	return s ? &s->e : NULL;
+}
+
+int ids_load(struct ids *ids, const struct id_entry *e)
+{
+	if (e->kind < ID_VPN || e->kind > ID_PROPOSAL || !e->number ||
+	    e->number > number_max(e->kind))
+		return -1;
+	if (find_key(ids, e->kind, e->key) || ids_find(ids, e->kind, e->number))
+		return -1;
+	if (!slot_add(ids, e))
+		return -1;
+	if (e->number > ids->last[e->kind])
+		ids->last[e->kind] = e->number;
+	return 0;
+}
+
+struct id_entry *ids_get(
+    struct ids *ids, enum id_kind kind, const char *key, uint32_t parent, uint32_t vpn)
+{
+	struct slot *s = find_key(ids, kind, key);
+	if (s)
+		return &s->e;
+	if (ids->last[kind] == number_max(kind))
+		return NULL;
+	struct id_entry e = {
+	    .kind = kind,
+	    .number = ids->last[kind] + 1,
+	    .parent = parent,
+	    .vpn = vpn,
+	    .key = key,
+	};
+	s = slot_add(ids, &e);
+	if (!s)
+		return NULL;
+	ids->last[kind]++;
+	s->fresh = true;
+	ids_touch(ids, &s->e);
+	return &s->e;
+}
+
+void ids_touch(struct ids *ids, struct id_entry *e)
+{
+	struct slot *s = slot_of(e);
+
+	if (!s->dirty)
+		DL_APPEND2(ids->dirty, s, dirty_prev, dirty_next);
+	s->dirty = true;
+	slot_index(ids, s);
+}
+
+void ids_dirty_each(struct ids *ids, int (*fn)(void *arg, const struct id_entry *e), void *arg)
+{
+	struct slot *s;
+	DL_FOREACH2(ids->dirty, s, dirty_next)
+	if (fn(arg, &s->e))
+		return;
+}
+
+void ids_dirty_clear(struct ids *ids)
+{
+	struct slot *s;
+	DL_FOREACH2(ids->dirty, s, dirty_next)
+	{
+		s->clean = s->e;
+		s->fresh = s->dirty = false;
+	}
+	ids->dirty = NULL;
+}
+
+void ids_rollback(struct ids *ids)
+{
+	struct slot *s = ids->dirty;
+
+	ids->dirty = NULL;
+	while (s) {
+		struct slot *next = s->dirty_next;
+		if (s->fresh) {
+			if (s->e.number <= ids->last[s->e.kind])
+				ids->last[s->e.kind] = s->e.number - 1;
+			slot_drop(ids, s);
+		} else {
+			s->e = s->clean;
+			s->dirty = false;
+			slot_index(ids, s);
+		}
+		s = next;
+	}
+}
+
+void ids_dead_each(struct ids *ids, uint32_t vpn, uint64_t since,
+    void (*fn)(void *arg, const struct id_entry *e), void *arg)
+{
+	struct vpn_index *v = vpn_index_find(ids, vpn);
+	struct slot *s;
+
+	if (!v)
+		return;
+	DL_FOREACH2(v->dead, s, dead_next)
+	if (s->e.lsn > since)
+		fn(arg, &s->e);
+}
+
+uint64_t ids_vpn_lsn(const struct ids *ids, uint32_t vpn)
+{
+	const struct vpn_index *v = vpn_index_find(ids, vpn);
+	return v ? v->lsn : 0;
+}
+
+uint64_t ids_left_lsn(const struct ids *ids, const char *ce)
+{
+	const struct ce_index *c;
+	const struct slot *s;
+	uint64_t lsn = 0;
+
+	HASH_FIND(hh, ids->ce, ce, strlen(ce), c);
+	if (c)
+		DL_FOREACH2(c->member, s, ce_next)
+	if (s->e.dead && s->e.lsn > lsn)
+		lsn = s->e.lsn;
+	return lsn;
+}
