@@ -146,6 +146,28 @@ struct kern_ops {
 	void (*event_read)(struct kern *k, void (*fn)(void *arg, const struct kern_event *e), void *arg);
 };
 
+/* Values: compare, key, print (kern.c). */
+#define KERN_SA_KEY_LEN	      21
+#define KERN_SELECTOR_KEY_LEN 42
+#define KERN_STRLEN	      160
+/* Octets that are equal when, and only when, the identities are (for hash tables). */
+void kern_sa_key(uint8_t key[KERN_SA_KEY_LEN], const struct kern_sa_id *id);
+void kern_selector_key(uint8_t key[KERN_SELECTOR_KEY_LEN], const struct kern_selector *sel);
+/* Do two entries with one selector do the same? */
+bool kern_policy_same(const struct kern_policy *a, const struct kern_policy *b);
+static inline bool kern_policy_ours(const struct kern_policy *p)
+{
+	return p->priority - KERN_PRIO_BASE < KERN_PRIO_SPAN;
+}
+const char *kern_dir_name(enum kern_dir d);	  /* "in" */
+const char *kern_action_name(enum kern_action a); /* "protect" */
+/* "203.0.113.2 spi 0x00000710", "out 10.1.0.0/16 > 10.2.0.0/16"; return buf. */
+const char *kern_sa_id_print(const struct kern_sa_id *id, char buf[KERN_STRLEN]);
+const char *kern_selector_print(const struct kern_selector *sel, char buf[KERN_STRLEN]);
+/* Fill *f; with err, its text is appended.  Always -1. */
+int kern_fault_set(struct kern_fault *f, enum kern_fault_kind kind, int err, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
 extern const struct kern_ops kern_pfkey_ops;
 extern const struct kern_ops kern_mem_ops;
 

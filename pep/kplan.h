@@ -8,6 +8,10 @@
  * reverse; after it nothing fails any more: a delete that is refused is kept and
  * retried (kstate_retry), one that finds nothing is done.  So no SA ever has to be put
  * back and no key is installed twice.
+ *
+ * Every policy has an owner, a number its maker chose for the part of the rows it comes from; a
+ * part that changed drops all its policies and puts them anew, and only what differs
+ * becomes an operation.  Cost grows with the plan, never with the shadow.
  */
 #ifndef PEP_KPLAN_H
 #define PEP_KPLAN_H
@@ -21,44 +25,66 @@ struct korigin {
 	const struct pib_class *cls; /* NULL: none of the rows (control channel) */
 	uint32_t instance;
 	uint8_t column; /* 0 = the row as a whole */
-	/* where another row is to blame for an unsupported algorithm: the proposal, or the key row */
+	/* where another row is to blame for an unsupported algorithm: the proposal, or the key row
+	 */
 	const struct pib_class *alg_cls;
 	uint32_t alg_instance;
 	uint8_t encr_column;
 	uint8_t integ_column;
 };
 
-/* The shadow.  Policies by selector, SAs by (dst, SPI), both also by reqid. */
+/* The shadow.  Policies by selector and by owner, SAs by (dst, SPI) and by reqid. */
 struct kstate;
+/* ops and k are borrowed. NULL: no memory. */
 struct kstate *kstate_new(const struct kern_ops *ops, struct kern *k);
 void kstate_free(struct kstate *ks);
 /*
  * Dump the kernel and take what is ours into the shadow: policies in our priority
- * band, and SAs whose reqid one of those policies or is_ours(arg, sa) claims.  0, or -1 and *f.
+ * band (with owner 0 until a plan puts them again), and SAs whose reqid one of those policies
+ * or is_ours(arg, sa) claims.  No plan may be open.  0, or -1 and *f.
  */
 int kstate_load(struct kstate *ks, bool (*is_ours)(void *arg, const struct kern_sa_state *sa),
     void *arg, struct kern_fault *f);
 bool kstate_sa_known(const struct kstate *ks, const struct kern_sa_id *id);
 void kstate_sa_each(const struct kstate *ks, uint32_t reqid, /* 0 = all */
     void (*fn)(void *arg, const struct kern_sa_state *sa, bool inbound), void *arg);
-void kstate_policy_each(const struct kstate *ks, void (*fn)(void *arg, const struct kern_policy *p),
-    void *arg);
+void kstate_policy_each(const struct kstate *ks,
+    void (*fn)(void *arg, const struct kern_policy *p, uint64_t owner), void *arg);
+/* The entry with this selector, borrowed until the next plan or load. NULL: none of ours. */
+const struct kern_policy *kstate_policy_find(
+    const struct kstate *ks, const struct kern_selector *sel);
+size_t kstate_policy_count(const struct kstate *ks);
+size_t kstate_sa_count(const struct kstate *ks);
 /* The kernel told us (expiry, foreign delete): forget it from the shadow. */
 void kstate_sa_forget(struct kstate *ks, const struct kern_sa_id *id);
-/* Run deletes that are still owed. Returns how many remain. */
+/* Run operations that are still owed. Returns how many remain. */
 size_t kstate_retry(struct kstate *ks);
 
+/* One plan at a time per shadow. */
 struct kplan;
-struct kplan *kplan_new(struct kstate *ks);
+struct kplan *kplan_new(struct kstate *ks); /* NULL: no memory */
 void kplan_free(struct kplan *p);
-/* Put: no operation if the shadow already holds exactly this. */
-void kplan_policy_put(struct kplan *p, const struct kern_policy *pol, const struct korigin *o);
+/*
+ * Put: no operation if the shadow already holds exactly this.  A selector that another owner
+ * holds, and does not drop in this plan, is refused by kplan_apply with KERN_EXISTS.
+ */
+void kplan_policy_put(
+    struct kplan *p, uint64_t owner, const struct kern_policy *pol, const struct korigin *o);
+/* Delete, unless this plan puts the same selector, earlier or later. */
 void kplan_policy_del(struct kplan *p, const struct kern_selector *sel);
+/* kplan_policy_del for every policy of owner. */
+void kplan_policy_drop(struct kplan *p, uint64_t owner);
 /* The plan keeps a copy of the keys and cleanses it. */
 void kplan_sa_add(struct kplan *p, const struct kern_sa *sa, bool inbound, const struct korigin *o);
 void kplan_sa_del(struct kplan *p, const struct kern_sa_id *id);
+/* kplan_sa_del for every SA with this reqid. */
+void kplan_sa_drop(struct kplan *p, uint32_t reqid);
+/* Operations on the kernel that kplan_apply will make. */
 size_t kplan_count(const struct kplan *p);
-/* 0: done, shadow updated.  -1: undone; *f and *o say what was refused and whose row it was. */
+/*
+ * 0: done, shadow updated.  -1: undone; *f and *o say what was refused and whose row it was. Once
+ * per plan.
+ */
 int kplan_apply(struct kplan *p, struct kern_fault *f, struct korigin *o);
 
 #endif

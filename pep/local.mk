@@ -1,0 +1,14 @@
+# libpep: copspepd but for main(), so that tests and benchmarks link the real thing.
+noinst_LTLIBRARIES += pep/libpep.la
+pep_libpep_la_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS)
+pep_libpep_la_SOURCES =
+pep_libpep_la_LIBADD = common/libcommon.la
+
+# the kernel, and rows made true in it
+pep_libpep_la_SOURCES += \
+	pep/kern.c pep/kern.h \
+	pep/kern_mem.c pep/kern_mem.h \
+	pep/kern_suite.c pep/kern_suite.h \
+	pep/kplan.c pep/kplan.h \
+	pep/kstate.c pep/kstate.h \
+	pep/local_addr.c pep/local_addr.h

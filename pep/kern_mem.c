@@ -1,0 +1,478 @@
+/*
+ * kern_mem.c - SAD and SPD in memory with the semantics of kern_pfkey: one entry per
+ * (dst, SPI) and per selector, the same refusals.  For tests and as `backend = mem`, a dry
+ * run.  Keys are not kept: only a digest, to notice key material that comes twice.
+ */
+#include "pep/kern_mem.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+#include <uthash.h>
+
+#include "pep/kern_suite.h"
+
+struct mem_sa {
+	uint8_t key[KERN_SA_KEY_LEN];
+	struct kern_sa_state state;
+	uint16_t encr;
+	uint16_t encr_key_bits;
+	uint16_t integ;
+	UT_hash_handle hh;
+};
+
+struct mem_policy {
+	uint8_t key[KERN_SELECTOR_KEY_LEN];
+	struct kern_policy policy;
+	UT_hash_handle hh;
+};
+
+#define DIGESTS_MAX (1U << 20) /* a dry run may last for months */
+
+struct mem_digest { /* of key material that was once installed */
+	uint64_t digest;
+	UT_hash_handle hh;
+};
+
+struct mem_event {
+	struct kern_event event;
+	struct mem_event *next;
+};
+
+struct kern {
+	struct mem_sa *sas;
+	struct mem_policy *policies;
+	struct mem_digest *digests;
+	struct mem_event *events;
+	struct mem_event **events_end;
+	int event_fd;
+	unsigned operations;
+	unsigned key_repeats;
+	unsigned fail_at; /* value of operations that fails, 0 = none */
+	enum kern_fault_kind fail_kind;
+	int fail_err;
+};
+
+static struct kern *mem_open(struct kern_fault *f)
+{
+	struct kern *k = calloc(1, sizeof(*k));
+	if (!k || (k->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) < 0) {
+		kern_fault_set(f, KERN_REFUSED, errno, "kernel in memory");
+		free(k);
+		return NULL;
+	}
+	k->events_end = &k->events;
+	return k;
+}
+
+static void sa_drop(struct kern *k, struct mem_sa *sa)
+{
+	HASH_DEL(k->sas, sa);
+	free(sa);
+}
+
+static void policy_drop(struct kern *k, struct mem_policy *p)
+{
+	HASH_DEL(k->policies, p);
+	free(p);
+}
+
+static void sa_flush(struct kern *k)
+{
+	struct mem_sa *sa, *next;
+	HASH_ITER (hh, k->sas, sa, next) {
+		sa_drop(k, sa);
+	}
+}
+
+static void mem_close(struct kern *k)
+{
+	struct mem_policy *p, *p_next;
+	struct mem_digest *d, *d_next;
+
+	if (!k)
+		return;
+	sa_flush(k);
+	HASH_ITER (hh, k->policies, p, p_next) {
+		policy_drop(k, p);
+	}
+	HASH_ITER (hh, k->digests, d, d_next) {
+		HASH_DEL(k->digests, d);
+		free(d);
+	}
+	while (k->events) {
+		struct mem_event *next = k->events->next;
+		free(k->events);
+		k->events = next;
+	}
+	close(k->event_fd);
+	free(k);
+}
+
+static struct mem_sa *sa_find(const struct kern *k, const struct kern_sa_id *id)
+{
+	uint8_t key[KERN_SA_KEY_LEN];
+	struct mem_sa *sa;
+
+	kern_sa_key(key, id);
+	HASH_FIND(hh, k->sas, key, sizeof(key), sa);
+	return sa;
+}
+
+static struct mem_policy *policy_find(const struct kern *k, const struct kern_selector *sel)
+{
+	uint8_t key[KERN_SELECTOR_KEY_LEN];
+	struct mem_policy *p;
+
+	kern_selector_key(key, sel);
+	HASH_FIND(hh, k->policies, key, sizeof(key), p);
+	return p;
+}
+
+/* Count a modifying operation.  Is this the one that was to fail? */
+static bool fails(struct kern *k, struct kern_fault *f)
+{
+	if (++k->operations != k->fail_at)
+		return false;
+	kern_fault_set(
+	    f, k->fail_kind, k->fail_err, "operation %u refused on request", k->operations);
+	return true;
+}
+
+static int mem_can(struct kern *k, uint16_t encr, uint16_t encr_key_bits, uint16_t integ,
+    uint32_t replay_window, struct kern_fault *f)
+{
+	(void)k;
+	return kern_suite_check(encr, encr_key_bits, integ, replay_window, f);
+}
+
+static uint32_t mem_reqid_max(const struct kern *k)
+{
+	(void)k;
+	return KERN_REQID_MAX;
+}
+
+/* FNV-1a over both keys: enough to notice a repetition in a test. */
+static void note_key(struct kern *k, const struct kern_sa *sa)
+{
+	struct mem_digest *d;
+	uint64_t h = 0xcbf29ce484222325U;
+
+	for (size_t i = 0; i < sa->encr_key_len; i++)
+		h = (h ^ sa->encr_key[i]) * 0x100000001b3U;
+	for (size_t i = 0; i < sa->integ_key_len; i++)
+		h = (h ^ sa->integ_key[i]) * 0x100000001b3U;
+	HASH_FIND(hh, k->digests, &h, sizeof(h), d);
+	if (d) {
+		k->key_repeats++;
+		return;
+	}
+	if (HASH_COUNT(k->digests) >= DIGESTS_MAX || !(d = malloc(sizeof(*d))))
+		return;
+	d->digest = h;
+	HASH_ADD(hh, k->digests, digest, sizeof(d->digest), d);
+}
+
+static int mem_sa_add(struct kern *k, const struct kern_sa *sa, struct kern_fault *f)
+{
+	char id[KERN_STRLEN];
+	struct mem_sa *e;
+	bool refused;
+
+	if (kern_suite_check_sa(sa, f) < 0)
+		return -1;
+	refused = fails(k, f);
+	if (refused && f->kind != KERN_NO_REPLY)
+		return -1;
+	if (sa_find(k, &sa->id))
+		return kern_fault_set(
+		    f, KERN_EXISTS, EEXIST, "SA %s", kern_sa_id_print(&sa->id, id));
+	if (!(e = calloc(1, sizeof(*e))))
+		return kern_fault_set(f, KERN_REFUSED, ENOMEM, "SA");
+	kern_sa_key(e->key, &sa->id);
+	e->state = (struct kern_sa_state) {.id = sa->id,
+	    .src = sa->src,
+	    .mode = sa->mode,
+	    .reqid = sa->reqid,
+	    .added_at = (uint64_t)time(NULL)};
+	e->encr = sa->encr;
+	e->encr_key_bits = (uint16_t)(sa->encr_key_len * 8);
+	e->integ = sa->integ;
+	HASH_ADD(hh, k->sas, key, sizeof(e->key), e);
+	note_key(k, sa);
+	return refused ? -1 : 0;
+}
+
+static int mem_sa_del(struct kern *k, const struct kern_sa_id *id, struct kern_fault *f)
+{
+	char text[KERN_STRLEN];
+	struct mem_sa *sa;
+
+	if (fails(k, f))
+		return -1;
+	if (!(sa = sa_find(k, id)))
+		return kern_fault_set(f, KERN_ABSENT, ESRCH, "SA %s", kern_sa_id_print(id, text));
+	sa_drop(k, sa);
+	return 0;
+}
+
+static int mem_sa_get(
+    struct kern *k, const struct kern_sa_id *id, struct kern_sa_state *s, struct kern_fault *f)
+{
+	char text[KERN_STRLEN];
+	struct mem_sa *sa = sa_find(k, id);
+
+	if (!sa)
+		return kern_fault_set(f, KERN_ABSENT, ESRCH, "SA %s", kern_sa_id_print(id, text));
+	*s = sa->state;
+	return 0;
+}
+
+static int policy_store(struct kern *k, const struct kern_policy *p, struct kern_fault *f)
+{
+	struct mem_policy *e = policy_find(k, &p->sel);
+
+	if (!e) {
+		if (!(e = calloc(1, sizeof(*e))))
+			return kern_fault_set(f, KERN_REFUSED, ENOMEM, "policy");
+		kern_selector_key(e->key, &p->sel);
+		HASH_ADD(hh, k->policies, key, sizeof(e->key), e);
+	}
+	e->policy = *p;
+	return 0;
+}
+
+static int mem_policy_put(struct kern *k, const struct kern_policy *p, struct kern_fault *f)
+{
+	bool refused;
+
+	if (kern_suite_check_policy(p, f) < 0)
+		return -1;
+	refused = fails(k, f);
+	if (refused && f->kind != KERN_NO_REPLY)
+		return -1;
+	if (policy_store(k, p, f) < 0)
+		return -1;
+	return refused ? -1 : 0;
+}
+
+static int mem_policy_del(struct kern *k, const struct kern_selector *sel, struct kern_fault *f)
+{
+	char text[KERN_STRLEN];
+	struct mem_policy *p;
+
+	if (fails(k, f))
+		return -1;
+	if (!(p = policy_find(k, sel)))
+		return kern_fault_set(
+		    f, KERN_ABSENT, ENOENT, "policy %s", kern_selector_print(sel, text));
+	policy_drop(k, p);
+	return 0;
+}
+
+static int mem_sa_dump(struct kern *k, void (*fn)(void *arg, const struct kern_sa_state *s),
+    void *arg, struct kern_fault *f)
+{
+	struct mem_sa *sa, *next;
+
+	(void)f;
+	HASH_ITER (hh, k->sas, sa, next) {
+		fn(arg, &sa->state);
+	}
+	return 0;
+}
+
+static int mem_policy_dump(struct kern *k, void (*fn)(void *arg, const struct kern_policy *p),
+    void *arg, struct kern_fault *f)
+{
+	struct mem_policy *p, *next;
+
+	(void)f;
+	HASH_ITER (hh, k->policies, p, next) {
+		fn(arg, &p->policy);
+	}
+	return 0;
+}
+
+static int mem_event_fd(struct kern *k)
+{
+	return k->event_fd;
+}
+
+static void mem_event_read(
+    struct kern *k, void (*fn)(void *arg, const struct kern_event *e), void *arg)
+{
+	eventfd_t n;
+
+	if (eventfd_read(k->event_fd, &n) < 0)
+		return;
+	while (k->events) {
+		struct mem_event *e = k->events;
+		k->events = e->next;
+		if (!k->events)
+			k->events_end = &k->events;
+		fn(arg, &e->event);
+		free(e);
+	}
+}
+
+void kern_mem_fail_at(struct kern *k, unsigned n, enum kern_fault_kind kind, int err)
+{
+	k->fail_at = n ? k->operations + n : 0;
+	k->fail_kind = kind;
+	k->fail_err = err;
+}
+
+unsigned kern_mem_operations(const struct kern *k)
+{
+	return k->operations;
+}
+
+unsigned kern_mem_key_repeats(const struct kern *k)
+{
+	return k->key_repeats;
+}
+
+size_t kern_mem_sa_count(const struct kern *k)
+{
+	return HASH_COUNT(k->sas);
+}
+
+size_t kern_mem_policy_count(const struct kern *k)
+{
+	return HASH_COUNT(k->policies);
+}
+
+static int line_cmp(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static char *sa_line(const struct mem_sa *sa)
+{
+	char id[KERN_STRLEN];
+	char src[ADDR_STRLEN];
+	char *line;
+
+	if (asprintf(&line, "sa %s from %s %s reqid %u encr %u/%u integ %u",
+		kern_sa_id_print(&sa->state.id, id), addr_print(&sa->state.src, src),
+		sa->state.mode == KERN_TUNNEL ? "tunnel" : "transport", (unsigned)sa->state.reqid,
+		(unsigned)sa->encr, (unsigned)sa->encr_key_bits, (unsigned)sa->integ) < 0)
+		return NULL;
+	return line;
+}
+
+static char *policy_line(const struct kern_policy *p)
+{
+	char sel[KERN_STRLEN];
+	char src[ADDR_STRLEN];
+	char dst[ADDR_STRLEN];
+	char *line;
+	int n;
+
+	if (p->action == KERN_PROTECT)
+		n = asprintf(&line, "policy %s protect prio %x reqid %u %s %s > %s",
+		    kern_selector_print(&p->sel, sel), (unsigned)p->priority, (unsigned)p->reqid,
+		    p->mode == KERN_TUNNEL ? "tunnel" : "transport", addr_print(&p->tmpl_src, src),
+		    addr_print(&p->tmpl_dst, dst));
+	else
+		n = asprintf(&line, "policy %s %s prio %x", kern_selector_print(&p->sel, sel),
+		    kern_action_name(p->action), (unsigned)p->priority);
+	return n < 0 ? NULL : line;
+}
+
+char *kern_mem_dump(struct kern *k)
+{
+	size_t count = HASH_COUNT(k->sas) + HASH_COUNT(k->policies);
+	char **line = calloc(count + 1, sizeof(*line));
+	char *text = NULL;
+	size_t len = 0;
+	size_t n = 0;
+	struct mem_sa *sa, *sa_next;
+	struct mem_policy *p, *p_next;
+	FILE *out = line ? open_memstream(&text, &len) : NULL;
+
+	if (out) {
+		HASH_ITER (hh, k->sas, sa, sa_next) {
+			line[n++] = sa_line(sa);
+		}
+		HASH_ITER (hh, k->policies, p, p_next) {
+			line[n++] = policy_line(&p->policy);
+		}
+		qsort(line, n, sizeof(*line), line_cmp);
+		for (size_t i = 0; i < n; i++)
+			fprintf(out, "%s\n", line[i]);
+		fclose(out);
+	}
+	while (n > 0)
+		free(line[--n]);
+	free(line);
+	return text;
+}
+
+void kern_mem_event_give(struct kern *k, const struct kern_event *e)
+{
+	struct mem_event *n = calloc(1, sizeof(*n));
+	struct mem_sa *sa;
+
+	if (e->kind == KERN_EV_EXPIRE_HARD && (sa = sa_find(k, &e->sa)))
+		sa_drop(k, sa);
+	if (!n)
+		return;
+	n->event = *e;
+	*k->events_end = n;
+	k->events_end = &n->next;
+	eventfd_write(k->event_fd, 1);
+}
+
+void kern_mem_foreign_sa_flush(struct kern *k)
+{
+	sa_flush(k);
+	kern_mem_event_give(k, &(struct kern_event) {.kind = KERN_EV_SA_FLUSHED});
+}
+
+void kern_mem_foreign_sa_del(struct kern *k, const struct kern_sa_id *id)
+{
+	struct mem_sa *sa = sa_find(k, id);
+	if (sa)
+		sa_drop(k, sa);
+	kern_mem_event_give(k, &(struct kern_event) {.kind = KERN_EV_SA_DELETED, .sa = *id});
+}
+
+void kern_mem_foreign_policy_put(struct kern *k, const struct kern_policy *p)
+{
+	struct kern_fault f;
+	if (policy_store(k, p, &f) == 0)
+		kern_mem_event_give(
+		    k, &(struct kern_event) {.kind = KERN_EV_SPD_CHANGED, .sel = p->sel});
+}
+
+void kern_mem_foreign_policy_del(struct kern *k, const struct kern_selector *sel)
+{
+	struct mem_policy *p = policy_find(k, sel);
+	struct kern_event e = {.kind = KERN_EV_SPD_CHANGED, .sel = *sel};
+	if (p)
+		policy_drop(k, p);
+	kern_mem_event_give(k, &e);
+}
+
+const struct kern_ops kern_mem_ops = {
+    .name = "mem",
+    .open = mem_open,
+    .close = mem_close,
+    .can = mem_can,
+    .reqid_max = mem_reqid_max,
+    .sa_add = mem_sa_add,
+    .sa_del = mem_sa_del,
+    .sa_get = mem_sa_get,
+    .policy_put = mem_policy_put,
+    .policy_del = mem_policy_del,
+    .sa_dump = mem_sa_dump,
+    .policy_dump = mem_policy_dump,
+    .event_fd = mem_event_fd,
+    .event_read = mem_event_read,
+};

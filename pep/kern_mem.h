@@ -1,0 +1,31 @@
+/*
+ * kern_mem.h - what tests may do to the back end in memory beyond kern_mem_ops:
+ * refuse an operation, be the foreigner who changes things, compare contents.
+ */
+#ifndef PEP_KERN_MEM_H
+#define PEP_KERN_MEM_H
+
+#include "pep/kern.h"
+
+/*
+ * The n-th modifying operation from now (1 = the next) fails with *f's kind and err; 0 = none.  The
+ * failure is not repeated.  KERN_NO_REPLY does the operation and says it had no answer.
+ */
+void kern_mem_fail_at(struct kern *k, unsigned n, enum kern_fault_kind kind, int err);
+/* Modifying operations since open, refused ones too. */
+unsigned kern_mem_operations(const struct kern *k);
+/* How many SAs were added with key material that an earlier sa_add had already used. */
+unsigned kern_mem_key_repeats(const struct kern *k);
+/* Contents as sorted text without keys; malloc()ed, the caller's. */
+char *kern_mem_dump(struct kern *k);
+size_t kern_mem_sa_count(const struct kern *k);
+size_t kern_mem_policy_count(const struct kern *k);
+/* As if somebody else had done it: the change is made and events say so. */
+void kern_mem_foreign_sa_flush(struct kern *k);
+void kern_mem_foreign_sa_del(struct kern *k, const struct kern_sa_id *id);
+void kern_mem_foreign_policy_put(struct kern *k, const struct kern_policy *p);
+void kern_mem_foreign_policy_del(struct kern *k, const struct kern_selector *sel);
+/* Append an event (EXPIRE, ACQUIRE); a hard expiry removes the SA first. */
+void kern_mem_event_give(struct kern *k, const struct kern_event *e);
+
+#endif

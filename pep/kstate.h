@@ -1,0 +1,86 @@
+/*
+ * kstate.h - inside of the shadow, for kstate.c and kplan.c only: entries with
+ * their state, and the moves between states.
+ */
+#ifndef PEP_KSTATE_H
+#define PEP_KSTATE_H
+
+#include <sys/queue.h>
+#include <uthash.h>
+
+#include "pep/kplan.h"
+
+enum shadow_state {
+	SHADOW_PLANNED, /* in no kernel: an open plan is about to put it */
+	SHADOW_LIVE,
+	SHADOW_OWED_DEL, /* deleted as far as anyone asks, but the kernel did not do it yet */
+	SHADOW_OWED_PUT, /* live, but the kernel holds something else and did not take it back */
+};
+
+struct shadow_sa {
+	uint8_t key[KERN_SA_KEY_LEN];
+	enum shadow_state state;
+	bool inbound;
+	struct kern_sa_state sa;
+	LIST_ENTRY(shadow_sa) in_reqid;
+	LIST_ENTRY(shadow_sa) in_owed;
+	UT_hash_handle hh;
+};
+
+struct shadow_policy {
+	uint8_t key[KERN_SELECTOR_KEY_LEN];
+	enum shadow_state state;
+	uint64_t owner;
+	struct kern_policy policy;
+	/* what the open plan says of it, valid while plan == its serial */
+	uint64_t plan;
+	bool put;
+	bool dropped;
+	uint64_t put_owner;
+	LIST_ENTRY(shadow_policy) in_owner;
+	LIST_ENTRY(shadow_policy) in_owed;
+	UT_hash_handle hh;
+};
+
+struct shadow_reqid {
+	uint32_t reqid;
+	LIST_HEAD(, shadow_sa) sas;
+	UT_hash_handle hh;
+};
+
+struct shadow_owner {
+	uint64_t owner;
+	LIST_HEAD(, shadow_policy) policies;
+	UT_hash_handle hh;
+};
+
+struct kstate {
+	const struct kern_ops *ops;
+	struct kern *kern;
+	struct shadow_sa *sas;
+	struct shadow_policy *policies;
+	struct shadow_reqid *reqids;
+	struct shadow_owner *owners;
+	LIST_HEAD(, shadow_sa) owed_sas;
+	LIST_HEAD(, shadow_policy) owed_policies;
+	size_t sa_live;
+	size_t policy_live;
+	uint64_t plans; /* serial of the newest plan */
+};
+
+struct shadow_sa *kstate_sa_find(const struct kstate *ks, const struct kern_sa_id *id);
+struct shadow_policy *kstate_shadow_find(const struct kstate *ks, const struct kern_selector *sel);
+/* A planned entry; NULL: no memory. */
+struct shadow_policy *kstate_policy_plan(struct kstate *ks, const struct kern_selector *sel);
+void kstate_policy_live(
+    struct kstate *ks, struct shadow_policy *e, uint64_t owner, const struct kern_policy *policy);
+void kstate_policy_owe(struct kstate *ks, struct shadow_policy *e, enum shadow_state state);
+void kstate_policy_drop(struct kstate *ks, struct shadow_policy *e);
+struct shadow_owner *kstate_owner_find(const struct kstate *ks, uint64_t owner);
+struct shadow_reqid *kstate_reqid_find(const struct kstate *ks, uint32_t reqid);
+/* Takes e (malloc()ed, with id, state and inbound filled in); -1: no memory, e is still yours. */
+int kstate_sa_give(struct kstate *ks, struct shadow_sa *e, enum shadow_state state);
+void kstate_sa_owe(struct kstate *ks, struct shadow_sa *e);
+void kstate_sa_drop(struct kstate *ks, struct shadow_sa *e);
+
+#endif
