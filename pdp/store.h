@@ -44,7 +44,7 @@ struct store_key { /* a published ceVpnSiteKey */
 struct store_ack {
 	uint32_t holder;  /* has inbound SAs for ... */
 	uint32_t subject; /* ... this member's epoch */
-	uint32_t epoch;
+	uint32_t epoch;	  /* 0: forget the acknowledgement */
 	uint64_t lsn;
 };
 
@@ -53,6 +53,7 @@ struct store_ce { /* what a CE last confirmed */
 	uint64_t applied_lsn;
 	int64_t when;
 	const char *failure; /* JSON of the last failure, or NULL */
+	bool gone;	     /* save_ces: forget it */
 };
 
 struct store_ops {
