@@ -8,5 +8,13 @@ common_libbase_la_SOURCES = \
 	common/diag.c common/diag.h \
 	common/log.c common/log.h
 
-common_libcommon_la_SOURCES =
-common_libcommon_la_LIBADD = common/libbase.la
+common_libcommon_la_SOURCES = \
+	common/commands.c common/commands.h \
+	common/conf.c common/conf.h \
+	common/ctl.h common/ctl_client.c common/ctl_server.c \
+	common/json.c common/json.h \
+	common/notify.c common/notify.h \
+	common/priv.c common/priv.h \
+	common/tls.c common/tls.h
+common_libcommon_la_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS) $(JANSSON_CFLAGS)
+common_libcommon_la_LIBADD = common/libbase.la $(EVENT_LIBS) $(SSL_LIBS) $(JANSSON_LIBS)
