@@ -89,7 +89,8 @@ int keying_verify(struct keying *k, const struct keying_member *m, const struct 
 /*
  * Add to plan the SA additions and deletions that bring this peer from the shadow to what its
  * rows and our epochs ask for.  p->keys == 0: the peer has no (more) keys or is gone, all SAs of
- * p->reqid are deleted.  0; -1 and err: keys cannot be derived (nothing of this peer was added).
+ * p->reqid are deleted.  ks must live as long as k.  0, or -1 and err: keys cannot be derived, and
+ * the plan is to be dropped.
  */
 int keying_plan(struct keying *k, const struct keying_member *m, const struct keying_peer *p,
     const struct kstate *ks, struct kplan *plan, char *err, unsigned long err_len);
@@ -105,16 +106,17 @@ void keying_acked(struct keying *k, uint32_t member, uint32_t epoch_acked_by_all
 /* SAs of this membership were lost (flush, reboot): new epoch, old ones withdrawn at once. */
 void keying_lost(struct keying *k, uint32_t member, int64_t now_ms);
 /*
- * The kernel says that an SA of ours comes to its soft lifetime: a new epoch, unless the SA is
- * one of an older epoch already.
+ * The kernel says that an SA of our membership comes to its soft lifetime: a new epoch, when
+ * it is an outbound one of our newest epoch (the sender is the one who replaces it).
  */
-void keying_expiring(struct keying *k, uint32_t spi, int64_t now_ms);
+void keying_expiring(struct keying *k, uint32_t member, uint32_t spi, int64_t now_ms);
 /* copsctl rekey: member 0 = all. Returns how many new epochs were made. */
 unsigned keying_rekey(struct keying *k, uint32_t member, int64_t now_ms);
 /*
  * Timers (age of epochs, grace) and work put off.  Returns the next deadline, INT64_MAX = none.
- * Call it after any of the five above too, for the new deadline.  Callbacks of keying_ops run inside
- * these six calls and may call keying_plan() and keying_notify(), nothing else of here.
+ * Call it after the functions above and after every transaction too, for the new deadline.
+ * Callbacks of keying_ops run inside the functions that take now_ms and keying_gone(); they may
+ * call keying_plan(), keying_notify() and keying_epochs(), nothing else of here.
  */
 int64_t keying_tick(struct keying *k, int64_t now_ms);
 

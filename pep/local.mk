@@ -12,3 +12,11 @@ pep_libpep_la_SOURCES += \
 	pep/kplan.c pep/kplan.h \
 	pep/kstate.c pep/kstate.h \
 	pep/local_addr.c pep/local_addr.h
+
+# controller keying
+pep_libpep_la_SOURCES += \
+	pep/durable.c pep/durable.h \
+	pep/keying.c pep/keying.h \
+	pep/keying_crypto.c pep/keying_crypto.h \
+	pep/keying_derive.c pep/keying_derive.h \
+	pep/keying_epochs.c pep/keying_epochs.h

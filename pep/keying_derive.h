@@ -1,0 +1,45 @@
+/*
+ * keying_derive.h - the octets of controller keying: SPI, key material and signed
+ * text, each a pure function of what both ends know (doc/architecture.md section 5).
+ */
+#ifndef PEP_KEYING_DERIVE_H
+#define PEP_KEYING_DERIVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pep/keying.h"
+#include "pep/keying_crypto.h"
+
+#define KEYING_SIGNED_MAX 128 /* octets of a signed text */
+
+/* One end of an SA. */
+struct keying_end {
+	uint32_t member;
+	uint32_t epoch;
+	const uint8_t *nonce;
+};
+
+/* SPI of the SA from member m_s under epoch e_s to a receiver under epoch e_r. */
+uint32_t keying_spi(uint32_t m_s, uint32_t e_s, uint32_t e_r);
+/* The parts of an SPI: the sender's member, and the low four bits of the epochs. */
+uint32_t keying_spi_sender(uint32_t spi);
+unsigned keying_spi_receiver_epoch(uint32_t spi);
+unsigned keying_spi_sender_epoch(uint32_t spi);
+
+/* Are the lengths of this transform's keys known? Lengths in octets. */
+bool keying_key_lens(const struct keying_transform *t, uint16_t *encr_len, uint16_t *integ_len);
+
+/*
+ * Fill encr_key, integ_key and algorithms of *sa for traffic from s to r.  secret is the
+ * X25519 secret of both ends.  0, or -1: unknown transform, or the library failed.
+ */
+int keying_keymat(const uint8_t vpn_id[7], const struct keying_end *s, const struct keying_end *r,
+    const struct keying_transform *t, const uint8_t secret[KC_KEY_LEN], struct kern_sa *sa);
+
+/* What a site key's signature covers; returns its octets. */
+size_t keying_signed_text(uint8_t out[KEYING_SIGNED_MAX], const uint8_t vpn_id[7], uint32_t member,
+    uint32_t epoch, const uint8_t *public_key, const uint8_t *nonce,
+    const struct keying_transform *t);
+
+#endif
