@@ -38,7 +38,8 @@ pib_libpib_la_SOURCES = \
 	pib/pib_codec.c pib/pib_codec.h \
 	pib/pib_err.c pib/pib_err.h \
 	pib/pib_print.c \
-	pib/pib_store.c pib/pib_store.h
+	pib/pib_store.c pib/pib_store.h pib/pib_store_int.h \
+	pib/pib_txn.c
 nodist_pib_libpib_la_SOURCES = $(PIB_GEN_C)
 pib_libpib_la_LIBADD = common/libbase.la
 pib_libpib_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0

@@ -121,7 +121,10 @@ void pib_schema_free(struct pib_schema *s);
 size_t pib_schema_count(const struct pib_schema *s);
 const struct pib_class *pib_schema_class(const struct pib_schema *s, size_t i);
 const struct pib_class *pib_schema_find_name(const struct pib_schema *s, const char *name);
-/* Position of a class of this schema, 0..count-1. */
+/* By the BER contents octets of its entry's OID. */
+const struct pib_class *pib_schema_find_ber(
+    const struct pib_schema *s, const uint8_t *ber, size_t len);
+/* Position of a class of this schema, 0..count-1; SIZE_MAX: it is not in it. */
 size_t pib_schema_index(const struct pib_schema *s, const struct pib_class *cls);
 
 const struct pib_column *pib_column_find(const struct pib_class *cls, uint8_t number);

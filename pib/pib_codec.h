@@ -37,6 +37,8 @@ int pib_prefix_parse(const struct pib_schema *s, const uint8_t *p, size_t len,
 /* Append the EPD of a row: attribute TLVs in column order, NULL where null_mask says so. */
 void pib_epd_put(struct buf *b, const struct pib_class *cls, const void *row);
 
+#define PIB_EPD_MAX 65531 /* octets: a COPS-PR sub-object's body */
+
 /*
  * Decode an EPD into the class's struct (cls->row_size octets, octet columns borrow p).
  * Checks tags, BER, ranges, sizes, enumerations; missing trailing and NULL columns take
@@ -45,6 +47,9 @@ void pib_epd_put(struct buf *b, const struct pib_class *cls, const void *row);
  */
 int pib_epd_decode(const struct pib_class *cls, const uint8_t *p, size_t len, void *row,
     bool *surplus, struct pib_fault *f);
+
+/* Let *f name row cls.instance: its class, instance and prid are set. */
+void pib_fault_row(struct pib_fault *f, const struct pib_class *cls, uint32_t instance);
 
 /* Column access by descriptor. */
 int64_t pib_row_number(const struct pib_column *c, const void *row); /* u64 over 2^63 wraps */

@@ -36,12 +36,15 @@ const struct pib_row *pib_store_find(
 /* Rows of a class in instance order (NULL class: all classes in schema order). */
 void pib_store_each(const struct pib_store *st, const struct pib_class *cls,
     void (*fn)(void *arg, const struct pib_row *row), void *arg);
-/* Rows of class cls whose reference column refers to instance (uses the reverse index). */
+/*
+ * Rows of class cls whose reference column refers to instance (uses the reverse index), in no
+ * order.  A TagReferenceId column: that refer to tag list instance; a TagId column: that are in it.
+ */
 void pib_store_referrers(const struct pib_store *st, const struct pib_class *cls,
     const struct pib_column *col, uint32_t instance,
     void (*fn)(void *arg, const struct pib_row *row), void *arg);
 
-/* One transaction at a time per store. */
+/* One transaction at a time per store; NULL: there is one, or no memory. */
 struct pib_txn *pib_txn_begin(struct pib_store *st);
 /* Each returns 0, or -1 after recording a fault (the transaction goes on, to find them all). */
 int pib_txn_remove(struct pib_txn *t, const uint8_t *prid, size_t len); /* PRID or PPRID body */
@@ -53,7 +56,7 @@ int pib_txn_install_row(struct pib_txn *t, const struct pib_class *cls, uint32_t
     const uint8_t *epd, size_t epd_len);
 /* Record a fault found elsewhere (COPS-PR framing, kernel). */
 void pib_txn_fault(struct pib_txn *t, const struct pib_fault *f);
-/* Judge the end state. 0: may be committed; -1: faults. */
+/* Judge the end state. 0: may be committed; -1: faults, it can only be aborted. */
 int pib_txn_check(struct pib_txn *t);
 /* Faults and warnings, in order found. */
 size_t pib_txn_faults(const struct pib_txn *t, const struct pib_fault **f);
@@ -65,7 +68,11 @@ struct pib_change {
 	const struct pib_row *after;  /* NULL: removed */
 };
 size_t pib_txn_changes(const struct pib_txn *t, const struct pib_change **c);
-/* During a checked transaction the store's find/each already show the end state. */
+/*
+ * During a checked transaction the store's find/each already show the end state.  Rows of a
+ * transient class (frwkError) are changes, but never in the store.  A commit that has not been
+ * checked checks, and aborts if there are faults.
+ */
 void pib_txn_commit(struct pib_txn *t); /* frees t; before-rows die */
 void pib_txn_abort(struct pib_txn *t);	/* frees t; the store is as before */
 
