@@ -11,14 +11,23 @@
 static const struct command_opt apply_opts[] = {
     {"--wait", "SECONDS", "how long to wait for the CEs concerned to confirm (default 60)"},
     {"--no-wait", NULL, "return as soon as the change is stored"},
+    {"--strict", NULL, "fail when a CE concerned is not connected"},
     {"--comment", "TEXT", "why, for the history"},
     {0},
 };
 
-static const struct command_opt pki_opts[] = {
-    {"--dir", "DIRECTORY", "where the certificates and keys are (default: pki)"},
-    {"--days", "DAYS", "how long the certificate is valid"},
-    {"--address", "ADDRESS", "an address to name in the certificate too"},
+static const struct command_opt pki_init_opts[] = {
+    {"--force", NULL, "replace what is there"},
+    {0},
+};
+
+static const struct command_opt pki_issue_opts[] = {
+    {"--pdp", NULL, "for a policy server"},
+    {"--ce", NULL, "for a CE (the default)"},
+    {"--address", "IP", "an address to name in the certificate too"},
+    {"--days", "DAYS", "how long it is valid (default 825)"},
+    {"--dir", "DIRECTORY", "where the CA is (default /etc/cops/pki)"},
+    {"--force", NULL, "replace what is there"},
     {0},
 };
 
@@ -26,6 +35,8 @@ const struct command_opt command_common_opts[] = {
     {"--socket", "PATH", "the daemon's control socket"},
     {"--pep", NULL, "ask the agent on this CE, not the policy server"},
     {"--json", NULL, "print JSON"},
+    {"--help", NULL, "explain the command"},
+    {"--version", NULL, "print the version"},
     {0},
 };
 
@@ -51,10 +62,13 @@ const struct command commands[] = {
     {"show sa", "", "security associations in the kernel", COMMAND_PEP, false, NULL},
     {"show spd", "", "security policies in the kernel", COMMAND_PEP, false, NULL},
     {"log", "LEVEL", "log error, warning, notice, info or debug and worse", BOTH, true, NULL},
-    {"pki init", "", "make a certificate authority", COMMAND_LOCAL, true, pki_opts},
+    {"pki init", "[DIR]", "make a certificate authority (default in /etc/cops/pki)", COMMAND_LOCAL,
+	true, pki_init_opts},
     {"pki issue", "NAME", "issue a certificate and key for a CE or policy server", COMMAND_LOCAL,
-	true, pki_opts},
-    {"help", "[COMMAND]", "explain the commands, or one", COMMAND_LOCAL, false, NULL},
+	true, pki_issue_opts},
+    {"pki show", "[DIR]", "the certificates that are there", COMMAND_LOCAL, false, NULL},
+    {"help", "[COMMAND] [WORD]", "explain the commands, or one", COMMAND_LOCAL, false, NULL},
+    {"completion", "", "print a completion script for bash", COMMAND_LOCAL, false, NULL},
     {"version", "", "print the version", COMMAND_LOCAL, false, NULL},
     {0},
 };

@@ -263,10 +263,14 @@ char *tls_cert_names(const X509 *cert)
 		const GENERAL_NAME *n = sk_GENERAL_NAME_value(names, i);
 		if (n->type == GEN_DNS && asn1_text(n->d.dNSName, &text, &len))
 			put_name(&b, "DNS", text, len);
-		else if (n->type == GEN_IPADD &&
-			 addr_from_octets(&addr, ASN1_STRING_get0_data(n->d.iPAddress),
-			     (size_t)ASN1_STRING_length(n->d.iPAddress)) == 0)
-			put_name(&b, "IP", addr_print(&addr, ip), strlen(ip));
+		if (n->type != GEN_IPADD)
+			continue;
+		const ASN1_OCTET_STRING *o = n->d.iPAddress;
+		if (addr_from_octets(
+			&addr, ASN1_STRING_get0_data(o), (size_t)ASN1_STRING_length(o)) == 0) {
+			addr_print(&addr, ip);
+			put_name(&b, "IP", ip, strlen(ip));
+		}
 	}
 	GENERAL_NAMES_free(names);
 	if (!b.len && common_name(cert, &text, &len))

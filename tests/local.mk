@@ -3,3 +3,57 @@ check_PROGRAMS += tests/unit/test_kplan
 tests_unit_test_kplan_SOURCES = tests/unit/test_kplan.c
 tests_unit_test_kplan_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_kplan_LDADD = pep/libpep.la $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test_cops_msg
+tests_unit_test_cops_msg_SOURCES = tests/unit/test_cops_msg.c tests/unit/cops_vectors.h
+tests_unit_test_cops_msg_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_cops_msg_LDADD = libcops/libcops.la common/libbase.la $(CHECK_LIBS)
+tests_unit_test_cops_msg_LDFLAGS = $(AM_LDFLAGS) -static
+
+check_PROGRAMS += tests/unit/test_cops_conn
+tests_unit_test_cops_conn_SOURCES = tests/unit/test_cops_conn.c tests/unit/cops_vectors.h
+tests_unit_test_cops_conn_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_cops_conn_LDADD = libcops/libcops.la common/libbase.la $(CHECK_LIBS)
+tests_unit_test_cops_conn_LDFLAGS = $(AM_LDFLAGS) -static
+
+check_PROGRAMS += tests/unit/test_cops_io
+tests_unit_test_cops_io_SOURCES = tests/unit/test_cops_io.c
+tests_unit_test_cops_io_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS)
+tests_unit_test_cops_io_LDADD = libcops/libcops.la common/libbase.la $(CHECK_LIBS) \
+	$(EVENT_LIBS) $(SSL_LIBS)
+tests_unit_test_cops_io_LDFLAGS = $(AM_LDFLAGS) -static
+
+
+check_PROGRAMS += tests/unit/test_common_base
+tests_unit_test_common_base_SOURCES = tests/unit/test_common_base.c
+tests_unit_test_common_base_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_common_base_LDADD = common/libbase.la $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test_common_conf
+tests_unit_test_common_conf_SOURCES = tests/unit/test_common_conf.c
+tests_unit_test_common_conf_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_common_conf_LDADD = common/libcommon.la $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test_common_ctl
+tests_unit_test_common_ctl_SOURCES = tests/unit/test_common_ctl.c
+tests_unit_test_common_ctl_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_common_ctl_LDADD = common/libcommon.la $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test_common_tls
+tests_unit_test_common_tls_SOURCES = tests/unit/test_common_tls.c
+tests_unit_test_common_tls_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_common_tls_LDADD = common/libcommon.la $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test_common_sys
+tests_unit_test_common_sys_SOURCES = tests/unit/test_common_sys.c
+tests_unit_test_common_sys_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_common_sys_LDADD = common/libcommon.la $(CHECK_LIBS)
+
+# --- pib
+check_PROGRAMS += tests/unit/test_pib_codec tests/unit/test_pib_store
+tests_unit_test_pib_codec_SOURCES = tests/unit/test_pib_codec.c tests/unit/pib_gen.c tests/unit/pib_gen.h
+tests_unit_test_pib_codec_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_pib_codec_LDADD = pib/libpib.la common/libbase.la $(CHECK_LIBS)
+tests_unit_test_pib_store_SOURCES = tests/unit/test_pib_store.c tests/unit/pib_gen.c tests/unit/pib_gen.h
+tests_unit_test_pib_store_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_pib_store_LDADD = pib/libpib.la common/libbase.la $(CHECK_LIBS)
