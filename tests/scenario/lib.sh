@@ -1,0 +1,269 @@
+# lib.sh - what scenarios share: an SP network of namespaces, daemons in it, pings, captures
+# and checks that say what they found.  Sourced by bash scripts that run as root inside
+# tests/uml/boot, where a script's folders are gone when it ends.
+#
+#	h-hq ── hq ─┐               a site SITE is a CE (namespace SITE: wan, lan) and a host
+#	h-lyon ─ lyon ─ sp ── pdp   (namespace h-SITE) behind it; sp routes between the wan
+#	            ...             addresses and the PDP and knows nothing of the sites' prefixes.
+#
+# Every packet of the SP network passes sp, which is where captures are made.  The CEs
+# have a default route into it: what is not put into a tunnel would be seen there in clear.
+
+set -u
+SCENARIO_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+COPS_BUILD=$(cd "${COPS_BUILD:-$SCENARIO_TOP/build}" && pwd -P)
+RUN=$(mktemp -d "${TMPDIR:-/tmp}/scenario.XXXXXX")
+PDP_ADDR=198.51.100.10
+PDP_NAME=pdp.sp.example
+SP_ADDR=198.51.100.1
+declare -A WAN LAN HOST PID
+exec {NAP}<> <(:)
+
+# ---- words -----------------------------------------------------------------
+
+checks=0
+failures=0
+
+step() { printf '\n== %s\n' "$*"; }
+say() { printf '     %s\n' "$*"; }
+ok() { checks=$((checks + 1)); printf ' ok  %s\n' "$*"; }
+bad() { checks=$((checks + 1)); failures=$((failures + 1)); printf 'FAIL %s\n' "$*"; }
+die() { printf 'FAIL %s\n' "$*"; failures=$((failures + 1)); exit 1; }
+# Lines of evidence from standard input.
+evidence() { sed 's/^/     | /'; }
+# check "WHAT HOLDS" COMMAND...: ok or FAIL, with what the command printed when it failed.
+check()
+{
+	local what=$1 out
+	shift
+	if out=$("$@" 2>&1); then
+		ok "$what"
+	else
+		bad "$what"
+		[ -z "$out" ] || printf '%s\n' "$out" | tail -n 20 | evidence
+		return 1
+	fi
+}
+
+nap() { read -r -t "$1" -u "$NAP" || true; } # without a fork
+now_ms() { local t=${EPOCHREALTIME/[.,]/}; echo $((t / 1000)); }
+# wait_for SECONDS COMMAND...: until it succeeds; its own words are not heard.
+wait_for()
+{
+	local until=$((${EPOCHREALTIME%[.,]*} + $1 + 1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ "${EPOCHREALTIME%[.,]*}" -lt "$until" ] || return 1
+		nap 0.1
+	done
+}
+
+# ---- topology --------------------------------------------------------------
+
+in_ns() { local ns=$1; shift; ip netns exec "$ns" "$@"; }
+
+ns_make()
+{
+	ip netns add "$1"
+	in_ns "$1" sh -c 'echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6
+		echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
+		echo '"$2"' >/proc/sys/net/ipv4/ip_forward
+		ip link set lo up'
+}
+
+# Something with one address on the SP network: sp_attach NAMESPACE INTERFACE ADDRESS
+sp_attach()
+{
+	ip link add "$2" netns "$1" type veth peer name "to-$1" netns sp
+	ip -n sp -batch - <<-EOF
+		addr add $SP_ADDR/32 dev to-$1
+		link set to-$1 up
+		route add $3/32 dev to-$1
+	EOF
+	ip -n "$1" -batch - <<-EOF
+		addr add $3/32 dev $2
+		link set $2 up
+		route add default via $SP_ADDR dev $2 onlink src $3
+	EOF
+}
+
+sp_make()
+{
+	ns_make sp 1
+	ns_make pdp 0
+	sp_attach pdp wan "$PDP_ADDR"
+}
+
+# site_make SITE WAN-ADDRESS PREFIX/LEN: the CE gets the prefix's .1, its host .10.
+site_make()
+{
+	local net=${3%/*} len=${3#*/}
+	WAN[$1]=$2
+	LAN[$1]=$3
+	HOST[$1]=${net%.*}.10
+	ns_make "$1" 1
+	ns_make "h-$1" 0
+	sp_attach "$1" wan "$2"
+	ip link add lan netns "$1" type veth peer name eth0 netns "h-$1"
+	ip -n "$1" -batch - <<-EOF
+		addr add ${net%.*}.1/$len dev lan
+		link set lan up
+	EOF
+	ip -n "h-$1" -batch - <<-EOF
+		addr add ${HOST[$1]}/$len dev eth0
+		link set eth0 up
+		route add default via ${net%.*}.1
+	EOF
+}
+
+# ---- traffic ---------------------------------------------------------------
+
+# reaches A B: a ping from A's host to B's is answered (within 2 s, one of 3).
+reaches() { in_ns "h-$1" ping -n -q -c 1 -W 1 "${HOST[$2]}" >/dev/null || in_ns "h-$1" ping -n -q -c 2 -i 0.3 -W 1 "${HOST[$2]}"; }
+reaches_not() { ! in_ns "h-$1" ping -n -q -c 2 -i 0.2 -W 0.5 "${HOST[$2]}"; }
+
+# ping_start A B [INTERVAL] / ping_stop A B: a running ping, and whether it lost nothing.
+ping_start()
+{
+	ip netns exec "h-$1" ping -n -i "${3:-0.02}" "${HOST[$2]}" >"$RUN/ping.$1.$2" 2>&1 &
+	PID[ping.$1.$2]=$!
+}
+
+# The replies must be numbered 1..last without a gap; the packet on its way when the ping is
+# stopped is the only one that may be missing.
+ping_stop()
+{
+	local log=$RUN/ping.$1.$2 verdict
+	kill -INT "${PID[ping.$1.$2]}"
+	wait "${PID[ping.$1.$2]}" 2>/dev/null
+	unset "PID[ping.$1.$2]"
+	verdict=$(awk '
+		match($0, /icmp_seq=[0-9]+/) && /bytes from/ {
+			n = substr($0, RSTART + 9, RLENGTH - 9) + 0
+			if (!(n in seen)) { seen[n] = 1; got++ }
+			if (n > last) last = n
+		}
+		/packets transmitted/ { sent = $1 }
+		END {
+			printf "%d sent, %d answered, %d lost\n", sent, got, (last < sent - 1 ? sent - 1 : last) - got
+			exit !(got > 0 && got == last && sent - last <= 1)
+		}' "$log") && ok "ping ${3:-}from $1 to $2: $verdict" ||
+		{ bad "ping ${3:-}from $1 to $2: $verdict"; tail -n 5 "$log" | evidence; }
+}
+
+# capture_start NAME / capture_stop NAME: the SP network's packets in $RUN/NAME.pcap.
+capture_start()
+{
+	ip netns exec sp tcpdump -i any -n -s 0 -U --immediate-mode -B 8192 -Z root -w "$RUN/$1.pcap" 2>"$RUN/$1.tcpdump" &
+	PID[capture.$1]=$!
+	wait_for 10 grep -q listening "$RUN/$1.tcpdump" || die "tcpdump does not start: $(cat "$RUN/$1.tcpdump")"
+}
+
+capture_stop()
+{
+	nap 0.3
+	kill "${PID[capture.$1]}"
+	wait "${PID[capture.$1]}" 2>/dev/null
+	unset "PID[capture.$1]"
+	grep -q '^0 packets dropped by kernel' "$RUN/$1.tcpdump" ||
+		bad "the capture is not complete: $(tr '\n' ' ' <"$RUN/$1.tcpdump")"
+}
+
+captured() { local name=$1; shift; tcpdump -n -r "$RUN/$name.pcap" "$@" 2>/dev/null; }
+captured_count() { captured "$@" | wc -l; }
+
+# assert_only_esp NAME: between CEs there was ESP and nothing else, and some of it; all else
+# is the control channel (TLS after its COPS/TLS upgrade) and ARP.
+assert_only_esp()
+{
+	local ces= site other esp
+	for site in "${!WAN[@]}"; do
+		ces="$ces${ces:+ or }${WAN[$site]}"
+	done
+	esp=$(captured_count "$1" "ip proto 50 and src host ($ces) and dst host ($ces)")
+	other=$(captured "$1" "not arp and not (ip proto 50 and src host ($ces) and dst host ($ces)) \
+	    and not (tcp port 3288 and host $PDP_ADDR and host ($ces))")
+	if [ "$esp" -gt 0 ] && [ -z "$other" ]; then
+		ok "on the SP network: $esp ESP packets between CEs, none of anything else but the control channel"
+	else
+		bad "on the SP network: $esp ESP packets between CEs, and these:"
+		printf '%s\n' "$other" | head -n 10 | evidence
+	fi
+}
+
+# assert_control_is_tls NAME: the control channel carries TLS records, and no COPS message of
+# our client-type (0x4001 in the header) ever in clear.
+assert_control_is_tls()
+{
+	local data='tcp port 3288 and ((ip[2:2] - ((ip[0]&0xf)<<2)) - ((tcp[12]&0xf0)>>2)) != 0'
+	local at='(tcp[12]&0xf0)>>2' records clear
+	records=$(captured_count "$1" "$data and tcp[$at] = 0x17 and tcp[($at)+1] = 3")
+	clear=$(captured_count "$1" "$data and tcp[$at]&0xf0 = 0x10 and tcp[($at)+2:2] = 0x4001")
+	if [ "$records" -gt 0 ] && [ "$clear" -eq 0 ]; then
+		ok "the control channel on port 3288: $records segments with TLS records, no decision in clear"
+	else
+		bad "the control channel on port 3288: $records segments with TLS records, $clear in clear"
+	fi
+}
+
+# ---- kernel state ----------------------------------------------------------
+
+sa_count() { ip -n "$1" xfrm state | grep -c '^src'; }
+spis() { ip -n "$1" xfrm state | grep -o 'spi 0x[0-9a-f]*' | sort -u; }
+# What keying and policies are, without counters and clocks, in a fixed order.
+kernel_dump() { ip -n "$1" xfrm state; echo; ip -n "$1" xfrm policy; }
+
+# ---- daemons ---------------------------------------------------------------
+
+copsctl_bin=$COPS_BUILD/copsctl/copsctl
+[ -x "$copsctl_bin" ] || copsctl_bin=$COPS_BUILD/copsctl
+ctl_pdp() { "$copsctl_bin" --socket "$RUN/pdp.sock" "$@"; }
+ctl_ce() { local site=$1; shift; "$copsctl_bin" --socket "$RUN/$site.sock" "$@"; }
+
+show_log() { tail -n "${2:-25}" "$RUN/$1.log" 2>/dev/null | evidence; }
+
+# daemon_start NAME NAMESPACE COMMAND...; daemon_kill NAME [SIGNAL]
+daemon_start()
+{
+	local name=$1 ns=$2
+	shift 2
+	ip netns exec "$ns" "$@" >>"$RUN/$name.log" 2>&1 &
+	PID[$name]=$!
+}
+
+daemon_kill()
+{
+	[ -n "${PID[$1]:-}" ] || return 0
+	kill "-${2:-TERM}" "${PID[$1]}" 2>/dev/null
+	wait "${PID[$1]}" 2>/dev/null
+	unset "PID[$1]"
+}
+
+cleanup()
+{
+	local name status=$?
+	trap - EXIT
+	for name in "${!PID[@]}"; do
+		kill -TERM "${PID[$name]}" 2>/dev/null
+	done
+	wait
+	if [ "$failures" -gt 0 ]; then
+		for name in "$RUN"/*.log; do
+			[ -s "$name" ] || continue
+			printf '\n-- the end of %s\n' "${name##*/}"
+			tail -n 30 "$name" | evidence
+		done
+	fi
+	rm -rf "$RUN"
+	[ "$failures" -eq 0 ] || status=1
+	exit "$status"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+# done_ok: the last line of a scenario.
+summary()
+{
+	printf '\n%d of %d checks held, after %d s\n' $((checks - failures)) "$checks" "$SECONDS"
+	[ "$failures" -eq 0 ]
+}
