@@ -54,6 +54,16 @@ check_PROGRAMS += tests/unit/test_pib_codec tests/unit/test_pib_store
 tests_unit_test_pib_codec_SOURCES = tests/unit/test_pib_codec.c tests/unit/pib_gen.c tests/unit/pib_gen.h
 tests_unit_test_pib_codec_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_pib_codec_LDADD = pib/libpib.la common/libbase.la $(CHECK_LIBS)
+tests_unit_test_pib_codec_LDFLAGS = $(AM_LDFLAGS) -static
 tests_unit_test_pib_store_SOURCES = tests/unit/test_pib_store.c tests/unit/pib_gen.c tests/unit/pib_gen.h
 tests_unit_test_pib_store_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_pib_store_LDADD = pib/libpib.la common/libbase.la $(CHECK_LIBS)
+tests_unit_test_pib_store_LDFLAGS = $(AM_LDFLAGS) -static
+
+check_PROGRAMS += tests/unit/test_copsctl
+tests_unit_test_copsctl_SOURCES = tests/unit/test_copsctl.c
+tests_unit_test_copsctl_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_copsctl_LDADD = copsctl/libcopsctl.la $(CHECK_LIBS)
+tests_unit_test_copsctl_LDFLAGS = $(AM_LDFLAGS) -static
+TESTS += tests/commands.sh tests/copsctl_pki.sh
+EXTRA_DIST += tests/commands.sh tests/copsctl_pki.sh
