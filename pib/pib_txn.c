@@ -441,6 +441,20 @@ static bool still_referred(const struct pib_store *st, const struct place *p)
 	return false;
 }
 
+/* Extensions installed anew, but as they were, while their base went. */
+static void judge_orphans(struct pib_txn *t, const struct row *base)
+{
+	for (size_t i = 0; i < t->st->classes; i++) {
+		const struct pib_class *cls = t->st->meta[i].cls;
+		const struct row *r = cls->base == base->pub.cls
+					  ? end_row(t->st, (uint32_t)i, base->pub.instance)
+					  : NULL;
+
+		if (r != NULL && r->place->change != NULL && r->place->change->same)
+			row_fault(t, cls, r->pub.instance, PIB_CPERR_INSTANCE, 0, false);
+	}
+}
+
 /* What the row before held up: references to it, and to the tag list it was the last of. */
 static void judge_left(struct pib_txn *t, const struct change *c)
 {
@@ -457,6 +471,8 @@ static void judge_left(struct pib_txn *t, const struct change *c)
 	}
 	if (dangling)
 		row_fault(t, r->pub.cls, r->pub.instance, PIB_CPERR_DELETED_IN_REF, 0, false);
+	if (c->after == NULL)
+		judge_orphans(t, r);
 }
 
 static void judge_unique(struct pib_txn *t, const struct row *r)

@@ -59,6 +59,7 @@ tests_unit_test_pib_store_SOURCES = tests/unit/test_pib_store.c tests/unit/pib_g
 tests_unit_test_pib_store_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_pib_store_LDADD = pib/libpib.la common/libbase.la $(CHECK_LIBS)
 tests_unit_test_pib_store_LDFLAGS = $(AM_LDFLAGS) -static
+$(tests_unit_test_pib_codec_OBJECTS) $(tests_unit_test_pib_store_OBJECTS): $(PIB_GEN_H)
 
 check_PROGRAMS += tests/unit/test_copsctl
 tests_unit_test_copsctl_SOURCES = tests/unit/test_copsctl.c

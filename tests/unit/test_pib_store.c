@@ -4,6 +4,7 @@
  * naive model that knows nothing but the descriptors judges random transactions.
  */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -426,6 +427,10 @@ START_TEST(test_extends)
 	begin(); /* base removed, extension installed */
 	drop(&pib_frwk_base_filter_class, 1);
 	put_ilabel(1, "y");
+	refused(&pib_frwk_i_label_filter_class, 1, PIB_CPERR_INSTANCE, 0);
+	begin(); /* even as it was */
+	drop(&pib_frwk_base_filter_class, 1);
+	put_ilabel(1, "x");
 	refused(&pib_frwk_i_label_filter_class, 1, PIB_CPERR_INSTANCE, 0);
 	begin();
 	drop(&pib_frwk_base_filter_class, 0);
@@ -913,7 +918,7 @@ int main(void)
 	tcase_add_test(t, test_faults_found_together);
 	tcase_add_test(t, test_many_faults);
 	tcase_add_test(t, test_referrers);
-	tcase_add_loop_test(t, test_random, 0, 4);
+	tcase_add_loop_test(t, test_random, 0, 6);
 	tcase_add_test(t, test_cost);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
