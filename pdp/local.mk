@@ -1,0 +1,27 @@
+# copspdpd: everything but main() is in libpdp.la, which the tests link too.
+noinst_LTLIBRARIES += pdp/libpdp.la
+
+# The brain: numbers, intent, model, rows.
+pdp_libpdp_la_SOURCES = \
+	pdp/ids.c pdp/ids.h \
+	pdp/intent.c pdp/intent.h \
+	pdp/intent_build.c \
+	pdp/intent_check.c \
+	pdp/intent_doc.c pdp/intent_doc.h \
+	pdp/intent_scan.c pdp/intent_scan.h \
+	pdp/intent_xml.c \
+	pdp/model.c pdp/model.h \
+	pdp/transform.c pdp/transform.h
+nodist_pdp_libpdp_la_SOURCES = pdp/intent_xsd.h
+pdp_libpdp_la_CPPFLAGS = $(AM_CPPFLAGS) $(XML_CFLAGS)
+pdp_libpdp_la_LIBADD = $(XML_LIBS)
+
+# The schema inside the binary: no path is needed at run time.
+dist_pkgdata_DATA += pdp/intent.xsd
+BUILT_SOURCES += pdp/intent_xsd.h
+CLEANFILES += pdp/intent_xsd.h
+pdp/intent_xsd.h: pdp/intent.xsd
+	$(AM_V_GEN)$(MKDIR_P) pdp && \
+	{ echo '/* Made from pdp/intent.xsd. */' && echo 'static const char intent_xsd[] =' && \
+	sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/.*/    "&\\n"/' $(srcdir)/pdp/intent.xsd && \
+	echo '    ;'; } > $@.tmp && mv $@.tmp $@

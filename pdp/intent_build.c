@@ -1,0 +1,299 @@
+/*
+ * intent_build.c - a checked document becomes snapshots.  Here numbers are handed out, so the
+ * document has no errors by now; what can still go wrong is memory and the stock of numbers.
+ */
+#include "pdp/intent_doc.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KEY_MAX 512 /* customer/vpn/ce */
+
+static const struct model_proposal default_proposal = {
+    .encr = 12, /* AES-CBC */
+    .encr_key_bits = 256,
+    .integ = 14, /* HMAC-SHA2-512-256 */
+    .replay_window = 32,
+    .lifetime_s = 8 * 3600,
+};
+
+struct build {
+	struct doc *d;
+	struct ids *ids;
+	struct customer *customer;
+	const char *why;
+};
+
+static struct id_entry *id_get(
+    struct build *b, enum id_kind kind, const char *key, uint32_t parent, uint32_t vpn)
+{
+	struct id_entry *e = ids_get(b->ids, kind, key, parent, vpn);
+	if (!e)
+		b->why = "out of memory or of numbers";
+	return e;
+}
+
+/* An array of n; NULL and why when there is no memory for it. */
+static void *array(struct build *b, size_t n, size_t size)
+{
+	void *p = calloc(n ? n : 1, size);
+	if (!p)
+		b->why = "out of memory";
+	return p;
+}
+
+/* --- CEs ------------------------------------------------------------------------------------ */
+
+static int ce_order(const void *a, const void *b)
+{
+	const struct doc_ce *x = *(struct doc_ce *const *)a;
+	const struct doc_ce *y = *(struct doc_ce *const *)b;
+	return strcmp(x->name, y->name);
+}
+
+static int build_ces(struct build *b, const struct doc_customer *k)
+{
+	struct customer *c = b->customer;
+	struct doc_ce **sorted = array(b, k->ce.n, sizeof(*sorted));
+
+	c->ce = array(b, k->ce.n, sizeof(*c->ce));
+	if (!sorted || !c->ce) {
+		free(sorted);
+		return -1;
+	}
+	for (uint32_t i = 0; i < k->ce.n; i++)
+		sorted[i] = &b->d->ce[k->ce.at + i];
+	qsort(sorted, k->ce.n, sizeof(*sorted), ce_order);
+	for (uint32_t i = 0; i < k->ce.n && !b->why; i++) {
+		struct model_ce *ce = &c->ce[c->ces++];
+		*ce = (struct model_ce) {.address = sorted[i]->address, .customer = c};
+		ce->name = strdup(sorted[i]->name);
+		sorted[i]->model = ce;
+		if (!ce->name)
+			b->why = "out of memory";
+	}
+	free(sorted);
+	return b->why ? -1 : 0;
+}
+
+/* --- prefixes and proposals ----------------------------------------------------------------- */
+
+static int prefix_order(const void *a, const void *b)
+{
+	return prefix_cmp(
+	    &((const struct model_prefix *)a)->prefix, &((const struct model_prefix *)b)->prefix);
+}
+
+/* m: 0 for the VPN's space. */
+static struct model_prefix *build_prefixes(
+    struct build *b, const struct doc_prefix *p, uint32_t n, uint32_t vpn, uint32_t m)
+{
+	struct model_prefix *out = array(b, n, sizeof(*out));
+	char key[KEY_MAX];
+	char owner[16] = "space";
+	char text[PREFIX_STRLEN];
+
+	if (!out)
+		return NULL;
+	if (m)
+		snprintf(owner, sizeof(owner), "%u", (unsigned)m);
+	for (uint32_t i = 0; i < n && !b->why; i++) {
+		snprintf(key, sizeof(key), "%u/%s/%s", (unsigned)vpn, owner,
+		    prefix_print(&p[i].prefix, text));
+		out[i].prefix = p[i].prefix;
+		out[i].id = id_get(b, ID_PREFIX, key, m, vpn);
+	}
+	if (!b->why && n > 1)
+		qsort(out, n, sizeof(*out), prefix_order);
+	return out;
+}
+
+static int build_proposals(struct build *b, struct model_vpn *v, const struct doc_vpn *dv)
+{
+	uint32_t n = dv->transform_count ? dv->transform_count : 1;
+	char key[KEY_MAX];
+
+	v->proposal = array(b, n, sizeof(*v->proposal));
+	if (!v->proposal)
+		return -1;
+	v->proposals = n;
+	for (uint32_t i = 0; i < n && !b->why; i++) {
+		v->proposal[i] = dv->transform_count ? dv->transform[i]->proposal : default_proposal;
+		snprintf(key, sizeof(key), "%u/%u", (unsigned)v->id->number, (unsigned)i);
+		v->proposal[i].id = id_get(b, ID_PROPOSAL, key, v->id->number, v->id->number);
+	}
+	return b->why ? -1 : 0;
+}
+
+/* --- members -------------------------------------------------------------------------------- */
+
+static int member_order(const void *a, const void *b)
+{
+	uint32_t x = ((const struct model_member *)a)->id->number;
+	uint32_t y = ((const struct model_member *)b)->id->number;
+	return (x > y) - (x < y);
+}
+
+static int build_member(struct build *b, struct model_vpn *v, struct doc_member *dm)
+{
+	char key[KEY_MAX];
+
+	snprintf(key, sizeof(key), "%s/%s/%s", b->customer->name, v->name, dm->ce->name);
+	dm->id = id_get(b, ID_MEMBER, key, v->id->number, v->id->number);
+	if (!dm->id)
+		return -1;
+	struct model_member *m = &v->member[v->members++];
+	*m = (struct model_member) {
+	    .ce = dm->ce->model, .vpn = v, .id = dm->id, .role = dm->role, .sites = dm->site.n};
+	m->site =
+	    build_prefixes(b, &b->d->site[dm->site.at], dm->site.n, v->id->number, m->id->number);
+	return b->why ? -1 : 0;
+}
+
+static int build_hubs(struct build *b, struct model_vpn *v, const struct doc_vpn *dv)
+{
+	v->hub = array(b, dv->member.n, sizeof(struct model_member *));
+	if (!v->hub)
+		return -1;
+	for (uint32_t i = 0; i < dv->member.n; i++) {
+		const struct doc_member *dm = &b->d->member[dv->member.at + i];
+		if (dm->role == ROLE_HUB)
+			v->hub[v->hubs++] = vpn_member_find(v, dm->id->number);
+	}
+	return 0;
+}
+
+static int build_members(struct build *b, struct model_vpn *v, const struct doc_vpn *dv)
+{
+	v->member = array(b, dv->member.n, sizeof(*v->member));
+	if (!v->member)
+		return -1;
+	for (uint32_t i = 0; i < dv->member.n; i++)
+		if (build_member(b, v, &b->d->member[dv->member.at + i]) < 0)
+			return -1;
+	qsort(v->member, v->members, sizeof(*v->member), member_order);
+	return build_hubs(b, v, dv);
+}
+
+static int link_order(const void *a, const void *b)
+{
+	return member_order(*(struct model_member *const *)a, *(struct model_member *const *)b);
+}
+
+/* Count, allocate, fill, sort. */
+static int build_links(struct build *b, struct model_vpn *v, const struct doc_vpn *dv)
+{
+	const struct doc_link *link = &b->d->link[dv->link.at];
+	uint32_t n = dv->topology == TOPO_LINKS ? dv->link.n : 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		vpn_member_find(v, link[i].a->id->number)->links++;
+		vpn_member_find(v, link[i].b->id->number)->links++;
+	}
+	for (size_t i = 0; i < v->members && n; i++) {
+		v->member[i].link = array(b, v->member[i].links, sizeof(struct model_member *));
+		if (!v->member[i].link)
+			return -1;
+		v->member[i].links = 0;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		struct model_member *x = vpn_member_find(v, link[i].a->id->number);
+		struct model_member *y = vpn_member_find(v, link[i].b->id->number);
+		x->link[x->links++] = y;
+		y->link[y->links++] = x;
+	}
+	for (size_t i = 0; i < v->members && n; i++)
+		qsort(v->member[i].link, v->member[i].links, sizeof(struct model_member *),
+		    link_order);
+	return 0;
+}
+
+/* --- VPNs ----------------------------------------------------------------------------------- */
+
+static int build_vpn(struct build *b, struct model_vpn *v, const struct doc_vpn *dv)
+{
+	char key[KEY_MAX];
+
+	*v = (struct model_vpn) {
+	    .name = strdup(dv->name),
+	    .customer = b->customer,
+	    .topology = dv->topology,
+	    .relay = dv->relay,
+	    .internet_bypass = !dv->internet || !strcmp(dv->internet, "bypass"),
+	    .ike = dv->keying && !strcmp(dv->keying, "ike"),
+	    .spaces = dv->space.n,
+	};
+	if (!v->name) {
+		b->why = "out of memory";
+		return -1;
+	}
+	memcpy(v->vpn_id, dv->vpn_id, sizeof(v->vpn_id));
+	snprintf(key, sizeof(key), "%s/%s", b->customer->name, v->name);
+	v->id = id_get(b, ID_VPN, key, 0, 0);
+	if (!v->id)
+		return -1;
+	v->space = build_prefixes(b, &b->d->space[dv->space.at], dv->space.n, v->id->number, 0);
+	if (b->why || build_proposals(b, v, dv) < 0 || build_members(b, v, dv) < 0)
+		return -1;
+	return build_links(b, v, dv);
+}
+
+static int vpn_order(const void *a, const void *b)
+{
+	const struct doc_vpn *x = *(struct doc_vpn *const *)a;
+	const struct doc_vpn *y = *(struct doc_vpn *const *)b;
+	return strcmp(x->name, y->name);
+}
+
+static int build_vpns(struct build *b, const struct doc_customer *k)
+{
+	struct customer *c = b->customer;
+	struct doc_vpn **sorted = array(b, k->vpn.n, sizeof(*sorted));
+
+	c->vpn = array(b, k->vpn.n, sizeof(*c->vpn));
+	if (!sorted || !c->vpn) {
+		free(sorted);
+		return -1;
+	}
+	for (uint32_t i = 0; i < k->vpn.n; i++)
+		sorted[i] = &b->d->vpn[k->vpn.at + i];
+	qsort(sorted, k->vpn.n, sizeof(*sorted), vpn_order);
+	for (uint32_t i = 0; i < k->vpn.n && !b->why; i++)
+		build_vpn(b, &c->vpn[c->vpns++], sorted[i]);
+	free(sorted);
+	return b->why ? -1 : 0;
+}
+
+/* NULL and b->why, or a snapshot. */
+static struct customer *build_customer(struct build *b, const struct doc_customer *k)
+{
+	b->customer = customer_new(k->name);
+	if (!b->customer) {
+		b->why = "out of memory";
+		return NULL;
+	}
+	b->customer->ids = b->ids;
+	if (build_ces(b, k) < 0 || build_vpns(b, k) < 0 || customer_index(b->customer) < 0) {
+		if (!b->why)
+			b->why = "out of memory";
+		customer_unref(b->customer);
+		return NULL;
+	}
+	return b->customer;
+}
+
+int intent_build(struct doc *d, struct ids *ids, struct intent *out, const char **why)
+{
+	struct build b = {.d = d, .ids = ids};
+	uint32_t n = d->vec[DOC_CUSTOMER].n;
+
+	out->customer = array(&b, n, sizeof(struct customer *));
+	for (uint32_t i = 0; i < n && !b.why; i++) {
+		struct customer *c = build_customer(&b, &d->customer[i]);
+		if (c)
+			out->customer[out->customers++] = c;
+	}
+	*why = b.why;
+	return b.why ? -1 : 0;
+}

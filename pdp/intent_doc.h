@@ -1,0 +1,178 @@
+/*
+ * intent_doc.h - an intent between XML and model: its elements in flat arrays, attribute texts as
+ * written, and what the checks make of them.  Elements of one kind inside one parent are
+ * neighbours, so a parent holds a range.  Also the faults found on the way.
+ *
+ * An element is named by its tag: the number of its start tag in the document, from 1.  Where
+ * that is, is worked out only for elements at fault.
+ */
+#ifndef PDP_INTENT_DOC_H
+#define PDP_INTENT_DOC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#include "common/addr.h"
+#include "common/diag.h"
+#include "pdp/intent.h"
+#include "pdp/model.h"
+
+enum doc_kind {
+	DOC_CUSTOMER,
+	DOC_CE,
+	DOC_TRANSFORM,
+	DOC_VPN,
+	DOC_SPACE,
+	DOC_MEMBER,
+	DOC_SITE,
+	DOC_LINK,
+	DOC_KINDS,
+	DOC_ROOT = DOC_KINDS, /* <intent> */
+	DOC_UNKNOWN,
+};
+
+struct doc_range { /* indices into the array of a kind */
+	uint32_t at;
+	uint32_t n;
+};
+
+/* In each: the tag, texts (NULL: not given; borrowed from the XML tree), then what checks fill in. */
+struct doc_customer {
+	uint32_t tag;
+	const char *name;
+	struct doc_range ce, transform, vpn;
+	struct doc_transform *by_name;
+	struct doc_vpn *vpn_by_name;
+	UT_hash_handle hh;
+};
+
+struct doc_ce {
+	uint32_t tag;
+	const char *name; /* in lower case after the check */
+	const char *address_text;
+	struct addr address; /* family 0: not known */
+	uint32_t customer;
+	struct model_ce *model;
+	UT_hash_handle hh_name, hh_address;
+};
+
+struct doc_transform {
+	uint32_t tag;
+	const char *name;
+	const char *encr, *integ, *lifetime, *kilobytes, *replay_window;
+	struct model_proposal proposal;
+	UT_hash_handle hh;
+};
+
+struct doc_prefix { /* <space> and <site> */
+	uint32_t tag;
+	const char *text;
+	struct prefix prefix; /* family 0: not known */
+};
+
+struct doc_member {
+	uint32_t tag;
+	const char *ce_text;
+	const char *role_text;
+	struct doc_range site;
+	struct doc_ce *ce; /* NULL: not known, or in the VPN twice */
+	enum model_role role;
+	struct id_entry *id;
+	UT_hash_handle hh; /* by ce, inside its VPN */
+};
+
+struct doc_link {
+	uint32_t tag;
+	const char *a_text;
+	const char *b_text;
+	struct doc_member *a;
+	struct doc_member *b; /* a is before b; NULL: at fault */
+};
+
+struct doc_vpn {
+	uint32_t tag;
+	const char *name;
+	const char *id, *topology_text, *relay_text, *internet, *keying, *transforms;
+	struct doc_range space, member, link;
+	uint8_t vpn_id[7];
+	bool has_id;
+	enum model_topology topology;
+	bool relay;
+	struct doc_transform **transform; /* in order; none: the default */
+	uint32_t transform_count;
+	struct doc_member *by_ce;
+	UT_hash_handle hh, hh_id;
+};
+
+struct doc_vec {
+	void *v;
+	uint32_t n;
+	uint32_t cap;
+};
+
+struct doc_fault {
+	uint32_t tag;
+	uint32_t order;	  /* found as the how many-th */
+	char attr[20];	  /* at fault; "": the element */
+	bool schema;	  /* found by the schema; hides what the checks say of the same attribute */
+	uint32_t related; /* tag whose line is told after the text, 0: none */
+	enum diag_severity severity;
+	char *text;
+};
+
+struct doc {
+	const char *name;
+	const char *text;
+	size_t len;
+	void *tree; /* intent_xml's */
+	struct doc_vec vec[DOC_KINDS];
+	struct doc_customer *customer; /* = vec[...].v, once read */
+	struct doc_ce *ce;
+	struct doc_transform *transform;
+	struct doc_vpn *vpn;
+	struct doc_prefix *space;
+	struct doc_member *member;
+	struct doc_prefix *site;
+	struct doc_link *link;
+	char **lower; /* strings of our own */
+	size_t lowers;
+	size_t lower_cap;
+	struct doc_fault *fault;
+	uint32_t faults;
+	size_t errors; /* also those over DIAG_MAX */
+	size_t warnings;
+	bool failed; /* memory */
+};
+
+void doc_init(struct doc *d, const char *name, const char *text, size_t len);
+void doc_clear(struct doc *d); /* but for the tree */
+/* A zeroed element of size octets appended; its index, or UINT32_MAX. */
+uint32_t doc_push(struct doc *d, enum doc_kind kind, size_t size);
+/* All elements are read: set the typed pointers. */
+void doc_read(struct doc *d);
+/* The text in lower case, which d owns if it differs.  NULL: memory. */
+const char *doc_lower(struct doc *d, const char *text);
+
+/* A fault of an attribute (NULL: the element). related: 0, or a tag to give the line of. */
+void doc_error(struct doc *d, uint32_t tag, const char *attr, uint32_t related, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
+void doc_warning(struct doc *d, uint32_t tag, const char *attr, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+void doc_schema_error(struct doc *d, uint32_t tag, const char *attr, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Every fault, in the order of the document, with place and source line. */
+void doc_report(struct doc *d, struct diag *diag);
+
+/* pdp/intent_xml.c: read and validate; -1 after diag says why there is no tree. */
+int intent_xml_read(struct doc *d, struct diag *diag);
+void intent_xml_free(struct doc *d);
+/* pdp/intent_check.c: meaning. */
+void intent_check(struct doc *d, const struct intent_env *env);
+/* pdp/intent_build.c: snapshots of a document without errors.  -1: *why says what ran out. */
+int intent_build(struct doc *d, struct ids *ids, struct intent *out, const char **why);
+
+#endif
