@@ -30,6 +30,8 @@ pib/gen/stamp: pib/pibc$(EXEEXT) $(dist_pib_modules_DATA)
 $(PIB_GEN_H) $(PIB_GEN_C): pib/gen/stamp
 	@test -f $@ || { rm -f pib/gen/stamp && $(MAKE) $(AM_MAKEFLAGS) pib/gen/stamp; }
 BUILT_SOURCES += $(PIB_GEN_H)
+# BUILT_SOURCES serves "make all"; this serves a first "make pep/copspepd".
+$(pdp_libpdp_la_OBJECTS) $(pep_libpep_la_OBJECTS): $(PIB_GEN_H)
 CLEANFILES += $(PIB_GEN_H) $(PIB_GEN_C) pib/gen/stamp
 
 lib_LTLIBRARIES += pib/libpib.la

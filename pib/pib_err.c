@@ -83,9 +83,11 @@ static void print_sub(const struct pib_fault *f, char *buf, size_t len)
 					   ? pib_column_find(cls, (uint8_t)f->sub)
 					   : NULL;
 
-	snprintf(buf, len, f->sub != 0 ? " sub-code %u" : "", f->sub);
+	buf[0] = '\0';
 	if (f->cperr != PIB_CPERR_SPECIFIC && col != NULL)
 		snprintf(buf, len, " column %s(%u)", col->label, f->sub);
+	else if (f->sub != 0)
+		snprintf(buf, len, " sub-code %u", f->sub);
 }
 
 static const char *specific_name(const struct pib_fault *f)

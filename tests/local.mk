@@ -66,7 +66,6 @@ tests_unit_test_copsctl_SOURCES = tests/unit/test_copsctl.c
 tests_unit_test_copsctl_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_test_copsctl_LDADD = copsctl/libcopsctl.la $(CHECK_LIBS)
 tests_unit_test_copsctl_LDFLAGS = $(AM_LDFLAGS) -static
-TESTS += tests/commands.sh tests/copsctl_pki.sh
 EXTRA_DIST += tests/commands.sh tests/copsctl_pki.sh
 
 # needs root and a kernel with PF_KEY: run by tests/scenario/pfkey.sh
@@ -74,3 +73,7 @@ noinst_PROGRAMS += tests/unit/pfkey_live
 tests_unit_pfkey_live_SOURCES = tests/unit/pfkey_live.c
 tests_unit_pfkey_live_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_pfkey_live_LDADD = pep/libpep.la $(CHECK_LIBS)
+
+# --- PIB modules and their compiler
+TESTS += tests/smilint.sh tests/pibc.sh
+EXTRA_DIST += tests/smilint.sh tests/pibc.sh
