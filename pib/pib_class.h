@@ -59,24 +59,24 @@ struct pib_range { /* of numbers, or of octet counts */
 };
 
 struct pib_column {
-	const char *name; /* full SPPI name: "ceVpnPeerAddr" */
+	const char *name;  /* full SPPI name: "ceVpnPeerAddr" */
 	const char *label; /* "addr" */
-	uint8_t number;	  /* column sub-identifier */
+	uint8_t number;	   /* column sub-identifier */
 	enum pib_base base;
 	enum pib_display display;
 	size_t offset; /* of its field in the class's struct */
 	const struct pib_range *range;
-	uint8_t ranges; /* 0 = the base type's own */
+	uint8_t ranges;		      /* 0 = the base type's own */
 	const struct pib_enum *enums; /* also the named bits of BITS */
 	uint8_t enum_count;
-	bool index;			  /* the PIB-INDEX column (InstanceId) */
+	bool index; /* the PIB-INDEX column (InstanceId) */
 	bool deprecated;
-	const struct pib_class *refers;	  /* PIB-REFERENCES target, else NULL */
-	const struct pib_class *tag_class;/* PIB-TAG: class and column of the TagId, else NULL */
+	const struct pib_class *refers;	   /* PIB-REFERENCES target, else NULL */
+	const struct pib_class *tag_class; /* PIB-TAG: class and column of the TagId, else NULL */
 	uint8_t tag_column;
-	bool is_tag;			  /* TagId */
-	bool ref_zero;			  /* 0 means "none": a DEFVAL { 0 } on a reference */
-	bool prid;			  /* Prid: an OID that names a row; 0.0 = none */
+	bool is_tag;   /* TagId */
+	bool ref_zero; /* 0 means "none": a DEFVAL { 0 } on a reference */
+	bool prid;     /* Prid: an OID that names a row; 0.0 = none */
 	bool has_default;
 	int64_t default_number;
 	struct pib_octets default_octets;
@@ -86,7 +86,7 @@ struct pib_column {
 #define PIB_UNIQUE_BASE 0x80
 
 struct pib_class {
-	const char *name; /* "ceVpnPeer" */
+	const char *name;    /* "ceVpnPeer" */
 	const uint32_t *oid; /* of the xxxEntry */
 	uint8_t oid_len;
 	const uint8_t *ber; /* the same, BER contents octets */

@@ -58,8 +58,8 @@ bool pib_row_null(const struct pib_column *c, const void *row);
 void pib_row_set_null(const struct pib_column *c, void *row);
 
 /* A column for people: "10.0.0.1", "hub(1)", "text", hex; key material is the caller's to blank. */
-void pib_value_print(struct buf *b, const struct pib_class *cls, const struct pib_column *c,
-    const void *row);
+void pib_value_print(
+    struct buf *b, const struct pib_class *cls, const struct pib_column *c, const void *row);
 
 /*
  * The PRID + EPD pair of a row as COPS-PR sub-objects is built by the caller with

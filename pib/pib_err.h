@@ -29,7 +29,7 @@ enum pib_gperr {
 enum pib_cperr {
 	PIB_CPERR_SPACE = 1,
 	PIB_CPERR_INSTANCE = 2,
-	PIB_CPERR_VALUE = 3,	   /* 3..7: sub = column */
+	PIB_CPERR_VALUE = 3, /* 3..7: sub = column */
 	PIB_CPERR_VALUE_SUP = 4,
 	PIB_CPERR_ENUM_SUP = 5,
 	PIB_CPERR_MAX_LENGTH = 6,

@@ -20,13 +20,14 @@ struct pib_txn;
 struct pib_row {
 	const struct pib_class *cls;
 	uint32_t instance;
-	const void *data; /* the class's generated struct; owned by the store */
+	const void *data;   /* the class's generated struct; owned by the store */
 	const uint8_t *epd; /* its octets as received; owned by the store */
 	uint32_t epd_len;
 };
 
 /* who may write: a PEP's store takes install rows, a PDP's store of one PEP notify rows */
-struct pib_store *pib_store_new(const struct pib_schema *s, enum pib_access writer, size_t max_rows);
+struct pib_store *pib_store_new(
+    const struct pib_schema *s, enum pib_access writer, size_t max_rows);
 void pib_store_free(struct pib_store *st);
 const struct pib_schema *pib_store_schema(const struct pib_store *st);
 size_t pib_store_count(const struct pib_store *st, const struct pib_class *cls); /* NULL: all */
@@ -48,8 +49,8 @@ void pib_store_referrers(const struct pib_store *st, const struct pib_class *cls
 struct pib_txn *pib_txn_begin(struct pib_store *st);
 /* Each returns 0, or -1 after recording a fault (the transaction goes on, to find them all). */
 int pib_txn_remove(struct pib_txn *t, const uint8_t *prid, size_t len); /* PRID or PPRID body */
-int pib_txn_install(struct pib_txn *t, const uint8_t *prid, size_t prid_len, const uint8_t *epd,
-    size_t epd_len);
+int pib_txn_install(
+    struct pib_txn *t, const uint8_t *prid, size_t prid_len, const uint8_t *epd, size_t epd_len);
 /* The same with class and instance known. */
 int pib_txn_remove_row(struct pib_txn *t, const struct pib_class *cls, uint32_t instance);
 int pib_txn_install_row(struct pib_txn *t, const struct pib_class *cls, uint32_t instance,
