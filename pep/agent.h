@@ -28,11 +28,15 @@ struct pep_agent *pep_agent_new(struct event_base *base, const struct pep_conf *
     const struct pep_client *const *client, size_t count, char *err, unsigned long err_len);
 /* Begin connecting (after privileges were dropped). */
 void pep_agent_start(struct pep_agent *a);
-/* Stops the clients, which leave in place what they enforce; closes the connection politely. */
+/* Close the connection politely, for good, and call done when that is over (perhaps at once). */
+void pep_agent_stop(struct pep_agent *a, void (*done)(void *arg), void *arg);
+/* Stops the clients, which leave in place what they enforce. */
 void pep_agent_free(struct pep_agent *a);
 /* Drop the connection, if any, and connect anew at once, first PDP first. */
 void pep_agent_reconnect(struct pep_agent *a);
 
+/* Our PEPID. */
+const char *pep_agent_identity(const struct pep_agent *a);
 /* A client by name; NULL: no such client. Its instance and rows, borrowed. */
 const struct pep_client *pep_agent_client(const struct pep_agent *a, const char *name);
 void *pep_agent_self(const struct pep_agent *a, const struct pep_client *c);

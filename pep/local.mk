@@ -8,6 +8,8 @@ pep_libpep_la_LIBADD = common/libcommon.la
 pep_libpep_la_SOURCES += \
 	pep/kern.c pep/kern.h \
 	pep/kern_mem.c pep/kern_mem.h \
+	pep/kern_pfkey.c \
+	pep/kern_pfkey_msg.c pep/kern_pfkey_msg.h \
 	pep/kern_suite.c pep/kern_suite.h \
 	pep/kplan.c pep/kplan.h \
 	pep/kstate.c pep/kstate.h \
@@ -20,3 +22,13 @@ pep_libpep_la_SOURCES += \
 	pep/keying_crypto.c pep/keying_crypto.h \
 	pep/keying_derive.c pep/keying_derive.h \
 	pep/keying_epochs.c pep/keying_epochs.h
+
+# the agent: connection, requests, decisions, cache
+pep_libpep_la_SOURCES += \
+	pep/agent.c pep/agent.h \
+	pep/cache.c pep/cache.h \
+	pep/client.h \
+	pep/dec.c pep/dec.h \
+	pep/link.c pep/link.h \
+	pep/pep_conf.c pep/pep_conf.h \
+	pep/request.c pep/request.h

@@ -1,0 +1,277 @@
+/*
+ * dec.c - see dec.h.
+ */
+#include "pep/dec.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/log.h"
+#include "libcops/cops_msg.h"
+#include "pep/cache.h"
+#include "pib/gen/framework_pib.h"
+#include "pib/pib_codec.h"
+#include "pib/pib_store.h"
+
+struct run {
+	const struct dec_target *t;
+	struct pib_txn *txn;
+	struct dec_outcome *out;
+};
+
+static void general_fault(struct run *r, enum pib_gperr code, uint16_t sub)
+{
+	struct pib_fault f = {.gperr = (uint16_t)code, .sub = sub};
+
+	pib_txn_fault(r->txn, &f);
+}
+
+/* ------------------------------------------------------------------ data */
+
+/* The next sub-object, faults of framing reported; false at the end. */
+static bool sub_next(struct run *r, struct cops_sub_iter *it, struct cops_sub *s)
+{
+	switch (cops_sub_iter_next(it, s)) {
+	case COPS_SUB_OK:
+		return true;
+	case COPS_SUB_BAD_LEN:
+		general_fault(r, PIB_GPERR_MALFORMED_DECISION, 0);
+		return false;
+	case COPS_SUB_BAD_PAD:
+		general_fault(r, PIB_GPERR_BAD_PAD, 0);
+		return false;
+	case COPS_SUB_UNKNOWN:
+		general_fault(
+		    r, PIB_GPERR_UNKNOWN_OBJECT, (uint16_t)(s->s_num << 8 | s->s_type));
+		return false;
+	case COPS_SUB_END:
+		break;
+	}
+	return false;
+}
+
+/* *( PRID | PPRID ) */
+static void removes(struct run *r, const struct cops_obj *data)
+{
+	struct cops_sub_iter it;
+	struct cops_sub s;
+
+	cops_sub_iter_init(&it, data);
+	while (sub_next(r, &it, &s)) {
+		if (s.s_num == COPS_S_PRID || s.s_num == COPS_S_PPRID)
+			(void)pib_txn_remove(r->txn, s.body, s.len);
+		else
+			general_fault(r, PIB_GPERR_MALFORMED_DECISION, 0);
+	}
+}
+
+/* *( PRID EPD ) */
+static void installs(struct run *r, const struct cops_obj *data)
+{
+	struct cops_sub prid = {.s_num = 0};
+	struct cops_sub_iter it;
+	struct cops_sub s;
+
+	cops_sub_iter_init(&it, data);
+	while (sub_next(r, &it, &s)) {
+		if (s.s_num == COPS_S_PRID && prid.s_num == 0) {
+			prid = s;
+			continue;
+		}
+		if (s.s_num == COPS_S_EPD && prid.s_num != 0)
+			(void)pib_txn_install(r->txn, prid.body, prid.len, s.body, s.len);
+		else
+			general_fault(r, PIB_GPERR_MALFORMED_DECISION, 0);
+		prid.s_num = 0;
+	}
+	if (prid.s_num != 0)
+		general_fault(r, PIB_GPERR_MALFORMED_DECISION, 0);
+}
+
+static void each_decision(struct run *r, const struct cops_msg *dec, enum cops_command cmd,
+    void (*fn)(struct run *r, const struct cops_obj *data))
+{
+	struct cops_dec_iter it;
+	struct cops_decision d;
+
+	cops_dec_iter_init(&it, dec);
+	while (cops_dec_iter_next(&it, &d))
+		if (d.command == cmd && d.data.c_num != 0 && !(d.flags & COPS_DEC_REQUEST_STATE))
+			fn(r, &d.data);
+}
+
+static void row_remove(void *arg, const struct pib_row *row)
+{
+	(void)pib_txn_remove_row(arg, row->cls, row->instance);
+}
+
+/* Decisions about the request-state itself; those must be alone and bare (RFC 3084 3.2). */
+static void request_state(struct run *r, const struct cops_msg *dec)
+{
+	struct cops_dec_iter it;
+	struct cops_decision d;
+	unsigned count = 0;
+	unsigned state = 0;
+	bool data = false;
+	bool remove = false;
+
+	cops_dec_iter_init(&it, dec);
+	while (cops_dec_iter_next(&it, &d)) {
+		bool is_state = (d.flags & COPS_DEC_REQUEST_STATE) && d.command != COPS_CMD_NULL;
+
+		count++;
+		state += is_state;
+		remove = is_state && d.command == COPS_CMD_REMOVE;
+		data |= d.data.c_num != 0 && (is_state || d.command == COPS_CMD_NULL);
+	}
+	if (data || (state != 0 && count > 1))
+		general_fault(r, PIB_GPERR_MALFORMED_DECISION, 0);
+	else if (state != 0 && !remove)
+		general_fault(r, PIB_GPERR_MAX_STATES, 0);
+	else if (remove) {
+		r->out->remove_state = true;
+		pib_store_each(r->t->store, NULL, row_remove, r->txn);
+	}
+}
+
+/* ------------------------------------------------------------------ report */
+
+static void put_error_prid(struct buf *b, const struct pib_fault *f)
+{
+	size_t mark = cops_sub_open(b, COPS_S_ERROR_PRID);
+
+	if (f->prid_len != 0) {
+		buf_put_u8(b, 0x06);
+		buf_put_u8(b, f->prid_len); /* at most 64: the short form */
+		buf_put(b, f->prid, f->prid_len);
+	} else {
+		pib_prid_put(b, f->cls, f->instance);
+	}
+	cops_sub_close(b, mark);
+}
+
+/* [GPERR] *( ErrorPRID CPERR ): what went wrong, or in a Success what to be warned of. */
+static void put_faults(struct buf *b, const struct pib_fault *f, size_t n, bool warnings)
+{
+	size_t mark = cops_named_open(b, COPS_C_CLIENT_SI, 2);
+	size_t put = 0;
+	bool general = false;
+
+	for (size_t i = 0; i < n && !general; i++) {
+		if (f[i].gperr != 0 && f[i].warning == warnings) {
+			cops_put_perr(b, COPS_S_GPERR, f[i].gperr, f[i].sub);
+			general = true;
+		}
+	}
+	for (size_t i = 0; i < n && put < DEC_FAULTS_MAX; i++) {
+		if (f[i].cperr == 0 || f[i].warning != warnings ||
+		    (f[i].prid_len == 0 && f[i].cls == NULL))
+			continue;
+		put_error_prid(b, &f[i]);
+		cops_put_perr(b, COPS_S_CPERR, f[i].cperr, f[i].sub);
+		put++;
+	}
+	if (put == 0 && !general && !warnings)
+		cops_put_perr(b, COPS_S_GPERR, PIB_GPERR_UNKNOWN, 0);
+	cops_named_close(b, mark);
+}
+
+static bool has_warnings(const struct pib_fault *f, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (f[i].warning && (f[i].gperr != 0 || f[i].cls != NULL || f[i].prid_len != 0))
+			return true;
+	return false;
+}
+
+static void put_report(struct buf *b, const struct dec_target *t, const struct cops_msg *dec,
+    bool success, const struct pib_fault *f, size_t n)
+{
+	const struct cops_obj *handle = &dec->slot[COPS_SLOT_HANDLE];
+	size_t mark = cops_msg_begin(b, COPS_OP_RPT, true, t->client->client_type);
+
+	cops_put_handle(b, handle->body, handle->len);
+	cops_put_u16x2(b, COPS_C_REPORT_TYPE, 1,
+	    success ? COPS_RPT_SUCCESS : COPS_RPT_FAILURE, 0);
+	if (!success || has_warnings(f, n))
+		put_faults(b, f, n, success);
+	cops_msg_end(b, mark);
+}
+
+static void log_faults(
+    const struct dec_target *t, const struct pib_fault *f, size_t n, struct dec_outcome *out)
+{
+	char text[200];
+
+	for (size_t i = 0; i < n; i++) {
+		pib_fault_print(&f[i], text, sizeof(text));
+		log_at(f[i].warning ? LOG_INFO : LOG_WARNING, "%s: decision: %s", t->client->name,
+		    text);
+		if (!f[i].warning && out->error[0] == '\0')
+			memcpy(out->error, text, sizeof(out->error));
+	}
+}
+
+/* ------------------------------------------------------------------ the whole */
+
+static void note_refusals(struct run *r)
+{
+	const struct pib_change *c;
+	size_t n = pib_txn_changes(r->txn, &c);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct pib_frwk_error *e;
+
+		if (c[i].after == NULL || c[i].after->cls != &pib_frwk_error_class)
+			continue;
+		e = c[i].after->data;
+		log_warn("%s: the PDP refused our request: frwkError code %u sub-code %u instance %u",
+		    r->t->client->name, e->code, e->sub_code, e->instance);
+		r->out->request_refused = true;
+	}
+}
+
+static bool carry_out(struct run *r, const struct cops_msg *dec)
+{
+	const struct pib_change *c;
+
+	request_state(r, dec);
+	each_decision(r, dec, COPS_CMD_REMOVE, removes);
+	each_decision(r, dec, COPS_CMD_INSTALL, installs);
+	if (pib_txn_check(r->txn) != 0)
+		return false;
+	note_refusals(r);
+	r->out->changed = pib_txn_changes(r->txn, &c) != 0;
+	return !r->out->changed || r->t->client->enforce(r->t->self, r->t->store, r->txn) == 0;
+}
+
+void dec_handle(const struct dec_target *t, const struct cops_msg *dec, struct buf *rpt,
+    struct dec_outcome *out)
+{
+	struct run r = {.t = t, .txn = pib_txn_begin(t->store), .out = out};
+	const struct pib_fault *f;
+	size_t n;
+
+	memset(out, 0, sizeof(*out));
+	if (r.txn == NULL) {
+		static const struct pib_fault memory = {.gperr = PIB_GPERR_MEM_EXHAUSTED};
+
+		put_report(rpt, t, dec, false, &memory, 1);
+		log_faults(t, &memory, 1, out);
+		return;
+	}
+	out->success = carry_out(&r, dec);
+	n = pib_txn_faults(r.txn, &f);
+	log_faults(t, f, n, out);
+	put_report(rpt, t, dec, out->success, f, n);
+	if (!out->success) {
+		out->changed = out->remove_state = false;
+		pib_txn_abort(r.txn);
+		return;
+	}
+	pep_cache_note(t->cache, r.txn);
+	pib_txn_commit(r.txn);
+	/* A disk that is full makes no decision untrue; the cache knows that it lags. */
+	(void)pep_cache_flush(t->cache, t->store);
+}

@@ -1,0 +1,193 @@
+/*
+ * pep_conf.c - see pep_conf.h.
+ */
+#include "pep/pep_conf.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <syslog.h>
+
+#include "common/diag.h"
+
+#define PDP_PORT 3288 /* RFC 2748 2.3 */
+
+#define AT(field) offsetof(struct pep_conf, field)
+
+static const struct conf_opt options[] = {
+    {"pdp", CONF_LIST, AT(pdp_list), NULL, "{ \"pdp1.example.net@192.0.2.1\" }", 1, PEP_CONF_PDPS,
+	"The policy servers, best first, each as NAME@ADDRESS or NAME@ADDRESS:PORT (an IPv6 "
+	"address in brackets when a port follows).  A server is believed only when its "
+	"certificate bears NAME.  The port is 3288 unless given."},
+    {"identity", CONF_STRING, AT(identity), "", "ce1.example.net", 0, 255,
+	"The name by which the servers know this CE.  It must be a name in the certificate; "
+	"the default is the first DNS name there."},
+    {"certificate", CONF_STRING, AT(certificate), SYSCONFDIR "/cops/ce.pem", NULL, 1, 4096,
+	"This CE's certificate (PEM)."},
+    {"key", CONF_STRING, AT(key), SYSCONFDIR "/cops/ce.key", NULL, 1, 4096,
+	"Its private key (PEM); only its owner may be able to read it."},
+    {"ca", CONF_STRING, AT(ca), SYSCONFDIR "/cops/ca.pem", NULL, 1, 4096,
+	"The certificate of the authority that issues those of servers and CEs (PEM)."},
+    {"crl", CONF_STRING, AT(crl), "", SYSCONFDIR "/cops/crl.pem", 0, 4096,
+	"A file of revoked certificates (PEM).  None by default."},
+    {"tls", CONF_BOOL, AT(tls), "yes", NULL, 0, 0,
+	"Talk to the servers over TLS (RFC 4261).  Without it anybody on the way can change "
+	"policy: for laboratories only."},
+    {"state-dir", CONF_STRING, AT(state_dir), LOCALSTATEDIR "/lib/cops/pep", NULL, 1, 4096,
+	"A private directory for what must outlive the agent: the rows it was given, the "
+	"numbers of its keys.  Private keys of tunnels are never in it."},
+    {"control-socket", CONF_STRING, AT(control_socket), "/run/cops/pep.sock", NULL, 1, 107,
+	"Where copsctl finds the agent."},
+    {"control-group", CONF_STRING, AT(control_group), "", "netadmin", 0, 64,
+	"Members of this group may use all of copsctl's commands, as root may."},
+    {"backend", CONF_STRING, AT(backend), "pfkey", NULL, 1, 16,
+	"How the kernel is driven: pfkey, or mem for a dry run that touches no kernel."},
+    {"user", CONF_STRING, AT(user), "", "cops", 0, 32,
+	"The user to become after the start, keeping no right but CAP_NET_ADMIN.  By default "
+	"the agent stays who it is, with that one capability."},
+    {"log-level", CONF_STRING, AT(log_level), "notice", NULL, 1, 16,
+	"error, warning, notice, info or debug: this and everything worse is logged."},
+    {"retry-min", CONF_INT, AT(retry_min_ms), "500", NULL, 1, 3600000,
+	"Milliseconds before servers are tried again, the first time; the time doubles then, "
+	"with some chance in it."},
+    {"retry-max", CONF_INT, AT(retry_max_ms), "30000", NULL, 1, 3600000,
+	"The most milliseconds between two attempts."},
+    {"open-timeout", CONF_INT, AT(open_timeout_ms), "10000", NULL, 100, 600000,
+	"Milliseconds for a connection to come up, TLS included."},
+    {"request-timeout", CONF_INT, AT(request_timeout_ms), "30000", NULL, 100, 3600000,
+	"Milliseconds a server has to decide on a request; then it is withdrawn and made anew."},
+    {"key-grace", CONF_INT, AT(grace_ms), "5000", NULL, 0, 3600000,
+	"Milliseconds from the last peer's acknowledgement of a newer key to the withdrawal "
+	"of an older one."},
+    {"key-linger", CONF_INT, AT(linger_ms), "3000", NULL, 0, 3600000,
+	"Milliseconds after its withdrawal that packets under an old key are still taken."},
+    {"max-message", CONF_INT, AT(max_msg), "16777216", NULL, 4096, 268435456,
+	"Octets of the largest COPS message that is taken."},
+    {"max-rows", CONF_INT, AT(max_rows), "1000000", NULL, 16, 100000000,
+	"The most rows that are taken."},
+    {0},
+};
+
+static const struct {
+	const char *name;
+	int level;
+} levels[] = {
+    {"error", LOG_ERR},
+    {"warning", LOG_WARNING},
+    {"notice", LOG_NOTICE},
+    {"info", LOG_INFO},
+    {"debug", LOG_DEBUG},
+};
+
+int pep_conf_log_level(const char *name)
+{
+	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
+		if (strcasecmp(name, levels[i].name) == 0)
+			return levels[i].level;
+	return -1;
+}
+
+/* ":PORT", or nothing. -1: neither. */
+static int port_parse(const char *s)
+{
+	unsigned long port;
+	char *end;
+
+	if (*s == '\0')
+		return PDP_PORT;
+	if (s[0] != ':' || s[1] < '0' || s[1] > '9')
+		return -1;
+	port = strtoul(s + 1, &end, 10);
+	return *end != '\0' || port == 0 || port > 65535 ? -1 : (int)port;
+}
+
+/* NAME@ADDRESS[:PORT]. 0, or -1. */
+static int pdp_parse(struct pep_pdp *pdp, const char *text)
+{
+	const char *at = strrchr(text, '@');
+	const char *p = at == NULL ? text : at + 1;
+	bool bracket = *p == '[';
+	char host[ADDR_STRLEN];
+	size_t len;
+	int port;
+
+	pdp->name = strndup(text, at == NULL ? 0 : (size_t)(at - text));
+	p += bracket;
+	if (bracket)
+		len = strcspn(p, "]");
+	else if (strchr(p, ':') != strrchr(p, ':')) /* IPv6 without a port */
+		len = strlen(p);
+	else
+		len = strcspn(p, ":");
+	if (pdp->name == NULL || len >= sizeof(host) || (bracket && p[len] != ']'))
+		return -1;
+	memcpy(host, p, len);
+	host[len] = '\0';
+	if (addr_parse(&pdp->addr, host) != 0 || (port = port_parse(p + len + bracket)) < 0)
+		return -1;
+	pdp->port = (uint16_t)port;
+	return 0;
+}
+
+static void check(struct pep_conf *c, const char *path, struct diag *d)
+{
+	for (size_t i = 0; i < c->pdp_list.count; i++) {
+		const char *text = c->pdp_list.item[i];
+		struct pep_pdp *pdp = &c->pdp[c->pdps++];
+
+		if (pdp_parse(pdp, text) != 0)
+			diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0,
+			    "pdp \"%s\": expected NAME@ADDRESS or NAME@ADDRESS:PORT", text);
+		else if (c->tls && pdp->name[0] == '\0')
+			diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0,
+			    "pdp \"%s\": the name in its certificate is missing (NAME@...)", text);
+	}
+	if (!c->tls && c->identity[0] == '\0')
+		diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0,
+		    "identity must be given when tls is off");
+	if (strcmp(c->backend, "pfkey") != 0 && strcmp(c->backend, "mem") != 0)
+		diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0,
+		    "backend \"%s\": expected pfkey or mem", c->backend);
+	if (pep_conf_log_level(c->log_level) < 0)
+		diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0,
+		    "log-level \"%s\": expected error, warning, notice, info or debug",
+		    c->log_level);
+	if (c->retry_max_ms < c->retry_min_ms)
+		diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0, "retry-max is less than retry-min");
+}
+
+int pep_conf_read(struct pep_conf *c, const char *path, struct diag *d)
+{
+	size_t before = d->errors;
+
+	memset(c, 0, sizeof(*c));
+	if (conf_load(options, c, path, d) != 0)
+		return -1;
+	check(c, path, d);
+	return d->errors == before ? 0 : -1;
+}
+
+int pep_conf_parse(struct pep_conf *c, const char *text, struct diag *d)
+{
+	size_t before = d->errors;
+
+	memset(c, 0, sizeof(*c));
+	if (conf_parse(options, c, "(text)", text, strlen(text), d) != 0)
+		return -1;
+	check(c, "(text)", d);
+	return d->errors == before ? 0 : -1;
+}
+
+void pep_conf_clear(struct pep_conf *c)
+{
+	for (unsigned i = 0; i < c->pdps; i++)
+		free(c->pdp[i].name);
+	conf_clear(options, c);
+	memset(c, 0, sizeof(*c));
+}
+
+void pep_conf_print(FILE *f)
+{
+	conf_print_example(options, "pep.conf - settings of copspepd, see pep.conf(5)", f);
+}
