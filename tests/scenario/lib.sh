@@ -215,12 +215,42 @@ kernel_dump() { ip -n "$1" xfrm state; echo; ip -n "$1" xfrm policy; }
 
 # ---- daemons ---------------------------------------------------------------
 
-copsctl_bin=$COPS_BUILD/copsctl/copsctl
-[ -x "$copsctl_bin" ] || copsctl_bin=$COPS_BUILD/copsctl
-ctl_pdp() { "$copsctl_bin" --socket "$RUN/pdp.sock" "$@"; }
-ctl_ce() { local site=$1; shift; "$copsctl_bin" --socket "$RUN/$site.sock" "$@"; }
+COPSCTL=$COPS_BUILD/copsctl/copsctl
+COPSPDPD=$COPS_BUILD/pdp/copspdpd
+COPSPEPD=$COPS_BUILD/pep/copspepd
+DOMAIN=acme.example
 
-show_log() { tail -n "${2:-25}" "$RUN/$1.log" 2>/dev/null | evidence; }
+ctl_pdp() { "$COPSCTL" --socket "$RUN/pdp.sock" "$@"; }
+ctl_ce() { local site=$1; shift; "$COPSCTL" --socket "$RUN/$site.sock" "$@"; }
+
+# conf_make EXAMPLE FILE OPTION=VALUE...: the shipped example with these options set.
+conf_make()
+{
+	local from=$1 to=$2 option key
+	shift 2
+	cp "$from" "$to"
+	for option; do
+		key=${option%%=*}
+		if grep -q "^#* *$key *=" "$to"; then
+			sed -i "s|^#* *$key *=.*|$key = ${option#*=}|" "$to"
+		else
+			die "$from has no option $key"
+		fi
+	done
+}
+
+# Certificates by our own CA: pki_make NAME... (CEs); the PDP's comes with the first.
+pki_make()
+{
+	local name
+	if [ ! -e "$RUN/pki/ca.pem" ]; then
+		"$COPSCTL" pki init "$RUN/pki" >/dev/null || die "no CA"
+		"$COPSCTL" pki issue "$PDP_NAME" --pdp --dir "$RUN/pki" >/dev/null || die "no certificate for the PDP"
+	fi
+	for name; do
+		"$COPSCTL" pki issue "$name" --dir "$RUN/pki" >/dev/null || die "no certificate for $name"
+	done
+}
 
 # daemon_start NAME NAMESPACE COMMAND...; daemon_kill NAME [SIGNAL]
 daemon_start()
@@ -237,6 +267,31 @@ daemon_kill()
 	kill "-${2:-TERM}" "${PID[$1]}" 2>/dev/null
 	wait "${PID[$1]}" 2>/dev/null
 	unset "PID[$1]"
+}
+
+# The PDP, in its namespace; more OPTION=VALUE on the first start.
+start_pdp()
+{
+	pki_make
+	[ -e "$RUN/pdp.conf" ] || conf_make "$SCENARIO_TOP/examples/pdp.conf" "$RUN/pdp.conf" \
+	    "listen=\"$PDP_ADDR\"" "state-dir=\"$RUN/pdp.state\"" "control-socket=\"$RUN/pdp.sock\"" \
+	    "certificate=\"$RUN/pki/$PDP_NAME.pem\"" "key=\"$RUN/pki/$PDP_NAME.key\"" "ca=\"$RUN/pki/ca.pem\"" "$@"
+	daemon_start pdp pdp "$COPSPDPD" -f -c "$RUN/pdp.conf"
+	wait_for 10 ctl_pdp show status || die "copspdpd does not start: $(tail -n 5 "$RUN/pdp.log")"
+}
+
+# The agent of a site's CE; more OPTION=VALUE on the first start.
+start_pep()
+{
+	local site=$1
+	shift
+	pki_make "$site.$DOMAIN"
+	[ -e "$RUN/$site.conf" ] || conf_make "$SCENARIO_TOP/examples/pep.conf" "$RUN/$site.conf" \
+	    "pdp={ \"$PDP_NAME@$PDP_ADDR\" }" "state-dir=\"$RUN/$site.state\"" "control-socket=\"$RUN/$site.sock\"" \
+	    "certificate=\"$RUN/pki/$site.$DOMAIN.pem\"" "key=\"$RUN/pki/$site.$DOMAIN.key\"" "ca=\"$RUN/pki/ca.pem\"" \
+	    retry-min=200 retry-max=2000 "$@"
+	daemon_start "$site" "$site" "$COPSPEPD" -f -c "$RUN/$site.conf"
+	wait_for 10 ctl_ce "$site" show status || die "copspepd of $site does not start: $(tail -n 5 "$RUN/$site.log")"
 }
 
 cleanup()
