@@ -44,7 +44,7 @@ struct store_key { /* a published ceVpnSiteKey */
 struct store_ack {
 	uint32_t holder;  /* has inbound SAs for ... */
 	uint32_t subject; /* ... this member's epoch */
-	uint32_t epoch;	  /* 0: forget the acknowledgement */
+	uint32_t epoch;	  /* 0: forget it; with holder 0: all of subject's */
 	uint64_t lsn;
 };
 

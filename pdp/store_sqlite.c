@@ -48,6 +48,7 @@ enum stmt {
 	S_KEY_PUT,
 	S_ACK_PUT,
 	S_ACK_DELETE,
+	S_ACK_DELETE_ALL,
 	S_CE_PUT,
 	S_CE_DELETE,
 	S_IDS,
@@ -78,6 +79,7 @@ static const char *const SQL[S_COUNT] = {
     [S_KEY_PUT] = "INSERT OR REPLACE INTO key VALUES (?1, ?2 & 15, ?2, ?3, ?4, ?5)",
     [S_ACK_PUT] = "INSERT OR REPLACE INTO ack VALUES (?1, ?2, ?3, ?4)",
     [S_ACK_DELETE] = "DELETE FROM ack WHERE subject = ?1 AND holder = ?2",
+    [S_ACK_DELETE_ALL] = "DELETE FROM ack WHERE subject = ?1",
     [S_CE_PUT] = "INSERT OR REPLACE INTO ce VALUES (?1, ?2, ?3, ?4)",
     [S_CE_DELETE] = "DELETE FROM ce WHERE name = ?1",
     [S_IDS] = "SELECT kind, number, parent, vpn, dead, lsn, aux_lsn, key FROM id",
@@ -86,7 +88,7 @@ static const char *const SQL[S_COUNT] = {
 		    " WHERE number IN (SELECT generation FROM customer) ORDER BY number",
     [S_CUSTOMERS_OF] = "SELECT name FROM customer WHERE generation = ?1 ORDER BY name",
     [S_KEYS] = "SELECT member, epoch, lsn, withdrawn, epd FROM key ORDER BY lsn",
-    [S_ACKS] = "SELECT subject, holder, epoch, lsn FROM ack",
+    [S_ACKS] = "SELECT subject, holder, epoch, lsn FROM ack ORDER BY lsn",
     [S_CES] = "SELECT name, applied, at, failure FROM ce",
     [S_HISTORY] = "SELECT number, lsn, at, who, comment, summary FROM generation"
 		  " ORDER BY number DESC LIMIT ?1",
@@ -577,11 +579,13 @@ static int put_key(struct store *s, const struct store_key *k)
 
 static int put_ack(struct store *s, const struct store_ack *a)
 {
-	sqlite3_stmt *st = stmt_get(s, a->epoch == 0 ? S_ACK_DELETE : S_ACK_PUT);
+	enum stmt query = a->epoch != 0 ? S_ACK_PUT : a->holder != 0 ? S_ACK_DELETE : S_ACK_DELETE_ALL;
+	sqlite3_stmt *st = stmt_get(s, query);
 
 	bind_u64(st, 1, a->subject);
-	bind_u64(st, 2, a->holder);
-	if (a->epoch != 0) {
+	if (query != S_ACK_DELETE_ALL)
+		bind_u64(st, 2, a->holder);
+	if (query == S_ACK_PUT) {
 		bind_u64(st, 3, a->epoch);
 		bind_u64(st, 4, a->lsn);
 	}

@@ -1,0 +1,393 @@
+/*
+ * session.c - see session.h.  A PEPID must be a name of the TLS certificate and on the access
+ * list; a request-state (one handle per client-type) is opened by the first REQ and
+ * answered by Decisions that the control thread sends.
+ */
+#include "pdp/session.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#include "common/addr.h"
+#include "common/buf.h"
+#include "common/log.h"
+#include "pdp/acl.h"
+#include "pdp/client.h"
+#include "pdp/request.h"
+
+/* An open client-type. */
+struct session_type {
+	SLIST_ENTRY(session_type) next;
+	uint16_t client;
+	uint8_t handle_len; /* 0: no request-state yet */
+	uint8_t handle[COPS_HANDLE_MAX];
+};
+
+struct session {
+	struct session_env *env;
+	struct cops_io *io;
+	SSL *ssl; /* borrowed from io, NULL before the handshake is done */
+	uint64_t sid;
+	uint32_t slot;
+	char *name; /* PEPID, NULL before the first OPN */
+	SLIST_HEAD(, session_type) types;
+};
+
+static void up(struct session *s, struct up ev)
+{
+	ev.sid = s->sid;
+	s->env->up(s->env->arg, &ev);
+}
+
+static struct session_type *type_find(struct session *s, uint16_t client_type)
+{
+	struct session_type *t;
+
+	SLIST_FOREACH (t, &s->types, next)
+		if (s->env->conf->client[t->client]->client_type == client_type)
+			return t;
+	return NULL;
+}
+
+static void type_close(struct session *s, struct session_type *t)
+{
+	up(s, (struct up) {.kind = UP_CLOSE, .client = t->client});
+	SLIST_REMOVE(&s->types, t, session_type, next);
+	free(t);
+}
+
+/* "192.0.2.1" of the other end, for the log and for show. */
+static void peer_print(struct session *s, char *text, size_t size)
+{
+	struct sockaddr_storage ss;
+	char buf[ADDR_STRLEN];
+	struct addr a;
+
+	if (cops_io_peer(s->io, &ss) && addr_from_sockaddr(&a, (struct sockaddr *)&ss) == 0)
+		snprintf(text, size, "%s", addr_print(&a, buf));
+	else
+		snprintf(text, size, "?");
+}
+
+/* ------------------------------------------------------------ OPN (3.6, 4.3) */
+
+static void log_refused(struct session *s, const char *pepid, const char *why)
+{
+	char address[64];
+	char *names = s->ssl != NULL ? tls_peer_names(s->ssl) : NULL;
+
+	atomic_fetch_add(&s->env->count.refused_identity, 1);
+	peer_print(s, address, sizeof(address));
+	log_warn("refused \"%s\" from %s (certificate: %s): %s", pepid, address,
+	    names != NULL ? names : "none", why);
+	free(names);
+}
+
+/* Why this PEPID may not be served on this connection; NULL: it may. */
+static const char *identity_fault(struct session *s, const char *pepid)
+{
+	if (s->name != NULL && strcmp(s->name, pepid) != 0)
+		return "another PEPID on the same connection";
+	if (s->env->tls != NULL && (s->ssl == NULL || !tls_peer_is(s->ssl, pepid)))
+		return "its certificate does not name it";
+	if (!acl_has(s->env->conf->acl, pepid))
+		return "no such CE";
+	return NULL;
+}
+
+static int type_open(struct session *s, uint16_t client, const char *pepid)
+{
+	struct session_type *t = calloc(1, sizeof(*t));
+	struct up_open *o = calloc(1, sizeof(*o) + strlen(pepid) + 1);
+
+	if (s->name == NULL)
+		s->name = strdup(pepid);
+	if (t == NULL || o == NULL || s->name == NULL) {
+		free(t);
+		free(o);
+		return -1;
+	}
+	t->client = client;
+	SLIST_INSERT_HEAD(&s->types, t, next);
+	strcpy(o->name, pepid);
+	peer_print(s, o->address, sizeof(o->address));
+	up(s, (struct up) {.kind = UP_OPEN, .client = client, .open = o});
+	return 0;
+}
+
+static uint16_t on_open(void *arg, const struct cops_msg *opn, const char *pepid, uint16_t *sub)
+{
+	const struct workers_conf *conf;
+	struct session *s = arg;
+	char name[COPS_PEPID_MAX + 1];
+	const char *why;
+	size_t i;
+
+	conf = s->env->conf;
+	*sub = 0;
+	for (i = 0; i < conf->clients; i++)
+		if (conf->client[i]->client_type == opn->client_type)
+			break;
+	if (i == conf->clients) {
+		atomic_fetch_add(&s->env->count.refused_type, 1);
+		return COPS_ERR_CLIENT_TYPE;
+	}
+	snprintf(name, sizeof(name), "%s", pepid);
+	for (char *c = name; *c != '\0'; c++)
+		*c = (char)tolower((unsigned char)*c);
+	why = identity_fault(s, name);
+	if (why != NULL) {
+		log_refused(s, name, why);
+		return COPS_ERR_AUTH_FAILURE;
+	}
+	/* a second OPN for an open client-type is answered like the first (3.6) */
+	if (type_find(s, opn->client_type) == NULL && type_open(s, (uint16_t)i, name) != 0)
+		return COPS_ERR_UNABLE;
+	return 0;
+}
+
+static void on_client_close(
+    void *arg, uint16_t client_type, uint16_t error, uint16_t sub, const struct cops_obj *redir)
+{
+	struct session *s = arg;
+	struct session_type *t = type_find(s, client_type);
+
+	(void)sub, (void)redir;
+	log_info("%s: client-type 0x%04x closed: %s", s->name != NULL ? s->name : "?", client_type,
+	    cops_error_name(error));
+	if (t != NULL)
+		type_close(s, t);
+}
+
+/* -------------------------------------------------------------- REQ, RPT, DRQ */
+
+/* A DEC that carries nothing but why there is no decision (RFC 2748 3.2). */
+static void send_error(struct session *s, const struct cops_msg *m, uint16_t code, uint16_t sub)
+{
+	const struct cops_obj *h = &m->slot[COPS_SLOT_HANDLE];
+	struct buf b;
+	size_t mark;
+
+	buf_init(&b, 0);
+	mark = cops_msg_begin(&b, COPS_OP_DEC, true, m->client_type);
+	cops_put_handle(&b, h->body, h->len);
+	cops_put_u16x2(&b, COPS_C_ERROR, 1, code, sub);
+	cops_msg_end(&b, mark);
+	if (b.failed || cops_conn_send(cops_io_conn(s->io), b.data, b.len) != 0)
+		log_warn("%s: cannot answer a request", s->name);
+	buf_clear(&b);
+}
+
+static bool handle_is(const struct session_type *t, const struct cops_msg *m)
+{
+	const struct cops_obj *h = &m->slot[COPS_SLOT_HANDLE];
+
+	return t->handle_len == h->len && memcmp(t->handle, h->body, h->len) == 0;
+}
+
+static void on_req(struct session *s, struct session_type *t, const struct cops_msg *m)
+{
+	const struct cops_obj *h = &m->slot[COPS_SLOT_HANDLE];
+	const struct pdp_client *client = s->env->conf->client[t->client];
+	struct pdp_peer peer = {.name = s->name};
+	enum request_result res;
+	struct pdp_request *r;
+	uint8_t *cert = NULL;
+
+	if (h->len == 0 || h->len > COPS_HANDLE_MAX) {
+		send_error(s, m, COPS_ERR_BAD_HANDLE, 0);
+		return;
+	}
+	if (t->handle_len != 0 && !handle_is(t, m)) { /* one request-state per client-type */
+		send_error(s, m, COPS_ERR_UNABLE, 0);
+		return;
+	}
+	if (s->ssl != NULL && client->check_row != NULL)
+		peer.cert = cert = tls_peer_cert_der(s->ssl, &peer.cert_len);
+	res = pdp_request_parse(m, client, s->env->schema[t->client], &peer, &r);
+	free(cert);
+	if (res != REQUEST_OK) {
+		atomic_fetch_add(&s->env->count.bad_messages, 1);
+		log_warn("%s: request not taken: %s", s->name,
+		    res == REQUEST_MALFORMED ? "malformed" : "out of memory");
+		send_error(s, m,
+		    res == REQUEST_MALFORMED ? COPS_ERR_BAD_MESSAGE : COPS_ERR_CLIENT_FAILURE, 0);
+		return;
+	}
+	t->handle_len = (uint8_t)h->len;
+	memcpy(t->handle, h->body, h->len);
+	up(s, (struct up) {.kind = UP_REQUEST, .client = t->client, .request = r});
+}
+
+static void on_rpt(struct session *s, struct session_type *t, const struct cops_msg *m)
+{
+	uint8_t type = (uint8_t)cops_obj_hi(&m->slot[COPS_SLOT_REPORT_TYPE]);
+	struct pdp_report *r = NULL;
+	struct cops_obj_iter it;
+	struct cops_obj named;
+
+	if (t->handle_len == 0 || !handle_is(t, m))
+		return; /* of a state deleted meanwhile */
+	atomic_fetch_add_explicit(&s->env->count.reports, 1, memory_order_relaxed);
+	if (type == COPS_RPT_ACCOUNTING)
+		return; /* we asked for none */
+	cops_si_iter_init(&it, m);
+	if (type == COPS_RPT_FAILURE || cops_si_iter_next(&it, &named)) {
+		r = pdp_report_parse(m, s->env->schema[t->client]);
+		if (r == NULL)
+			atomic_fetch_add(&s->env->count.bad_messages, 1);
+	}
+	up(s, (struct up) {.kind = UP_REPORT,
+		  .client = t->client,
+		  .report = type,
+		  .solicited = m->solicited,
+		  .fault = r});
+}
+
+static void on_drq(struct session *s, struct session_type *t, const struct cops_msg *m)
+{
+	if (t->handle_len == 0 || !handle_is(t, m))
+		return;
+	log_info("%s: request-state deleted: %s", s->name,
+	    cops_reason_name(cops_obj_hi(&m->slot[COPS_SLOT_REASON])));
+	t->handle_len = 0;
+	up(s, (struct up) {.kind = UP_RELEASE, .client = t->client});
+}
+
+static void on_msg(void *arg, const struct cops_msg *m, const struct cops_fault *fault)
+{
+	struct session *s = arg;
+	struct session_type *t = type_find(s, m->client_type);
+
+	if (t == NULL)
+		return;
+	if (fault != NULL) {
+		atomic_fetch_add(&s->env->count.bad_messages, 1);
+		log_warn("%s: bad %s at octet %u: %s", s->name, cops_op_name(m->op), fault->offset,
+		    fault->why);
+		if (m->op == COPS_OP_REQ)
+			send_error(s, m, fault->code, fault->sub);
+		else /* what it says of a decision cannot be known: start over */
+			session_close(s, COPS_ERR_BAD_MESSAGE, "bad report");
+		return;
+	}
+	switch (m->op) {
+	case COPS_OP_REQ:
+		on_req(s, t, m);
+		break;
+	case COPS_OP_RPT:
+		on_rpt(s, t, m);
+		break;
+	case COPS_OP_DRQ:
+		on_drq(s, t, m);
+		break;
+	default: /* SSC: we send no SSQ */
+		break;
+	}
+}
+
+static const struct cops_conn_ops conn_ops = {
+    .on_open = on_open,
+    .on_client_close = on_client_close,
+    .on_msg = on_msg,
+};
+
+/* ----------------------------------------------------------------- life, send */
+
+static bool on_secure(void *arg, SSL *ssl)
+{
+	struct session *s = arg;
+
+	s->ssl = ssl;
+	return true; /* who it is, the OPN says */
+}
+
+static void on_end(void *arg, const char *why)
+{
+	struct session *s = arg;
+	struct session_type *t;
+
+	s->ssl = NULL;
+	if (s->name != NULL) {
+		log_info("%s: session over: %s", s->name, why);
+	} else {
+		if (s->env->tls != NULL)
+			atomic_fetch_add(&s->env->count.tls_failed, 1);
+		log_info("connection over before a PEP was known: %s", why);
+	}
+	while ((t = SLIST_FIRST(&s->types)) != NULL)
+		type_close(s, t);
+	s->env->gone(s->env->arg, s, s->slot);
+}
+
+static const struct cops_io_ops io_ops = {.on_secure = on_secure, .on_end = on_end};
+
+struct session *session_new(struct session_env *env, int fd, uint64_t sid, uint32_t slot)
+{
+	struct session *s = calloc(1, sizeof(*s));
+
+	if (s == NULL) {
+		close(fd);
+		return NULL;
+	}
+	s->env = env;
+	s->sid = sid;
+	s->slot = slot;
+	SLIST_INIT(&s->types);
+	atomic_fetch_add(&env->count.accepted, 1);
+	s->io = cops_io_accept(env->pool, fd, env->tls, &env->conf->conn, &conn_ops, &io_ops, s);
+	if (s->io == NULL) {
+		free(s);
+		return NULL;
+	}
+	atomic_fetch_add(&env->count.sessions, 1);
+	return s;
+}
+
+void session_free(struct session *s)
+{
+	struct session_type *t;
+
+	if (s == NULL)
+		return;
+	atomic_fetch_sub(&s->env->count.sessions, 1);
+	while ((t = SLIST_FIRST(&s->types)) != NULL) {
+		SLIST_REMOVE_HEAD(&s->types, next);
+		free(t);
+	}
+	cops_io_free(s->io);
+	free(s->name);
+	free(s);
+}
+
+uint64_t session_sid(const struct session *s)
+{
+	return s->sid;
+}
+
+void session_send(struct session *s, uint16_t client, bool solicited, struct cops_chunk *const *chunk,
+    size_t n)
+{
+	struct session_type *t;
+
+	SLIST_FOREACH (t, &s->types, next)
+		if (t->client == client && t->handle_len != 0)
+			break;
+	if (t == NULL)
+		return; /* closed or deleted meanwhile: the control thread will hear of it */
+	atomic_fetch_add_explicit(&s->env->count.decisions, 1, memory_order_relaxed);
+	if (cops_conn_send_dec(cops_io_conn(s->io), s->env->conf->client[client]->client_type,
+		solicited, t->handle, t->handle_len, chunk, n) != 0)
+		session_close(s, COPS_ERR_UNABLE, "too much unsent");
+}
+
+void session_close(struct session *s, uint16_t error, const char *why)
+{
+	if (!cops_conn_dead(cops_io_conn(s->io)))
+		cops_conn_close(cops_io_conn(s->io), error, 0, why);
+	cops_io_shutdown(s->io);
+}

@@ -1,0 +1,794 @@
+/* sync.c - see sync.h. */
+#include "pdp/sync.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <uthash.h>
+
+#include "common/buf.h"
+#include "common/log.h"
+#include "pdp/client.h"
+#include "pdp/decision.h"
+#include "pdp/delta.h"
+#include "pdp/failure.h"
+#include "pdp/request.h"
+#include "pdp/store.h"
+#include "pdp/worker.h"
+#include "pib/gen/framework_pib.h"
+
+#define OWED_MAX	4 /* Requests that wait for their Decision */
+#define RETRY_FACTOR	16
+#define INCARNATION_LEN 16 /* database, LSN */
+
+enum sent { SENT_CONTENT, SENT_NULL, SENT_REJECT };
+
+struct sync_ce {
+	UT_hash_handle hh;
+	UT_hash_handle hh_sid;
+	char *name;
+	uint64_t sid; /* 0: offline */
+	enum sync_state state;
+	enum sent sent; /* while WAITING */
+	bool known;
+	bool failed;
+	bool leaving;
+	bool save;
+	uint8_t push_seen; /* 1: in the push being gathered; 2: more than once */
+	uint8_t owed;
+	struct cops_chunk *reject[OWED_MAX]; /* what is owed: frwkError rows, NULL = anything */
+	uint64_t applied, wanted;
+	uint64_t from, target; /* of the DEC outstanding */
+	int64_t since_ms;      /* in this state */
+	int64_t retry_at_ms, retry_ms;
+	int64_t connected_at, confirmed_at;
+	uint64_t decisions, failures;
+	uint32_t latency_ms;
+	char *failure;
+	char *address;
+};
+
+struct sync {
+	struct sync_conf conf;
+	struct workers *workers;
+	struct sync_ce *by_name;
+	struct sync_ce *by_sid;
+	struct cops_chunk *incarnation; /* the row for incarnation_lsn */
+	uint64_t incarnation_lsn;
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+struct sync *sync_new(const struct sync_conf *conf)
+{
+	struct sync *s = calloc(1, sizeof(*s));
+
+	if (s != NULL)
+		s->conf = *conf;
+	return s;
+}
+
+void sync_set_workers(struct sync *s, struct workers *ws)
+{
+	s->workers = ws;
+}
+
+static struct sync_ce *find(struct sync *s, const char *name)
+{
+	struct sync_ce *ce;
+
+	HASH_FIND_STR(s->by_name, name, ce);
+	return ce;
+}
+
+static void owed_clear(struct sync_ce *ce)
+{
+	while (ce->owed > 0)
+		cops_chunk_unref(ce->reject[--ce->owed]);
+}
+
+static void ce_free(struct sync *s, struct sync_ce *ce)
+{
+	if (ce->sid != 0)
+		HASH_DELETE(hh_sid, s->by_sid, ce);
+	HASH_DEL(s->by_name, ce);
+	owed_clear(ce);
+	free(ce->failure);
+	free(ce->address);
+	free(ce->name);
+	free(ce);
+}
+
+void sync_free(struct sync *s)
+{
+	struct sync_ce *ce, *next;
+
+	if (s == NULL)
+		return;
+	HASH_ITER (hh, s->by_name, ce, next)
+		ce_free(s, ce);
+	cops_chunk_unref(s->incarnation);
+	free(s);
+}
+
+static void outcome(struct sync *s, struct sync_ce *ce)
+{
+	if (s->conf.outcome != NULL)
+		s->conf.outcome(s->conf.arg, ce->name);
+}
+
+static void enter(struct sync_ce *ce, enum sync_state state)
+{
+	ce->state = state;
+	ce->since_ms = now_ms();
+}
+
+/* ---------------------------------------------------------------- sending */
+
+/* The last row of every DEC with content: which LSN it brings the CE to.  Encoded once per LSN. */
+static struct cops_chunk *incarnation(struct sync *s, uint64_t lsn)
+{
+	uint8_t id[INCARNATION_LEN];
+	struct pib_frwk_pib_incarnation row = {
+	    .prid = 1,
+	    .name = {.p = (const uint8_t *)s->conf.pdp_name,
+		.len = (uint32_t)strlen(s->conf.pdp_name)},
+	    .id = {.p = id, .len = sizeof(id)},
+	    .longevity = s->conf.ttl_s == 0
+		? PIB_FRWK_PIB_INCARNATION_LONGEVITY_EXPIRE_NEVER
+		: PIB_FRWK_PIB_INCARNATION_LONGEVITY_EXPIRE_ON_TIMEOUT,
+	    .ttl = s->conf.ttl_s,
+	    .in_ctxt_set = PIB_FRWK_PIB_INCARNATION_IN_CTXT_SET_TRUE,
+	    .active = PIB_FRWK_PIB_INCARNATION_ACTIVE_TRUE,
+	    .full_state = PIB_FRWK_PIB_INCARNATION_FULL_STATE_FALSE,
+	};
+	struct decision d;
+
+	if (s->incarnation != NULL && s->incarnation_lsn == lsn)
+		return s->incarnation;
+	memcpy(id, s->conf.uuid, 8);
+	for (int i = 0; i < 8; i++)
+		id[8 + i] = (uint8_t)(lsn >> (56 - 8 * i));
+	decision_init(&d, COPS_CMD_INSTALL);
+	decision_row(&d, &pib_frwk_pib_incarnation_class, row.prid, &row);
+	cops_chunk_unref(s->incarnation);
+	s->incarnation = decision_take(&d);
+	s->incarnation_lsn = lsn;
+	return s->incarnation;
+}
+
+/* The LSN of an incarnation of ours; 0: none, or not ours. */
+static uint64_t incarnation_lsn(const struct sync *s, const struct pib_octets *id)
+{
+	uint64_t lsn = 0;
+
+	if (id->len != INCARNATION_LEN || memcmp(id->p, s->conf.uuid, 8) != 0)
+		return 0;
+	for (int i = 8; i < INCARNATION_LEN; i++)
+		lsn = lsn << 8 | id->p[i];
+	/* a database restored from a backup has not been there yet */
+	return lsn <= s->conf.client->lsn(s->conf.self) ? lsn : 0;
+}
+
+/* Book a DEC that goes out now. */
+static void waiting(struct sync_ce *ce, enum sent sent, uint64_t target)
+{
+	ce->sent = sent;
+	ce->from = ce->known ? ce->applied : 0;
+	ce->target = target;
+	ce->decisions++;
+	enter(ce, SYNC_WAITING);
+}
+
+static void send_dec(struct sync *s, struct sync_ce *ce, enum sent sent, uint64_t target,
+    struct cops_chunk *const *chunk, size_t n)
+{
+	if (workers_send(s->workers, s->conf.index, ce->owed > 0, &ce->sid, 1, chunk, n) != 0) {
+		log_err("%s: out of memory for a decision", ce->name);
+		return; /* the tick tries again */
+	}
+	if (ce->owed > 0) {
+		cops_chunk_unref(ce->reject[0]);
+		memmove(&ce->reject[0], &ce->reject[1], (OWED_MAX - 1) * sizeof(ce->reject[0]));
+		ce->owed--;
+	}
+	waiting(ce, sent, target);
+}
+
+static bool is_stale(const struct sync_ce *ce)
+{
+	return !ce->known || ce->wanted > ce->applied;
+}
+
+/* All that ce lacks.  1: there is something in *l; 0: nothing; -1: memory. */
+static int what_it_lacks(struct sync *s, struct sync_ce *ce, struct delta_list *l)
+{
+	const struct pdp_client *c = s->conf.client;
+	int rc = 1;
+
+	if (ce->known)
+		rc = c->since(s->conf.self, ce->name, ce->applied, l);
+	if (rc == 1) {
+		delta_list_clear(l);
+		delta_list_init(l);
+		rc = c->full(s->conf.self, ce->name, l);
+		ce->known = false; /* a refusal of all does not leave it with a part */
+	}
+	if (rc != 0 || l->failed)
+		return -1;
+	return l->count > 0;
+}
+
+/* What a CE is to get next, if it may get anything: called whenever that may have changed. */
+static void next(struct sync *s, struct sync_ce *ce)
+{
+	uint64_t lsn = s->conf.client->lsn(s->conf.self);
+	struct cops_chunk *inc;
+	struct delta_list l;
+	int rc = 0;
+
+	if (ce->state != SYNC_IDLE)
+		return;
+	if (ce->owed > 0 && ce->reject[0] != NULL) {
+		send_dec(s, ce, SENT_REJECT, 0, &ce->reject[0], 1);
+		return;
+	}
+	if (!is_stale(ce)) {
+		if (ce->owed > 0)
+			send_dec(s, ce, SENT_NULL, 0, NULL, 0);
+		return;
+	}
+	delta_list_init(&l);
+	rc = what_it_lacks(s, ce, &l);
+	inc = rc > 0 ? incarnation(s, lsn) : NULL;
+	if (inc != NULL)
+		delta_list_put(&l, inc, false);
+	if (rc < 0 || (rc > 0 && (inc == NULL || l.failed))) {
+		log_err("%s: out of memory for its rows", ce->name);
+	} else if (rc > 0) {
+		send_dec(s, ce, SENT_CONTENT, lsn, l.chunk, l.count);
+	} else {
+		ce->wanted = ce->applied; /* the newest change did not concern it */
+		if (ce->owed > 0)
+			send_dec(s, ce, SENT_NULL, 0, NULL, 0);
+	}
+	delta_list_clear(&l);
+}
+
+/* ----------------------------------------------------------------- events */
+
+static void forget(struct sync *s, struct sync_ce *ce)
+{
+	if (ce->sid != 0)
+		workers_close(s->workers, ce->sid, COPS_ERR_AUTH_FAILURE, "no CE of ours any more");
+	if (s->conf.forgotten != NULL)
+		s->conf.forgotten(s->conf.arg, ce->name);
+	ce_free(s, ce);
+}
+
+static void offline(struct sync *s, struct sync_ce *ce)
+{
+	if (ce->sid != 0)
+		HASH_DELETE(hh_sid, s->by_sid, ce);
+	ce->sid = 0;
+	owed_clear(ce);
+	free(ce->address);
+	ce->address = NULL;
+	enter(ce, SYNC_OFFLINE);
+}
+
+static void on_open(struct sync *s, struct up *ev)
+{
+	struct sync_ce *ce = find(s, ev->open->name);
+
+	if (ce == NULL) { /* left the model since the worker looked */
+		workers_close(s->workers, ev->sid, COPS_ERR_AUTH_FAILURE, "no such CE");
+	} else if (ce->sid != ev->sid) {
+		if (ce->sid != 0) {
+			log_note("%s: a newer session from %s replaces the one from %s", ce->name,
+			    ev->open->address, ce->address);
+			workers_close(s->workers, ce->sid, COPS_ERR_UNSPECIFIED,
+			    "replaced by a newer session");
+			offline(s, ce);
+		}
+		ce->sid = ev->sid;
+		HASH_ADD(hh_sid, s->by_sid, sid, sizeof(ce->sid), ce);
+		ce->address = strdup(ev->open->address);
+		ce->connected_at = (int64_t)time(NULL);
+		enter(ce, SYNC_OPENING);
+		log_info("%s: connected from %s", ce->name, ev->open->address);
+		outcome(s, ce);
+	}
+	free(ev->open);
+}
+
+static void on_request(struct sync *s, struct sync_ce *ce, struct pdp_request *r)
+{
+	const struct pdp_client *c = s->conf.client;
+	bool first = ce->state == SYNC_OPENING;
+	struct cops_chunk *reject = r->reject != NULL ? cops_chunk_ref(r->reject) : NULL;
+	struct pib_fault f = {0};
+	char text[256];
+	uint64_t newest;
+
+	if (first)
+		r->full = true; /* RFC 3318 2.2 */
+	if (reject == NULL && c->request(s->conf.self, ce->name, r, &f) != 0) {
+		log_warn("%s: request refused: %s", ce->name, pib_fault_print(&f, text, sizeof(text)));
+		reject = pdp_request_error(&f);
+	} else if (reject != NULL) {
+		log_warn("%s: request refused: bad rows", ce->name);
+	}
+	if (ce->owed == OWED_MAX) {
+		cops_chunk_unref(reject);
+		workers_close(s->workers, ce->sid, COPS_ERR_UNABLE, "too many requests at once");
+		return;
+	}
+	ce->reject[ce->owed++] = reject;
+	if (first) {
+		ce->applied = incarnation_lsn(s, &r->incarnation);
+		ce->known = ce->applied != 0;
+		newest = c->newest(s->conf.self, ce->name);
+		ce->wanted = newest > ce->applied ? newest : ce->applied;
+		if (ce->leaving)
+			ce->known = false;
+		if (!is_stale(ce))
+			ce->failed = false;
+		enter(ce, SYNC_IDLE);
+	}
+	next(s, ce);
+}
+
+static void refused(struct sync *s, struct sync_ce *ce, const struct pdp_report *r)
+{
+	char text[256] = "no reason given";
+
+	ce->failed = true;
+	ce->failures++;
+	ce->save = true;
+	free(ce->failure);
+	ce->failure = failure_print(r, ce->target, (int64_t)time(NULL));
+	if (r != NULL && r->faults > 0)
+		pib_fault_print(&r->fault[0], text, sizeof(text));
+	log_warn("%s: refused LSN %llu: %s", ce->name, (unsigned long long)ce->target, text);
+	ce->retry_ms = ce->retry_ms == 0 ? s->conf.retry_ms : ce->retry_ms * 2;
+	if (ce->retry_ms > s->conf.retry_ms * RETRY_FACTOR)
+		ce->retry_ms = s->conf.retry_ms * RETRY_FACTOR;
+	ce->retry_at_ms = now_ms() + ce->retry_ms;
+}
+
+static void confirmed(struct sync *s, struct sync_ce *ce)
+{
+	log_debug("%s: confirmed LSN %llu", ce->name, (unsigned long long)ce->target);
+	ce->latency_ms = (uint32_t)(now_ms() - ce->since_ms);
+	ce->applied = ce->target;
+	ce->known = true;
+	ce->failed = false;
+	ce->retry_ms = 0;
+	ce->confirmed_at = (int64_t)time(NULL);
+	ce->save = true;
+	free(ce->failure);
+	ce->failure = NULL;
+	s->conf.client->confirmed(s->conf.self, ce->name, ce->from, ce->target);
+}
+
+/* The RPT of the DEC outstanding. */
+static void on_report(struct sync *s, struct sync_ce *ce, uint8_t type, const struct pdp_report *r)
+{
+	bool more, was_refused = false;
+	char text[256];
+
+	for (size_t i = 0; r != NULL && type == COPS_RPT_SUCCESS && i < r->faults; i++)
+		log_warn("%s: warns: %s", ce->name, pib_fault_print(&r->fault[i], text, sizeof(text)));
+	if (ce->sent == SENT_CONTENT) {
+		was_refused = type != COPS_RPT_SUCCESS;
+		if (was_refused)
+			refused(s, ce, r);
+		else
+			confirmed(s, ce);
+	}
+	more = ce->owed > 0 || ce->wanted > ce->target;
+	enter(ce, SYNC_IDLE);
+	outcome(s, ce);
+	if (ce->leaving && ce->sent == SENT_CONTENT && !was_refused && ce->wanted <= ce->applied)
+		forget(s, ce);
+	else if (!was_refused || more)
+		next(s, ce);
+}
+
+/* An unsolicited Failure: something installed broke later (RFC 3084 5.3). */
+static void on_trouble(struct sync_ce *ce, uint8_t type, const struct pdp_report *r)
+{
+	char text[256];
+
+	if (type != COPS_RPT_FAILURE)
+		return;
+	ce->failures++;
+	free(ce->failure);
+	ce->failure = failure_print(r, ce->applied, (int64_t)time(NULL));
+	ce->save = true;
+	log_warn("%s: what it had confirmed broke: %s", ce->name,
+	    r != NULL && r->faults > 0 ? pib_fault_print(&r->fault[0], text, sizeof(text))
+				       : "no reason given");
+}
+
+void sync_up(struct sync *s, struct up *ev)
+{
+	struct sync_ce *ce;
+
+	if (ev->kind == UP_OPEN) {
+		on_open(s, ev);
+		return;
+	}
+	HASH_FIND(hh_sid, s->by_sid, &ev->sid, sizeof(ev->sid), ce);
+	switch (ev->kind) {
+	case UP_REQUEST:
+		if (ce != NULL)
+			on_request(s, ce, ev->request);
+		pdp_request_free(ev->request);
+		break;
+	case UP_REPORT:
+		if (ce != NULL && ev->solicited && ce->state == SYNC_WAITING)
+			on_report(s, ce, ev->report, ev->fault);
+		else if (ce != NULL && ev->solicited)
+			log_warn("%s: reports on a decision it was not sent", ce->name);
+		else if (ce != NULL)
+			on_trouble(ce, ev->report, ev->fault);
+		free(ev->fault);
+		break;
+	case UP_RELEASE:
+		if (ce != NULL) {
+			owed_clear(ce);
+			enter(ce, SYNC_OPENING);
+		}
+		break;
+	default:
+		if (ce != NULL) {
+			offline(s, ce);
+			outcome(s, ce);
+		}
+		break;
+	}
+}
+
+void sync_tick(struct sync *s)
+{
+	struct sync_ce *ce, *more;
+	int64_t now = now_ms();
+
+	HASH_ITER (hh, s->by_name, ce, more) {
+		switch (ce->state) {
+		case SYNC_OPENING:
+		case SYNC_WAITING:
+			if (now - ce->since_ms < s->conf.report_timeout_ms)
+				break;
+			log_warn("%s: no %s in time", ce->name,
+			    ce->state == SYNC_WAITING ? "report" : "request");
+			workers_close(s->workers, ce->sid, COPS_ERR_COMM_FAILURE, "no answer in time");
+			ce->since_ms = now; /* the close is on its way */
+			break;
+		case SYNC_IDLE:
+			if (!is_stale(ce) ||
+			    (ce->failed && (ce->retry_ms == 0 || now < ce->retry_at_ms)))
+				break;
+			next(s, ce);
+			break;
+		case SYNC_OFFLINE:
+			break;
+		}
+	}
+}
+
+/* ------------------------------------------------------------- the model's side */
+
+static struct sync_ce *ce_new(struct sync *s, const char *name)
+{
+	struct sync_ce *ce = calloc(1, sizeof(*ce));
+
+	if (ce == NULL || (ce->name = strdup(name)) == NULL) {
+		free(ce);
+		return NULL;
+	}
+	HASH_ADD_KEYPTR(hh, s->by_name, ce->name, strlen(ce->name), ce);
+	return ce;
+}
+
+int sync_add(struct sync *s, const char *name)
+{
+	struct sync_ce *ce = find(s, name);
+
+	if (ce == NULL)
+		ce = ce_new(s, name);
+	if (ce == NULL)
+		return -1;
+	ce->leaving = false;
+	return 0;
+}
+
+void sync_leave(struct sync *s, const char *name)
+{
+	struct sync_ce *ce = find(s, name);
+
+	if (ce == NULL)
+		return;
+	ce->leaving = true;
+	if (ce->state == SYNC_OFFLINE && ce->applied == 0) {
+		forget(s, ce); /* never had anything */
+		return;
+	}
+	ce->save = true;
+	if (ce->state == SYNC_IDLE && !ce->failed && !is_stale(ce))
+		ce->known = false; /* nothing of this change concerns it: take what it may hold */
+	next(s, ce);
+}
+
+int sync_load(struct sync *s, const struct store_ce *in)
+{
+	struct sync_ce *ce = find(s, in->name);
+
+	if (ce == NULL) {
+		ce = ce_new(s, in->name);
+		if (ce == NULL)
+			return -1;
+		ce->leaving = true;
+	}
+	ce->applied = in->applied_lsn;
+	ce->wanted = s->conf.client->newest(s->conf.self, ce->name);
+	ce->confirmed_at = in->when;
+	if (in->failure != NULL) {
+		ce->failure = strdup(in->failure);
+		ce->failed = true;
+	}
+	return 0;
+}
+
+void sync_save_each(struct sync *s, int (*fn)(void *arg, const struct store_ce *ce), void *arg)
+{
+	struct sync_ce *ce, *more;
+
+	HASH_ITER (hh, s->by_name, ce, more) {
+		const struct store_ce out = {
+		    .name = ce->name,
+		    .applied_lsn = ce->applied,
+		    .when = ce->confirmed_at,
+		    .failure = ce->failure,
+		};
+
+		if (ce->save && fn(arg, &out) == 0)
+			ce->save = false;
+	}
+}
+
+/* -------------------------------------------------------------------- push */
+
+struct push_group { /* CEs that get the same chunks */
+	UT_hash_handle hh;
+	struct sync_ce **ce;
+	size_t ces, cap;
+	size_t chunks;
+	struct cops_chunk *chunk[]; /* and room for the incarnation */
+};
+
+struct sync_push {
+	struct sync *sync;
+	struct push_group *groups;
+	struct push_group *last;
+	struct sync_ce **stale; /* cannot take the chunks as they are */
+	size_t stales, cap;
+};
+
+struct sync_push *sync_push_new(struct sync *s)
+{
+	struct sync_push *p = calloc(1, sizeof(*p));
+
+	if (p != NULL)
+		p->sync = s;
+	return p;
+}
+
+static int ce_put(struct sync_ce ***list, size_t *count, size_t *cap, struct sync_ce *ce)
+{
+	struct sync_ce **more;
+
+	if (*count == *cap) {
+		*cap = *cap == 0 ? 16 : *cap * 2;
+		more = reallocarray(*list, *cap, sizeof(struct sync_ce *));
+		if (more == NULL)
+			return -1;
+		*list = more;
+	}
+	(*list)[(*count)++] = ce;
+	return 0;
+}
+
+static struct push_group *group_get(struct sync_push *p, const struct delta_list *l)
+{
+	size_t octets = l->count * sizeof(struct cops_chunk *);
+	struct push_group *g = p->last;
+
+	if (g != NULL && g->chunks == l->count && memcmp(g->chunk, l->chunk, octets) == 0)
+		return g;
+	HASH_FIND(hh, p->groups, l->chunk, octets, g);
+	if (g == NULL) {
+		g = calloc(1, sizeof(*g) + octets + sizeof(struct cops_chunk *));
+		if (g == NULL)
+			return NULL;
+		for (size_t i = 0; i < l->count; i++)
+			g->chunk[i] = cops_chunk_ref(l->chunk[i]);
+		g->chunks = l->count;
+		HASH_ADD_KEYPTR(hh, p->groups, g->chunk, octets, g);
+	}
+	p->last = g;
+	return g;
+}
+
+int sync_push_add(struct sync_push *p, const char *name, const struct delta_list *l)
+{
+	struct sync_ce *ce = find(p->sync, name);
+	struct push_group *g;
+
+	if (l->failed)
+		return -1;
+	if (ce == NULL || l->count == 0)
+		return 0;
+	if (ce->push_seen != 0) {
+		ce->push_seen = 2;
+		return 0;
+	}
+	ce->push_seen = 1;
+	if (ce->state != SYNC_IDLE || ce->owed > 0 || ce->failed || is_stale(ce))
+		return ce_put(&p->stale, &p->stales, &p->cap, ce);
+	g = group_get(p, l);
+	return g != NULL ? ce_put(&g->ce, &g->ces, &g->cap, ce) : -1;
+}
+
+static void group_send(struct sync *s, struct push_group *g, uint64_t lsn)
+{
+	struct cops_chunk *inc = incarnation(s, lsn);
+	uint64_t *sid = calloc(g->ces, sizeof(*sid));
+	size_t n = 0;
+
+	for (size_t i = 0; i < g->ces; i++) {
+		g->ce[i]->wanted = lsn;
+		/* two customers of one change had it: it needs both parts, in order */
+		if (g->ce[i]->push_seen > 1)
+			g->ce[i]->known = false;
+		else if (sid != NULL)
+			sid[n++] = g->ce[i]->sid;
+	}
+	if (inc == NULL || n == 0) {
+		free(sid);
+		return; /* they are stale now: the tick sends */
+	}
+	g->chunk[g->chunks] = inc; /* without a reference of ours */
+	if (workers_send(s->workers, s->conf.index, false, sid, n, g->chunk, g->chunks + 1) == 0)
+		for (size_t i = 0; i < g->ces; i++)
+			if (g->ce[i]->push_seen <= 1)
+				waiting(g->ce[i], SENT_CONTENT, lsn);
+	free(sid);
+}
+
+void sync_push_send(struct sync_push *p, uint64_t lsn)
+{
+	struct push_group *g, *more;
+
+	HASH_ITER (hh, p->groups, g, more)
+		group_send(p->sync, g, lsn);
+	for (size_t i = 0; i < p->stales; i++) {
+		p->stale[i]->wanted = lsn;
+		if (p->stale[i]->push_seen > 1)
+			p->stale[i]->known = false;
+		next(p->sync, p->stale[i]);
+	}
+	HASH_ITER (hh, p->groups, g, more)
+		for (size_t i = 0; i < g->ces; i++)
+			if (g->ce[i]->push_seen > 1)
+				next(p->sync, g->ce[i]);
+	sync_push_free(p);
+}
+
+void sync_push_free(struct sync_push *p)
+{
+	struct push_group *g, *more;
+
+	if (p == NULL)
+		return;
+	HASH_ITER (hh, p->groups, g, more) {
+		HASH_DEL(p->groups, g);
+		for (size_t i = 0; i < g->ces; i++)
+			g->ce[i]->push_seen = 0;
+		for (size_t i = 0; i < g->chunks; i++)
+			cops_chunk_unref(g->chunk[i]);
+		free(g->ce);
+		free(g);
+	}
+	for (size_t i = 0; i < p->stales; i++)
+		p->stale[i]->push_seen = 0;
+	free(p->stale);
+	free(p);
+}
+
+void sync_changed(struct sync *s, const char *name, uint64_t lsn)
+{
+	struct sync_ce *ce = find(s, name);
+
+	if (ce == NULL)
+		return;
+	ce->wanted = lsn;
+	next(s, ce);
+}
+
+bool sync_retry(struct sync *s, const char *name)
+{
+	struct sync_ce *ce = find(s, name);
+
+	if (ce == NULL)
+		return false;
+	if (ce->state == SYNC_IDLE && !is_stale(ce))
+		ce->wanted = s->conf.client->lsn(s->conf.self);
+	next(s, ce);
+	return true;
+}
+
+/* -------------------------------------------------------------------- show */
+
+static struct sync_info info_of(const struct sync_ce *ce)
+{
+	return (struct sync_info) {
+	    .name = ce->name,
+	    .state = ce->state,
+	    .failed = ce->failed,
+	    .leaving = ce->leaving,
+	    .known = ce->known,
+	    .applied = ce->applied,
+	    .wanted = ce->wanted,
+	    .address = ce->address != NULL ? ce->address : "",
+	    .connected_at = ce->sid != 0 ? ce->connected_at : 0,
+	    .confirmed_at = ce->confirmed_at,
+	    .decisions = ce->decisions,
+	    .failures = ce->failures,
+	    .latency_ms = ce->latency_ms,
+	    .failure = ce->failure,
+	};
+}
+
+bool sync_info(struct sync *s, const char *name, struct sync_info *info)
+{
+	struct sync_ce *ce = find(s, name);
+
+	if (ce != NULL)
+		*info = info_of(ce);
+	return ce != NULL;
+}
+
+void sync_each(struct sync *s, void (*fn)(void *arg, const struct sync_info *info), void *arg)
+{
+	struct sync_info info;
+	struct sync_ce *ce, *more;
+
+	HASH_ITER (hh, s->by_name, ce, more) {
+		info = info_of(ce);
+		fn(arg, &info);
+	}
+}
+
+const char *sync_state_name(const struct sync_info *info)
+{
+	static const char *const name[] = {
+	    [SYNC_OFFLINE] = "offline",
+	    [SYNC_OPENING] = "opening",
+	    [SYNC_IDLE] = "in sync",
+	    [SYNC_WAITING] = "waiting",
+	};
+
+	if (info->state == SYNC_IDLE && info->failed)
+		return "failed";
+	return name[info->state];
+}

@@ -1,0 +1,112 @@
+/*
+ * worker.h - the threads that own the sessions.  The control thread hands them sockets
+ * and Decisions and gets back events, both in batches through mailboxes.  A session is
+ * known to the control thread by an id that is never used again.
+ *
+ *	control                                   worker
+ *	workers_accept(fd)        ------------>   session
+ *	workers_send(ids, chunks) ------------>   DEC to each
+ *	on_up(events)             <------------   OPEN, REQUEST, REPORT, RELEASE, CLOSE
+ */
+#ifndef PDP_WORKER_H
+#define PDP_WORKER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/tls.h"
+#include "libcops/cops_conn.h"
+
+struct acl;
+struct event_base;
+struct pdp_client;
+struct pdp_report;
+struct pdp_request;
+struct workers;
+
+#define WORKERS_MAX 255
+
+enum up_kind {
+	UP_OPEN,    /* a client-type was opened: name, address */
+	UP_REQUEST, /* request */
+	UP_REPORT,  /* the solicited (or unsolicited) RPT */
+	UP_RELEASE, /* the PEP deleted its request-state */
+	UP_CLOSE,   /* the client-type is closed, mostly with its connection */
+};
+
+/* An event of one client-type of one session. */
+struct up {
+	uint64_t sid;
+	uint16_t client; /* index in workers_conf.client */
+	uint8_t kind;	 /* enum up_kind */
+	uint8_t report;	 /* enum cops_report */
+	bool solicited;
+	union {
+		struct up_open *open;
+		struct pdp_request *request; /* the receiver owns it now */
+		struct pdp_report *fault;    /* of a Failure or with warnings, else NULL */
+	};
+};
+
+struct up_open { /* malloc()ed, the receiver frees it */
+	char address[64];
+	char name[]; /* the PEPID, lower case */
+};
+
+struct worker_tls { /* PEM files; cert NULL: no TLS */
+	const char *cert;
+	const char *key;
+	const char *ca;
+	const char *crl;
+};
+
+struct workers_conf {
+	unsigned count;
+	const struct pdp_client *const *client;
+	size_t clients;
+	struct acl *acl;
+	struct worker_tls tls;
+	struct cops_conn_conf conn; /* copied */
+	size_t max_sessions;
+	/* In the control thread.  Takes what the events own. */
+	void (*on_up)(void *arg, struct up *ev, size_t n);
+	void *arg;
+};
+
+/* Since start, over all workers. */
+struct workers_stats {
+	uint64_t sessions; /* now */
+	uint64_t accepted;
+	uint64_t tls_failed;	   /* no handshake, or no certificate that verifies */
+	uint64_t refused_identity; /* PEPID is not of the certificate, or not known */
+	uint64_t refused_type;	   /* client-type we do not serve */
+	uint64_t refused_full;	   /* over max_sessions */
+	uint64_t bad_messages;
+	uint64_t decisions;
+	uint64_t reports;
+};
+
+/* base is the control thread's.  *conf is copied, what it points to is not.  NULL and err. */
+struct workers *workers_new(
+    struct event_base *base, const struct workers_conf *conf, char err[TLS_ERR_LEN]);
+/* Close every session with CC 11, give them a moment to flush, join the threads. */
+void workers_stop(struct workers *ws);
+void workers_free(struct workers *ws);
+
+/* Takes fd, an accepted non-blocking socket. */
+void workers_accept(struct workers *ws, int fd);
+/*
+ * A DEC with these chunks to each session; n = 0 is a NULL decision.  ids may belong to
+ * different workers: one message goes to each worker concerned.  -1: memory.
+ */
+int workers_send(struct workers *ws, uint16_t client, bool solicited, const uint64_t *sid,
+    size_t sids, struct cops_chunk *const *chunk, size_t n);
+/* CC for every client-type, and the end of the session; why is static. */
+void workers_close(struct workers *ws, uint64_t sid, uint16_t error, const char *why);
+/* Read certificates and CRL anew, for connections to come.  -1 and err: all as before. */
+int workers_reload_tls(struct workers *ws, char err[TLS_ERR_LEN]);
+void workers_stats(struct workers *ws, struct workers_stats *st);
+
+#endif
