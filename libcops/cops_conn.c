@@ -621,6 +621,7 @@ static void input_message(struct cops_conn *c, const uint8_t *p, size_t len)
 	} else if (n < 0) {
 		input_malformed(c, &m, &fault);
 	} else {
+		end_set(c, COPS_ERR_BAD_MESSAGE, 0, "message out of place");
 		conn_event(c, event_of(&m), &m);
 	}
 }

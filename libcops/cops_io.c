@@ -64,10 +64,12 @@ struct cops_io {
 	bool is_marked;
 	bool start_tls;
 	bool closing;
-	bool want_write; /* the socket took less than we have */
-	bool broken;	 /* TLS failed: ssl must not be used to say goodbye */
-	bool refused;	 /* by on_cert */
-	bool told;	 /* on_end was called */
+	bool want_write;   /* the socket took less than we have */
+	bool read_blocked; /* SSL_read waits for room to write */
+	bool read_more;	   /* we stopped reading for fairness */
+	bool broken;	   /* TLS failed: ssl must not be used to say goodbye */
+	bool refused;	   /* by on_cert */
+	bool told;	   /* on_end was called */
 	bool freed;
 	TAILQ_ENTRY(cops_io) mark;
 	struct event ev;
@@ -388,6 +390,7 @@ static void read_secure(struct cops_io *io)
 	int64_t now = now_ms();
 	int n;
 
+	io->read_blocked = io->read_more = false;
 	for (int i = 0; i < READS_MAX; i++) {
 		ERR_clear_error();
 		errno = 0;
@@ -397,13 +400,16 @@ static void read_secure(struct cops_io *io)
 			io_fail(io, "peer closed the connection");
 			return;
 		}
+		io->read_blocked = n <= 0 && SSL_want_write(io->ssl);
 		if (n <= 0 && !tls_retry(io, n))
 			io_fail(io, NULL);
 		/* More in the kernel brings another event; only what OpenSSL holds does not. */
 		if (n <= 0 || !io_feed(io, (size_t)n, now) || !SSL_has_pending(io->ssl))
 			return;
 	}
-	event_active(&io->ev, EV_READ, 0);
+	/* By the timer, that is after the loop looked at everybody else's socket. */
+	io->read_more = true;
+	io_arm(io, now, now);
 }
 
 static void read_linger(struct cops_io *io)
@@ -529,7 +535,7 @@ static void io_close_step(struct cops_io *io)
 
 static short io_wants(const struct cops_io *io)
 {
-	short w = io->want_write ? EV_WRITE : 0;
+	short w = io->want_write || io->read_blocked ? EV_WRITE : 0;
 
 	switch ((enum io_phase)io->phase) {
 	case IO_CONNECT:
@@ -662,7 +668,10 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	io_enter(io);
 	io->armed_ms = INT64_MAX;
-	io_tick(io);
+	if (io->read_more && io->phase == IO_SECURE && !io->closing)
+		read_secure(io);
+	if (!io->freed)
+		io_tick(io);
 	if (!io->freed)
 		io_pump(io);
 	io_leave(io);

@@ -664,6 +664,8 @@ static const struct {
     {"10024001 00000020 00080101 00000001 00080201 00080000 00080601 00000000", false, 3, 0, false,
 	TYPE, true},
     {"10014001 00000018 00080101 00000001 00080201 00080000", true, 3, 0, false, TYPE, true},
+    /* a second CAT for client-type 0 */
+    {"10070000 00000010 00080a01 0000003c", true, 3, 0, false, TYPE, true},
     /* unframable: version, op-code, length, size */
     {"47455420 2f204854 54502f31", false, 3, 0, false, TYPE, true},
     {"10ff4001 00000008", false, 3, 0, false, TYPE, true},
