@@ -1,0 +1,16 @@
+# What goes with an installation: systemd's units and the user of the daemons.
+systemdunitdir = $(prefix)/lib/systemd/system
+systemdunit_DATA = contrib/systemd/copspdpd.service contrib/systemd/copspepd.service
+sysusersdir = $(prefix)/lib/sysusers.d
+sysusers_DATA = contrib/systemd/cops.conf
+
+contrib/systemd/%.service: $(top_srcdir)/contrib/systemd/%.service.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) contrib/systemd && \
+	sed -e 's|[@]sbindir[@]|$(sbindir)|' $(srcdir)/contrib/systemd/$*.service.in > $@
+
+contrib/systemd/cops.conf: $(top_srcdir)/contrib/systemd/cops.sysusers
+	$(AM_V_GEN)$(MKDIR_P) contrib/systemd && cp $(srcdir)/contrib/systemd/cops.sysusers $@
+
+CLEANFILES += $(systemdunit_DATA) $(sysusers_DATA)
+EXTRA_DIST += contrib/bootstrap contrib/systemd/copspdpd.service.in \
+	contrib/systemd/copspepd.service.in contrib/systemd/cops.sysusers
