@@ -177,38 +177,54 @@ static int opt_take(struct cmd *c, const struct command *own, int argc, char *co
 
 /* ---- arguments ----------------------------------------------------------- */
 
-/* The whole file, or standard input for "-", NUL-terminated; NULL and err. */
+static void fail_too_large(const char *path, char err[CMD_ERR_LEN])
+{
+	snprintf(err, CMD_ERR_LEN,
+	    "%s:1:1: error: larger than %zu MB, which no document of ours is", path,
+	    CTL_REQUEST_MAX >> 20);
+}
+
+static bool is_too_large(FILE *f)
+{
+	struct stat st;
+
+	return fstat(fileno(f), &st) == 0 && S_ISREG(st.st_mode) &&
+	       (uint64_t)st.st_size > CTL_REQUEST_MAX;
+}
+
+/* The whole file, or standard input for "-"; NULL and err. */
 static char *file_read(const char *path, size_t *len, char err[CMD_ERR_LEN])
 {
 	FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
-	struct buf b;
+	char *text = NULL;
 	size_t n = 1;
+	struct buf b;
 
+	if (!f) {
+		snprintf(err, CMD_ERR_LEN, "%s: %s", path, strerror(errno));
+		return NULL;
+	}
 	buf_init(&b, CTL_REQUEST_MAX);
-	while (f && n && !b.failed) {
+	b.failed = is_too_large(f);
+	while (n && !b.failed) {
 		char chunk[65536];
 
 		n = fread(chunk, 1, sizeof(chunk), f);
 		buf_put(&b, chunk, n);
 	}
-	if (!f || ferror(f)) {
+	buf_put_u8(&b, '\0'); /* so that an empty file is not NULL */
+	if (b.failed) {
+		fail_too_large(path, err);
+	} else if (ferror(f)) {
 		snprintf(err, CMD_ERR_LEN, "%s: %s", path, strerror(errno));
 	} else {
-		*len = b.len;
-		buf_put_u8(&b, '\0');
-		if (b.failed)
-			snprintf(err, CMD_ERR_LEN,
-			    "%s:1:1: error: larger than %zu MB, which no document of ours is", path,
-			    CTL_REQUEST_MAX >> 20);
+		text = (char *)buf_take(&b, len);
+		--*len;
 	}
-	if (f && f != stdin)
+	buf_clear(&b);
+	if (f != stdin)
 		fclose(f);
-	if (!f || b.failed || err[0]) {
-		buf_clear(&b);
-		return NULL;
-	}
-	size_t taken;
-	return (char *)buf_take(&b, &taken);
+	return text;
 }
 
 /* Where text stops being UTF-8: the line and column of the first octet that is not. */
