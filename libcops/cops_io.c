@@ -403,8 +403,13 @@ static void read_secure(struct cops_io *io)
 		io->read_blocked = n <= 0 && SSL_want_write(io->ssl);
 		if (n <= 0 && !tls_retry(io, n))
 			io_fail(io, NULL);
-		/* More in the kernel brings another event; only what OpenSSL holds does not. */
-		if (n <= 0 || !io_feed(io, (size_t)n, now) || !SSL_has_pending(io->ssl))
+		if (n <= 0 || !io_feed(io, (size_t)n, now))
+			return;
+		/*
+		 * More in the kernel brings another event, what OpenSSL holds does not.  After
+		 * a full record more is likely: asking again is cheaper than the event.
+		 */
+		if (n < RECORD_MAX && !SSL_has_pending(io->ssl))
 			return;
 	}
 	/* By the timer, that is after the loop looked at everybody else's socket. */
