@@ -1,0 +1,112 @@
+#!/bin/bash
+# restart.sh - kill -9 at any moment: agents while changes and new keys are under way, the policy
+# server between and during them.  Everything converges, nothing stored is lost, and traffic that
+# no change concerns never stops.
+# timeout: 240
+. "$(dirname "$0")/lib.sh"
+
+rounds=${ROUNDS:-8}
+intent=$RUN/acme.xml
+cp "$SCENARIO_TOP/examples/acme.xml" "$intent"
+
+step "Three sites"
+sp_make
+site_make paris 192.0.2.1 10.1.0.0/16
+site_make lyon 192.0.2.2 10.2.0.0/16
+site_make nice 192.0.2.3 10.3.0.0/16
+start_pdp
+for site in paris lyon nice; do
+	start_pep $site
+done
+check "copsctl apply" ctl_pdp apply "$intent"
+check "lyon reaches nice" wait_for 10 reaches lyon nice
+
+# Waits until every CE is connected and confirmed all there is.
+in_sync()
+{
+	[ "$(ctl_pdp show sessions --json | jq '[.[] | select(.state == "idle" or .state == "in sync")] | length')" -eq 3 ]
+}
+# Nothing is left over or missing: SAs in pairs between the hub and each spoke only.
+consistent()
+{
+	local site
+	for site in lyon nice; do
+		[ "$(ip -n paris xfrm state | grep '^src' | grep -c "${WAN[$site]}")" -eq "$(sa_count $site)" ] || return 1
+		diff <(spis $site) <(ip -n paris xfrm state | grep -A1 "^src.*${WAN[$site]}" | grep -o 'spi 0x[0-9a-f]*' | sort -u) || return 1
+	done
+	[ -n "$(spis lyon)" ] && [ -n "$(spis nice)" ]
+}
+random_nap() { nap "0.$(printf '%03d' $((RANDOM % ${1:-800})))"; }
+
+step "Agents killed at random while a prefix comes and goes ($rounds rounds)"
+ping_start paris lyon
+for ((i = 1; i <= rounds; i++)); do
+	if ((i % 2)); then
+		sed '/prefix="10.3.0.0/a\        <site prefix="10.33.0.0/16"/>' "$SCENARIO_TOP/examples/acme.xml" >"$intent"
+	else
+		cp "$SCENARIO_TOP/examples/acme.xml" "$intent"
+	fi
+	victim=$(shuf -n 1 -e paris nice)
+	ctl_pdp apply "$intent" --no-wait >/dev/null || bad "apply $i"
+	random_nap
+	daemon_kill $victim KILL
+	random_nap 300
+	start_pep $victim
+	wait_for 30 in_sync || bad "round $i ($victim): not in sync again"
+	present=$(ip -n paris xfrm policy | grep -c '10\.33\.')
+	if ((i % 2)) && [ "$present" -eq 0 ]; then
+		bad "round $i ($victim): the new prefix is not at the hub"
+	elif ! ((i % 2)) && [ "$present" -ne 0 ]; then
+		bad "round $i ($victim): the old prefix is still at the hub"
+	fi
+done
+ok "$rounds rounds"
+ping_stop paris lyon "throughout "
+
+step "Agents killed at random while keys are replaced ($rounds rounds)"
+ping_start lyon nice
+for ((i = 1; i <= rounds; i++)); do
+	victim=$(shuf -n 1 -e paris lyon nice)
+	ctl_pdp rekey >/dev/null || bad "rekey $i"
+	random_nap
+	daemon_kill $victim KILL
+	random_nap 300
+	start_pep $victim
+	wait_for 30 in_sync || bad "round $i ($victim): not in sync again"
+done
+check "old keys are withdrawn in the end, and both ends hold the same SAs" wait_for 40 consistent
+ping_stop lyon nice "throughout "
+
+step "The policy server killed right after, and in the midst of, changes"
+ping_start paris lyon
+for ((i = 1; i <= rounds; i++)); do
+	if ((i % 2)); then
+		sed '/prefix="10.3.0.0/a\        <site prefix="10.34.0.0/16"/>' "$SCENARIO_TOP/examples/acme.xml" >"$intent"
+	else
+		cp "$SCENARIO_TOP/examples/acme.xml" "$intent"
+	fi
+	ctl_pdp apply "$intent" --no-wait >"$RUN/out" 2>&1 && stored=yes || stored=no
+	generation=$(ctl_pdp show history --json | jq '[.. | .generation? // empty] | max')
+	((i % 3)) || ctl_pdp rekey >/dev/null 2>&1
+	random_nap 200
+	daemon_kill pdp KILL
+	start_pdp
+	[ $stored = yes ] || bad "apply $i: $(cat "$RUN/out")"
+	[ "$(ctl_pdp show history --json | jq '[.. | .generation? // empty] | max')" = "$generation" ] ||
+	    bad "round $i: generation $generation is lost"
+	wait_for 30 in_sync || bad "round $i: not in sync again"
+	present=$(ip -n paris xfrm policy | grep -c '10\.34\.')
+	if ((i % 2)) && [ "$present" -eq 0 ]; then
+		bad "round $i: the new prefix is not at the hub"
+	elif ! ((i % 2)) && [ "$present" -ne 0 ]; then
+		bad "round $i: the old prefix is still at the hub"
+	fi
+done
+ok "$rounds rounds, no generation lost"
+ping_stop paris lyon "throughout "
+check "and in the end both ends hold the same SAs" wait_for 40 consistent
+for pair in "paris lyon" "lyon nice" "nice paris"; do
+	check "${pair% *} reaches ${pair#* }" reaches $pair
+done
+
+summary
