@@ -131,6 +131,25 @@ static void common_set(struct cmd *c, const char *name, const char *value)
 		c->socket = value;
 }
 
+/* Units in the table stand for numbers, which requests carry as such. */
+static bool opt_is_number(const struct command_opt *o)
+{
+	return strcmp(o->arg, "SECONDS") == 0 || strcmp(o->arg, "DAYS") == 0;
+}
+
+/* NULL: not what the option takes, not UTF-8, or no memory. */
+static json_t *opt_value(const struct command_opt *o, const char *value)
+{
+	char *end;
+
+	if (!opt_is_number(o))
+		return json_string(value);
+	if (*value < '0' || *value > '9' || strlen(value) > 9)
+		return NULL;
+	long n = strtol(value, &end, 10);
+	return *end ? NULL : json_integer(n);
+}
+
 /*
  * The option at argv[i], looked up among own (may be NULL) and the common ones.  Returns how
  * many words it took, or -1.
@@ -167,7 +186,12 @@ static int opt_take(struct cmd *c, const struct command *own, int argc, char *co
 		common_set(c, o->name, value);
 		return words;
 	}
-	json_t *v = value ? json_string(value) : json_true();
+	json_t *v = value ? opt_value(o, value) : json_true();
+	if (!v && value && opt_is_number(o)) {
+		snprintf(err, CMD_ERR_LEN, "option %s takes a number of %s, not \"%s\"", o->name,
+		    o->arg, value);
+		return -1;
+	}
 	if (!v || json_object_set_new(c->args, o->name + strspn(o->name, "-"), v) < 0) {
 		snprintf(err, CMD_ERR_LEN, "the value of %s is not UTF-8", o->name);
 		return -1;

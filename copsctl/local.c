@@ -88,11 +88,10 @@ static int pki_issue_run(const struct cmd *c, const struct writer *w)
 	struct pki_request req = {
 	    .name = json_get_string(c->args, "name", ""),
 	    .kind = json_get_bool(c->args, "pdp", false) ? PKI_PDP : PKI_CE,
-	    .days = PKI_ISSUE_DAYS,
 	    .force = json_get_bool(c->args, "force", false),
 	};
 	const char *address = json_get_string(c->args, "address", NULL);
-	const char *days = json_get_string(c->args, "days", NULL);
+	int64_t days = json_get_int(c->args, "days", PKI_ISSUE_DAYS);
 	char text[TEXT_LEN] = "";
 
 	if (req.kind == PKI_PDP && json_get_bool(c->args, "ce", false)) {
@@ -103,16 +102,11 @@ static int pki_issue_run(const struct cmd *c, const struct writer *w)
 		fprintf(stderr, "copsctl: \"%s\" is not a numeric IP address\n", address);
 		return STATUS_USAGE;
 	}
-	if (days) {
-		char *end;
-		unsigned long n = strtoul(days, &end, 10);
-
-		if (*days < '0' || *days > '9' || *end || n < 1 || n > DAYS_MAX) {
-			fprintf(stderr, "copsctl: --days takes a number from 1 to %d\n", DAYS_MAX);
-			return STATUS_USAGE;
-		}
-		req.days = (unsigned)n;
+	if (days < 1 || days > DAYS_MAX) {
+		fprintf(stderr, "copsctl: --days takes a number from 1 to %d\n", DAYS_MAX);
+		return STATUS_USAGE;
 	}
+	req.days = (unsigned)days;
 	enum pki_result r = pki_issue(
 	    json_get_string(c->args, "dir", PKI_DIR), &req, text, sizeof(text));
 	return pki_say(r, text, c, w);

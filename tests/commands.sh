@@ -54,6 +54,7 @@ says 2 'did you mean "apply"' aply x
 says 2 'did you mean "show sessions"' show sesions
 says 2 'did you mean --wait' apply --wiat 3 x
 says 2 'needs a value' apply x --wait
+says 2 'takes a number of SECONDS' apply x --wait soon
 says 2 'takes no value' apply x --json=yes
 says 2 'something is missing' apply
 says 2 'too many arguments' show vpns x
