@@ -23,7 +23,6 @@ libxml/.*:                       pdp/intent_xml.c
 sqlite3\.h|libpq-fe\.h:          pdp/store_*
 (linux/(pfkeyv2|netlink|rtnetlink|xfrm|ipsec)|libmnl/.*|net/pfkeyv2)\.h|libmnl/.*: pep/kern_*
 smi\.h:                          pib/pibc*
-jansson\.h:                      common/ctl* common/json* pdp/control* pdp/show* pep/control* pep/show* copsctl/*
 '
 
 fail()
