@@ -3,7 +3,7 @@
  *
  *  - dirty: a list, in the order of the first touch, of what the store lacks.  Each slot keeps its
  *    last committed value, so that a rollback is one walk over that list.
- *  - per VPN: its tombstones and its newest stamp;  per CE: its memberships.
+ *  - per VPN: its tombstones and its newest stamp;  per CE: memberships that ended.
  *
  * An entry never moves: snapshots point to it.
  */
@@ -19,23 +19,25 @@
 
 #define KINDS (ID_PROPOSAL + 1)
 
-struct number_key {
-	uint32_t kind;
-	uint32_t number;
+/* What of an entry changes. */
+struct stamps {
+	bool dead;
+	uint64_t lsn;
+	uint64_t aux_lsn;
 };
 
 struct slot {
 	struct id_entry e; /* first: an id_entry is its slot */
-	struct id_entry clean;
-	struct number_key number;
-	char *text; /* kind, then the key */
+	struct stamps clean;
 	bool fresh; /* not in the store yet */
 	bool dirty;
-	bool entombed; /* in its VPN's list of the dead */
+	bool entombed; /* in the lists of the dead */
+	struct vpn_index *vpn;
 	struct slot *dirty_prev, *dirty_next;
 	struct slot *dead_prev, *dead_next;
-	struct slot *ce_prev, *ce_next;
-	UT_hash_handle hh_key, hh_number;
+	struct slot *left_prev, *left_next;
+	UT_hash_handle hh;
+	char text[]; /* kind, then the key */
 };
 
 struct vpn_index {
@@ -46,23 +48,29 @@ struct vpn_index {
 };
 
 struct ce_index {
-	struct slot *member;
+	struct slot *left;
 	UT_hash_handle hh;
 	char name[];
 };
 
+struct numbers {	    /* of one kind: dense, as they are handed out in order */
+	struct slot **slot; /* by number */
+	uint32_t cap;
+	uint32_t last;
+};
+
 struct ids {
 	struct slot *by_key;
-	struct slot *by_number;
 	struct slot *dirty;
 	struct vpn_index *vpn;
 	struct ce_index *ce;
-	uint32_t last[KINDS];
+	struct numbers number[KINDS];
 };
 
+/* Numbers index an array; of none but members are so many needed that it matters. */
 static uint32_t number_max(enum id_kind kind)
 {
-	return kind == ID_MEMBER ? 0xffffff : 0xffffffff;
+	return kind == ID_MEMBER ? 0xffffff : 0x0fffffff;
 }
 
 static struct slot *slot_of(struct id_entry *e)
@@ -80,12 +88,6 @@ struct ids *ids_new(void)
 	return calloc(1, sizeof(struct ids));
 }
 
-static void slot_free(struct slot *s)
-{
-	free(s->text);
-	free(s);
-}
-
 void ids_free(struct ids *ids)
 {
 	struct slot *s;
@@ -97,10 +99,9 @@ void ids_free(struct ids *ids)
 
 	if (!ids)
 		return;
-	HASH_CLEAR(hh_number, ids->by_number);
-	HASH_ITER (hh_key, ids->by_key, s, s2) {
-		HASH_DELETE(hh_key, ids->by_key, s);
-		slot_free(s);
+	HASH_ITER (hh, ids->by_key, s, s2) {
+		HASH_DEL(ids->by_key, s);
+		free(s);
 	}
 	HASH_ITER (hh, ids->vpn, v, v2) {
 		HASH_DEL(ids->vpn, v);
@@ -110,6 +111,8 @@ void ids_free(struct ids *ids)
 		HASH_DEL(ids->ce, c);
 		free(c);
 	}
+	for (size_t i = 0; i < KINDS; i++)
+		free(ids->number[i].slot);
 	free(ids);
 }
 
@@ -155,73 +158,89 @@ static const char *key_ce(const char *key)
 	return slash ? slash + 1 : key;
 }
 
-/* Put the entry where its stamps and its being dead say it belongs. */
+/* The entry died or came back: its VPN's and its CE's lists say so. */
+static void slot_entomb(struct ids *ids, struct slot *s)
+{
+	struct ce_index *c = s->e.kind == ID_MEMBER ? ce_index_get(ids, key_ce(s->e.key)) : NULL;
+
+	if (s->e.dead) {
+		DL_APPEND2(s->vpn->dead, s, dead_prev, dead_next);
+		if (c)
+			DL_APPEND2(c->left, s, left_prev, left_next);
+	} else {
+		DL_DELETE2(s->vpn->dead, s, dead_prev, dead_next);
+		if (c && s->left_prev)
+			DL_DELETE2(c->left, s, left_prev, left_next);
+		s->left_prev = NULL;
+	}
+	s->entombed = s->e.dead;
+}
+
 static void slot_index(struct ids *ids, struct slot *s)
 {
-	struct vpn_index *v = vpn_index_find(ids, vpn_of(&s->e));
-
-	if (s->e.dead && !s->entombed)
-		DL_APPEND2(v->dead, s, dead_prev, dead_next);
-	else if (!s->e.dead && s->entombed)
-		DL_DELETE2(v->dead, s, dead_prev, dead_next);
-	s->entombed = s->e.dead;
-	if (s->e.lsn > v->lsn)
-		v->lsn = s->e.lsn;
-	if (s->e.aux_lsn > v->lsn)
-		v->lsn = s->e.aux_lsn;
+	if (s->e.dead != s->entombed)
+		slot_entomb(ids, s);
+	if (s->e.lsn > s->vpn->lsn)
+		s->vpn->lsn = s->e.lsn;
+	if (s->e.aux_lsn > s->vpn->lsn)
+		s->vpn->lsn = s->e.aux_lsn;
 }
 
 static void slot_drop(struct ids *ids, struct slot *s)
 {
-	struct ce_index *c;
+	s->e.dead = false;
+	slot_index(ids, s);
+	ids->number[s->e.kind].slot[s->e.number] = NULL;
+	HASH_DEL(ids->by_key, s);
+	free(s);
+}
 
-	if (s->e.kind == ID_MEMBER && (c = ce_index_get(ids, key_ce(s->e.key))))
-		DL_DELETE2(c->member, s, ce_prev, ce_next);
-	if (s->entombed)
-		DL_DELETE2(vpn_index_find(ids, vpn_of(&s->e))->dead, s, dead_prev, dead_next);
-	HASH_DELETE(hh_key, ids->by_key, s);
-	HASH_DELETE(hh_number, ids->by_number, s);
-	slot_free(s);
+static int number_room(struct numbers *n, uint32_t number)
+{
+	if (number < n->cap)
+		return 0;
+	size_t cap = n->cap ? n->cap : 64;
+	while (cap <= number)
+		cap *= 2;
+	struct slot **slot = reallocarray(n->slot, cap, sizeof(struct slot *));
+	if (!slot)
+		return -1;
+	memset(slot + n->cap, 0, (cap - n->cap) * sizeof(struct slot *));
+	n->slot = slot;
+	n->cap = cap > UINT32_MAX ? UINT32_MAX : (uint32_t)cap;
+	return 0;
 }
 
 /* Add an entry with a copy of e->key.  NULL: memory. */
 static struct slot *slot_add(struct ids *ids, const struct id_entry *e)
 {
 	size_t len = strlen(e->key);
+	struct numbers *n = &ids->number[e->kind];
 	struct vpn_index *v = vpn_index_get(ids, vpn_of(e));
-	struct ce_index *c = e->kind == ID_MEMBER ? ce_index_get(ids, key_ce(e->key)) : NULL;
-	struct slot *s = calloc(1, sizeof(*s));
+	struct slot *s = calloc(1, sizeof(*s) + len + 2);
 
-	if (!s || !v || (e->kind == ID_MEMBER && !c) || !(s->text = malloc(len + 2)))
+	if (!s || !v || number_room(n, e->number) < 0)
 		goto bad;
 	s->text[0] = (char)('0' + e->kind);
 	memcpy(s->text + 1, e->key, len + 1);
 	s->e = *e;
 	s->e.key = s->text + 1;
-	s->number = (struct number_key) {.kind = e->kind, .number = e->number};
-
-	HASH_ADD_KEYPTR(hh_key, ids->by_key, s->text, len + 1, s);
-	if (!s->hh_key.tbl)
+	s->vpn = v;
+	HASH_ADD_KEYPTR(hh, ids->by_key, s->text, len + 1, s);
+	if (!s->hh.tbl)
 		goto bad;
-	HASH_ADD(hh_number, ids->by_number, number, sizeof(s->number), s);
-	if (!s->hh_number.tbl) {
-		HASH_DELETE(hh_key, ids->by_key, s);
-		goto bad;
-	}
-	if (c)
-		DL_APPEND2(c->member, s, ce_prev, ce_next);
-	s->clean = s->e;
+	n->slot[e->number] = s;
+	s->clean = (struct stamps) {.dead = e->dead, .lsn = e->lsn, .aux_lsn = e->aux_lsn};
 	slot_index(ids, s);
 	return s;
 bad:
-	if (s)
-		slot_free(s);
+	free(s);
 	return NULL;
 }
 
 static struct slot *find_key(const struct ids *ids, enum id_kind kind, const char *key)
 {
-	char small[256];
+	char small[512];
 	size_t len = strlen(key);
 	char *text = len + 1 < sizeof(small) ? small : malloc(len + 1);
 	struct slot *s = NULL;
@@ -230,7 +249,7 @@ static struct slot *find_key(const struct ids *ids, enum id_kind kind, const cha
 		return NULL;
 	text[0] = (char)('0' + kind);
 	memcpy(text + 1, key, len);
-	HASH_FIND(hh_key, ids->by_key, text, len + 1, s);
+	HASH_FIND(hh, ids->by_key, text, len + 1, s);
 	if (text != small)
 		free(text);
 	return s;
@@ -238,10 +257,8 @@ static struct slot *find_key(const struct ids *ids, enum id_kind kind, const cha
 
 struct id_entry *ids_find(struct ids *ids, enum id_kind kind, uint32_t number)
 {
-	struct number_key k = {.kind = kind, .number = number};
-	struct slot *s;
-	HASH_FIND(hh_number, ids->by_number, &k, sizeof(k), s);
-	return s ? &s->e : NULL;
+	const struct numbers *n = &ids->number[kind];
+	return number < n->cap && n->slot[number] ? &n->slot[number]->e : NULL;
 }
 
 int ids_load(struct ids *ids, const struct id_entry *e)
@@ -253,8 +270,8 @@ int ids_load(struct ids *ids, const struct id_entry *e)
 		return -1;
 	if (!slot_add(ids, e))
 		return -1;
-	if (e->number > ids->last[e->kind])
-		ids->last[e->kind] = e->number;
+	if (e->number > ids->number[e->kind].last)
+		ids->number[e->kind].last = e->number;
 	return 0;
 }
 
@@ -264,11 +281,11 @@ struct id_entry *ids_get(
 	struct slot *s = find_key(ids, kind, key);
 	if (s)
 		return &s->e;
-	if (ids->last[kind] == number_max(kind))
+	if (ids->number[kind].last == number_max(kind))
 		return NULL;
 	struct id_entry e = {
 	    .kind = kind,
-	    .number = ids->last[kind] + 1,
+	    .number = ids->number[kind].last + 1,
 	    .parent = parent,
 	    .vpn = vpn,
 	    .key = key,
@@ -276,7 +293,7 @@ struct id_entry *ids_get(
 	s = slot_add(ids, &e);
 	if (!s)
 		return NULL;
-	ids->last[kind]++;
+	ids->number[kind].last++;
 	s->fresh = true;
 	ids_touch(ids, &s->e);
 	return &s->e;
@@ -305,7 +322,8 @@ void ids_dirty_clear(struct ids *ids)
 	struct slot *s;
 	DL_FOREACH2(ids->dirty, s, dirty_next)
 	{
-		s->clean = s->e;
+		s->clean = (struct stamps) {
+		    .dead = s->e.dead, .lsn = s->e.lsn, .aux_lsn = s->e.aux_lsn};
 		s->fresh = s->dirty = false;
 	}
 	ids->dirty = NULL;
@@ -319,11 +337,13 @@ void ids_rollback(struct ids *ids)
 	while (s) {
 		struct slot *next = s->dirty_next;
 		if (s->fresh) {
-			if (s->e.number <= ids->last[s->e.kind])
-				ids->last[s->e.kind] = s->e.number - 1;
+			if (s->e.number <= ids->number[s->e.kind].last)
+				ids->number[s->e.kind].last = s->e.number - 1;
 			slot_drop(ids, s);
 		} else {
-			s->e = s->clean;
+			s->e.dead = s->clean.dead;
+			s->e.lsn = s->clean.lsn;
+			s->e.aux_lsn = s->clean.aux_lsn;
 			s->dirty = false;
 			slot_index(ids, s);
 		}
@@ -358,8 +378,8 @@ uint64_t ids_left_lsn(const struct ids *ids, const char *ce)
 
 	HASH_FIND(hh, ids->ce, ce, strlen(ce), c);
 	if (c)
-		DL_FOREACH2(c->member, s, ce_next)
-	if (s->e.dead && s->e.lsn > lsn)
+		DL_FOREACH2(c->left, s, left_next)
+	if (s->e.lsn > lsn)
 		lsn = s->e.lsn;
 	return lsn;
 }

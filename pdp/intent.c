@@ -1,6 +1,6 @@
 /*
- * intent.c - the way of a document: size, scan, tree and schema, meaning, snapshots, report.  Numbers
- * are handed out last, so a refused document leaves no trace.
+ * intent.c - the way of a document: size, scan, tree and schema, meaning, snapshots, report.
+ * Numbers are handed out last, so a refused document leaves no trace.
  */
 #include "pdp/intent.h"
 
@@ -21,8 +21,8 @@ static int check_size(const char *name, size_t len, size_t max, struct diag *dia
 		return say(diag, name, "the document is empty");
 	if (len <= max)
 		return 0;
-	diag_add(diag, DIAG_ERROR, name, 0, 0, 0, NULL, 0, "%zu octets are more than the %zu allowed",
-	    len, max);
+	diag_add(diag, DIAG_ERROR, name, 0, 0, 0, NULL, 0,
+	    "%zu octets are more than the %zu allowed", len, max);
 	return -1;
 }
 

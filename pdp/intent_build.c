@@ -119,7 +119,8 @@ static int build_proposals(struct build *b, struct model_vpn *v, const struct do
 		return -1;
 	v->proposals = n;
 	for (uint32_t i = 0; i < n && !b->why; i++) {
-		v->proposal[i] = dv->transform_count ? dv->transform[i]->proposal : default_proposal;
+		v->proposal[i] = dv->transform_count ? dv->transform[i]->proposal
+						     : default_proposal;
 		snprintf(key, sizeof(key), "%u/%u", (unsigned)v->id->number, (unsigned)i);
 		v->proposal[i].id = id_get(b, ID_PROPOSAL, key, v->id->number, v->id->number);
 	}
@@ -146,8 +147,8 @@ static int build_member(struct build *b, struct model_vpn *v, struct doc_member 
 	struct model_member *m = &v->member[v->members++];
 	*m = (struct model_member) {
 	    .ce = dm->ce->model, .vpn = v, .id = dm->id, .role = dm->role, .sites = dm->site.n};
-	m->site =
-	    build_prefixes(b, &b->d->site[dm->site.at], dm->site.n, v->id->number, m->id->number);
+	m->site = build_prefixes(
+	    b, &b->d->site[dm->site.at], dm->site.n, v->id->number, m->id->number);
 	return b->why ? -1 : 0;
 }
 
@@ -191,7 +192,7 @@ static int build_links(struct build *b, struct model_vpn *v, const struct doc_vp
 		vpn_member_find(v, link[i].a->id->number)->links++;
 		vpn_member_find(v, link[i].b->id->number)->links++;
 	}
-	for (size_t i = 0; i < v->members && n; i++) {
+	for (size_t i = 0; i < v->members && dv->topology == TOPO_LINKS; i++) {
 		v->member[i].link = array(b, v->member[i].links, sizeof(struct model_member *));
 		if (!v->member[i].link)
 			return -1;

@@ -1,7 +1,7 @@
 /*
- * intent_check.c - what an intent means, and whether it can: references, names and numbers that must
- * be one's own, topologies, prefixes.  Every fault is reported; what is at fault is left out of
- * the checks that follow from it, so that one slip gives one message.  A value the schema has
+ * intent_check.c - what an intent means, and whether it can: references, names and numbers that
+ * must be one's own, topologies, prefixes.  Every fault is reported; what is at fault is left out
+ * of the checks that follow from it, so that one slip gives one message.  A value the schema has
  * refused already is passed over in silence.
  *
  * Everything is found by hash table or by sorting: cost is n log n in the document.
@@ -83,8 +83,8 @@ static void check_ce_name(struct check *c, struct doc_ce *ce)
 	TABLE_ADD(c, hh_name, c->ces, ce->name, strlen(ce->name), ce);
 	owner = c->env->ce_owner ? c->env->ce_owner(c->env->arg, ce->name) : NULL;
 	if (elsewhere(c, owner))
-		doc_error(d, ce->tag, "name", 0, "ce \"%s\" belongs to customer \"%s\"", ce->name,
-		    owner);
+		doc_error(
+		    d, ce->tag, "name", 0, "ce \"%s\" belongs to customer \"%s\"", ce->name, owner);
 }
 
 /* An address a tunnel can end at. */
@@ -142,19 +142,19 @@ static void check_ces(struct check *c)
 
 /* --- transforms ----------------------------------------------------------------------------- */
 
-static const struct transform *check_algorithm(
-    struct check *c, const struct doc_transform *t, const char *attr, enum transform_type type,
-    const char *name)
+static const struct transform *check_algorithm(struct check *c, const struct doc_transform *t,
+    const char *attr, enum transform_type type, const char *name)
 {
 	const struct transform *a = transform_find(type, name);
 	const char *what = type == TRANSFORM_ENCR ? "encryption" : "integrity";
 	char names[200];
 
 	if (!a)
-		doc_error(c->d, t->tag, attr, 0, "there is no %s algorithm \"%s\"; there are %s", what,
-		    name, transform_names(type, names, sizeof(names)));
+		doc_error(c->d, t->tag, attr, 0, "there is no %s algorithm \"%s\"; there are %s",
+		    what, name, transform_names(type, names, sizeof(names)));
 	else if (a->refused)
-		doc_error(c->d, t->tag, attr, 0, "%s \"%s\" is refused: %s", what, name, a->refused);
+		doc_error(
+		    c->d, t->tag, attr, 0, "%s \"%s\" is refused: %s", what, name, a->refused);
 	return a && !a->refused ? a : NULL;
 }
 
@@ -165,8 +165,8 @@ static void check_algorithms(struct check *c, struct doc_transform *t)
 	const struct transform *i = NULL;
 
 	if (e && e->aead && t->integ)
-		doc_error(c->d, t->tag, "integ", 0, "\"%s\" authenticates by itself and takes no integ",
-		    e->name);
+		doc_error(c->d, t->tag, "integ", 0,
+		    "\"%s\" authenticates by itself and takes no integ", e->name);
 	else if (t->integ || !e || !e->aead)
 		i = check_algorithm(
 		    c, t, "integ", TRANSFORM_INTEG, t->integ ? t->integ : "hmac-sha2-512-256");
@@ -189,15 +189,16 @@ static bool number_parse(const char *text, uint64_t max, uint64_t *v, const char
 	return !errno && n <= max;
 }
 
-static uint64_t check_number(
-    struct check *c, const struct doc_transform *t, const char *attr, const char *text, uint64_t max)
+static uint64_t check_number(struct check *c, const struct doc_transform *t, const char *attr,
+    const char *text, uint64_t max)
 {
 	uint64_t v = 0;
 	const char *end;
 
 	if (number_parse(text, max, &v, &end) && !*end)
 		return v;
-	doc_error(c->d, t->tag, attr, 0, "%s \"%s\" is not a number from 0 to %" PRIu64, attr, text, max);
+	doc_error(
+	    c->d, t->tag, attr, 0, "%s \"%s\" is not a number from 0 to %" PRIu64, attr, text, max);
 	return 0;
 }
 
@@ -226,13 +227,14 @@ static void check_transform(struct check *c, struct doc_customer *k, struct doc_
 	if (t->name)
 		HASH_FIND(hh, k->by_name, t->name, strlen(t->name), first);
 	if (first)
-		doc_error(c->d, t->tag, "name", first->tag, "transform \"%s\" is there twice", t->name);
+		doc_error(
+		    c->d, t->tag, "name", first->tag, "transform \"%s\" is there twice", t->name);
 	else if (t->name)
 		TABLE_ADD(c, hh, k->by_name, t->name, strlen(t->name), t);
 	check_algorithms(c, t);
 	t->proposal.lifetime_s = check_lifetime(c, t, t->lifetime ? t->lifetime : "8h");
-	t->proposal.lifetime_kilobytes =
-	    check_number(c, t, "kilobytes", t->kilobytes ? t->kilobytes : "0", UINT64_MAX);
+	t->proposal.lifetime_kilobytes = check_number(
+	    c, t, "kilobytes", t->kilobytes ? t->kilobytes : "0", UINT64_MAX);
 	t->proposal.replay_window = (uint32_t)check_number(
 	    c, t, "replay-window", t->replay_window ? t->replay_window : "32", 4096);
 }
@@ -310,8 +312,9 @@ static bool add_transform(
 
 	HASH_FIND(hh, k->by_name, name, len, t);
 	if (!t) {
-		doc_error(c->d, v->tag, "transforms", 0, "customer \"%s\" has no transform \"%.*s\"",
-		    k->name ? k->name : "?", (int)len, name);
+		doc_error(c->d, v->tag, "transforms", 0,
+		    "customer \"%s\" has no transform \"%.*s\"", k->name ? k->name : "?", (int)len,
+		    name);
 		return true;
 	}
 	for (uint32_t i = 0; i < v->transform_count; i++)
@@ -363,14 +366,15 @@ static void check_vpn_attrs(struct check *c, struct doc_customer *k, struct doc_
 	v->topology = topology_parse(v->topology_text);
 	v->relay = v->relay_text && !strcmp(v->relay_text, "yes");
 	if (v->relay && v->topology != TOPO_HUB_AND_SPOKE)
-		doc_error(c->d, v->tag, "relay", 0, "only the hub of a hub-and-spoke VPN can relay");
+		doc_error(
+		    c->d, v->tag, "relay", 0, "only the hub of a hub-and-spoke VPN can relay");
 }
 
 /* --- members and links ---------------------------------------------------------------------- */
 
 /* The CE of this name in customer k, or NULL after saying why not. */
-static struct doc_ce *find_ce(struct check *c, const struct doc_customer *k, uint32_t tag,
-    const char *attr, const char *name)
+static struct doc_ce *find_ce(
+    struct check *c, const struct doc_customer *k, uint32_t tag, const char *attr, const char *name)
 {
 	struct doc *d = c->d;
 	struct doc_ce *ce;
@@ -421,7 +425,8 @@ static void check_member(
 		return;
 	first = find_member(v, m->ce);
 	if (first) {
-		doc_error(c->d, m->tag, "ce", first->tag, "ce \"%s\" is a member twice", m->ce->name);
+		doc_error(
+		    c->d, m->tag, "ce", first->tag, "ce \"%s\" is a member twice", m->ce->name);
 		m->ce = NULL;
 		return;
 	}
@@ -443,7 +448,8 @@ static void check_hubs(struct check *c, const struct doc_vpn *v)
 		    "a hub-and-spoke VPN needs a member with role=\"hub\"");
 	else if (v->relay && !v->space.n && v->member.n - hubs > RELAYED_MANY)
 		doc_warning(c->d, v->tag, "relay",
-		    "%" PRIu32 " spokes that meet through a hub need policies for every pair of them;"
+		    "%" PRIu32
+		    " spokes that meet through a hub need policies for every pair of them;"
 		    " with <space prefix=.../> they need one",
 		    v->member.n - hubs);
 }
@@ -482,7 +488,8 @@ static struct doc_member *check_link_end(struct check *c, const struct doc_custo
 	struct doc_member *m = ce ? find_member(v, ce) : NULL;
 
 	if (ce && !m)
-		doc_error(c->d, l->tag, attr, v->tag, "ce \"%s\" is not a member of this VPN", ce->name);
+		doc_error(
+		    c->d, l->tag, attr, v->tag, "ce \"%s\" is not a member of this VPN", ce->name);
 	return m;
 }
 
@@ -552,7 +559,7 @@ static void check_links(struct check *c, const struct doc_customer *k, const str
 struct swept { /* one prefix of a VPN in the sweep */
 	struct prefix prefix;
 	uint32_t tag;
-	uint32_t enclosing; /* index + 1 of the smallest prefix around it, 0: none */
+	uint32_t enclosing;		 /* index + 1 of the smallest prefix around it, 0: none */
 	const struct doc_member *member; /* NULL: the space */
 };
 
@@ -568,11 +575,12 @@ static bool check_prefix(struct check *c, struct doc_prefix *p)
 		    "prefix \"%s\" is not a prefix like 10.1.0.0/16 or 2001:db8:1::/48", p->text);
 		break;
 	case PREFIX_LEN:
-		doc_error(c->d, p->tag, "prefix", 0, "prefix %s is longer than an address", p->text);
+		doc_error(
+		    c->d, p->tag, "prefix", 0, "prefix %s is longer than an address", p->text);
 		break;
 	case PREFIX_HOST_BITS:
-		doc_error(c->d, p->tag, "prefix", 0, "prefix %s has bits set behind its length",
-		    p->text);
+		doc_error(
+		    c->d, p->tag, "prefix", 0, "prefix %s has bits set behind its length", p->text);
 		break;
 	}
 	p->prefix = (struct prefix) {0};

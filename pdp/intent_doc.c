@@ -127,8 +127,8 @@ static bool schema_spoke(const struct doc *d, uint32_t tag, const char *attr)
 	return false;
 }
 
-static void fault_add(struct doc *d, const struct doc_fault *f, const char *attr, const char *fmt,
-    va_list ap)
+static void fault_add(
+    struct doc *d, const struct doc_fault *f, const char *attr, const char *fmt, va_list ap)
 {
 	char *text = NULL;
 
@@ -143,7 +143,8 @@ static void fault_add(struct doc *d, const struct doc_fault *f, const char *attr
 	snprintf(slot->attr, sizeof(slot->attr), "%s", attr ? attr : "");
 }
 
-void doc_error(struct doc *d, uint32_t tag, const char *attr, uint32_t related, const char *fmt, ...)
+void doc_error(
+    struct doc *d, uint32_t tag, const char *attr, uint32_t related, const char *fmt, ...)
 {
 	struct doc_fault f = {.tag = tag, .related = related, .severity = DIAG_ERROR};
 	va_list ap;
@@ -228,8 +229,8 @@ static int fault_order(const void *a, const void *b)
 	return (x->order > y->order) - (x->order < y->order);
 }
 
-static void report_one(
-    const struct doc *d, const struct doc_fault *f, const struct spot *spot, size_t n, struct diag *diag)
+static void report_one(const struct doc *d, const struct doc_fault *f, const struct spot *spot,
+    size_t n, struct diag *diag)
 {
 	const struct spot *at = spot_of(spot, n, f->tag);
 	const struct spot *related = spot_of(spot, n, f->related);

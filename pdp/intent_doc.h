@@ -40,7 +40,8 @@ struct doc_range { /* indices into the array of a kind */
 	uint32_t n;
 };
 
-/* In each: the tag, texts (NULL: not given; borrowed from the XML tree), then what checks fill in. */
+/* In each: the tag, texts (NULL: not given; borrowed from the XML tree), then what checks fill in.
+ */
 struct doc_customer {
 	uint32_t tag;
 	const char *name;
@@ -158,8 +159,8 @@ void doc_read(struct doc *d);
 const char *doc_lower(struct doc *d, const char *text);
 
 /* A fault of an attribute (NULL: the element). related: 0, or a tag to give the line of. */
-void doc_error(struct doc *d, uint32_t tag, const char *attr, uint32_t related, const char *fmt, ...)
-    __attribute__((format(printf, 5, 6)));
+void doc_error(struct doc *d, uint32_t tag, const char *attr, uint32_t related, const char *fmt,
+    ...) __attribute__((format(printf, 5, 6)));
 void doc_warning(struct doc *d, uint32_t tag, const char *attr, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 void doc_schema_error(struct doc *d, uint32_t tag, const char *attr, const char *fmt, ...)

@@ -96,7 +96,8 @@ enum scan_what scan_next(struct scan *s, struct scan_tag *t)
 			return SCAN_BROKEN;
 		if (p[1] != '/' && p[1] != '?' && p[1] != '!')
 			return open_tag(s, t, p);
-		const char *next = p[1] == '/' ? after(p, s->end, ">") : step_over(p, s->end, &what);
+		const char *next = p[1] == '/' ? after(p, s->end, ">")
+					       : step_over(p, s->end, &what);
 		if (!next)
 			return p[1] == '/' ? SCAN_BROKEN : what;
 		s->p = next;
@@ -202,13 +203,13 @@ int scan_check(const char *name, const char *text, size_t len, struct diag *diag
 			continue;
 		}
 		if (++elements > SCAN_ELEMENTS_MAX)
-			return refuse(diag, name, text, len, &t, "more than %u elements",
-			    SCAN_ELEMENTS_MAX);
+			return refuse(
+			    diag, name, text, len, &t, "more than %u elements", SCAN_ELEMENTS_MAX);
 		if (t.attributes > SCAN_ATTRIBUTES_MAX)
 			return refuse(diag, name, text, len, &t, "more than %u attributes",
 			    SCAN_ATTRIBUTES_MAX);
 		if (what == SCAN_OPEN && ++depth > SCAN_DEPTH_MAX)
-			return refuse(diag, name, text, len, &t, "elements nested more than %u deep",
-			    SCAN_DEPTH_MAX);
+			return refuse(diag, name, text, len, &t,
+			    "elements nested more than %u deep", SCAN_DEPTH_MAX);
 	}
 }

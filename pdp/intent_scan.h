@@ -29,10 +29,10 @@ struct scan {
 	const char *end;
 };
 
-struct scan_tag { /* all borrow the text */
-	const char *at;	  /* its '<' */
+struct scan_tag {	/* all borrow the text */
+	const char *at; /* its '<' */
 	const char *name_end;
-	const char *end;  /* after its '>' */
+	const char *end; /* after its '>' */
 	unsigned attributes;
 };
 

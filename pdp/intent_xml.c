@@ -1,8 +1,8 @@
 /*
  * intent_xml.c - the only file that knows libxml2: text to tree, tree against the schema, tree to
  * the flat document of intent_doc.h.  No network, no entities (scan_check() has refused document
- * types), nothing of libxml2's on stderr.  Texts of attributes stay in the tree, which lives as long
- * as the document.
+ * types), nothing of libxml2's on stderr.  Texts of attributes stay in the tree, which lives as
+ * long as the document.
  */
 #include "pdp/intent_doc.h"
 
@@ -35,7 +35,8 @@ struct element_row {
 	const struct attr_row *attr;
 };
 
-static const struct attr_row customer_attrs[] = {{"name", offsetof(struct doc_customer, name)}, {0}};
+static const struct attr_row customer_attrs[] = {
+    {"name", offsetof(struct doc_customer, name)}, {0}};
 static const struct attr_row ce_attrs[] = {
     {"name", offsetof(struct doc_ce, name)},
     {"address", offsetof(struct doc_ce, address_text)},
@@ -74,7 +75,8 @@ static const struct attr_row link_attrs[] = {
 
 static const struct element_row elements[] = {
     {"customer", DOC_CUSTOMER, DOC_ROOT, 0, sizeof(struct doc_customer), customer_attrs},
-    {"ce", DOC_CE, DOC_CUSTOMER, offsetof(struct doc_customer, ce), sizeof(struct doc_ce), ce_attrs},
+    {"ce", DOC_CE, DOC_CUSTOMER, offsetof(struct doc_customer, ce), sizeof(struct doc_ce),
+	ce_attrs},
     {"transform", DOC_TRANSFORM, DOC_CUSTOMER, offsetof(struct doc_customer, transform),
 	sizeof(struct doc_transform), transform_attrs},
     {"vpn", DOC_VPN, DOC_CUSTOMER, offsetof(struct doc_customer, vpn), sizeof(struct doc_vpn),
@@ -83,7 +85,8 @@ static const struct element_row elements[] = {
 	prefix_attrs},
     {"member", DOC_MEMBER, DOC_VPN, offsetof(struct doc_vpn, member), sizeof(struct doc_member),
 	member_attrs},
-    {"link", DOC_LINK, DOC_VPN, offsetof(struct doc_vpn, link), sizeof(struct doc_link), link_attrs},
+    {"link", DOC_LINK, DOC_VPN, offsetof(struct doc_vpn, link), sizeof(struct doc_link),
+	link_attrs},
     {"site", DOC_SITE, DOC_MEMBER, offsetof(struct doc_member, site), sizeof(struct doc_prefix),
 	prefix_attrs},
 };
@@ -122,7 +125,8 @@ struct walk {
 };
 
 /* One more child of a kind in its parent's range. */
-static void range_extend(struct walk *w, const struct element_row *row, uint32_t parent, uint32_t at)
+static void range_extend(
+    struct walk *w, const struct element_row *row, uint32_t parent, uint32_t at)
 {
 	if (row->parent == DOC_ROOT)
 		return;
@@ -241,7 +245,8 @@ static void on_schema_error(void *arg, xmlErrorPtr e)
 		n = n->parent;
 	}
 	if (!n || n->type != XML_ELEMENT_NODE) {
-		doc_schema_error(d, 1, NULL, "%s", e->message ? e->message : "not as the schema says");
+		doc_schema_error(
+		    d, 1, NULL, "%s", e->message ? e->message : "not as the schema says");
 		return;
 	}
 	uint32_t tag = (uint32_t)(uintptr_t)n->_private;

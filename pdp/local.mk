@@ -3,6 +3,10 @@ noinst_LTLIBRARIES += pdp/libpdp.la
 
 # The brain: numbers, intent, model, rows.
 pdp_libpdp_la_SOURCES = \
+	pdp/decision.c pdp/decision.h \
+	pdp/delta.c pdp/delta.h pdp/delta_int.h \
+	pdp/delta_list.c \
+	pdp/delta_since.c \
 	pdp/ids.c pdp/ids.h \
 	pdp/intent.c pdp/intent.h \
 	pdp/intent_build.c \
@@ -11,8 +15,10 @@ pdp_libpdp_la_SOURCES = \
 	pdp/intent_scan.c pdp/intent_scan.h \
 	pdp/intent_xml.c \
 	pdp/model.c pdp/model.h \
+	pdp/rows.c pdp/rows.h \
 	pdp/transform.c pdp/transform.h
 nodist_pdp_libpdp_la_SOURCES = pdp/intent_xsd.h
+$(pdp_libpdp_la_OBJECTS): $(PIB_GEN_H)
 pdp_libpdp_la_CPPFLAGS = $(AM_CPPFLAGS) $(XML_CFLAGS)
 pdp_libpdp_la_LIBADD = $(XML_LIBS)
 

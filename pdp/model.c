@@ -221,7 +221,7 @@ static struct model_member **few_seen(const struct model_member *r, size_t *coun
 	}
 	if (v->spaces && v->topology == TOPO_LINKS) {
 		*count = r->links;
-		return r->link;
+		return r->link; /* an array also of none: see intent_build */
 	}
 	return NULL;
 }
@@ -229,17 +229,15 @@ static struct model_member **few_seen(const struct model_member *r, size_t *coun
 void model_seen_init(struct model_seen *s, const struct model_member *r)
 {
 	*s = (struct model_seen) {.r = r};
-	if (!few_seen(r, &s->count))
+	s->few = few_seen(r, &s->count);
+	if (!s->few)
 		s->count = r->vpn->members;
 }
 
 struct model_member *model_seen_next(struct model_seen *s)
 {
-	size_t count;
-	struct model_member **few = few_seen(s->r, &count);
-
 	while (s->next < s->count) {
-		struct model_member *m = few ? few[s->next] : &s->r->vpn->member[s->next];
+		struct model_member *m = s->few ? s->few[s->next] : &s->r->vpn->member[s->next];
 		s->next++;
 		if (m != s->r)
 			return m;

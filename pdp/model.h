@@ -118,6 +118,7 @@ void customer_unref(struct customer *c);
  */
 struct model_seen {
 	const struct model_member *r;
+	struct model_member **few; /* NULL: all members of its VPN */
 	size_t next;
 	size_t count; /* an upper bound of what it gives */
 };

@@ -1,0 +1,26 @@
+/* delta_int.h - what delta.c and delta_since.c share. */
+#ifndef PDP_DELTA_INT_H
+#define PDP_DELTA_INT_H
+
+#include "pdp/delta.h"
+#include "pdp/rows.h"
+
+/*
+ * The install rows of m for a view (PEER, VIA, BLOCKED), borrowed from the snapshot, which keeps
+ * them. NULL: there are none, or *failed.
+ */
+struct cops_chunk *delta_member_rows(struct model_member *m, enum view v, bool *failed);
+/* How many rows that is. */
+size_t delta_member_count(const struct model_member *m, enum view v);
+
+static inline struct rows_set delta_sites(const struct model_member *m, enum view v)
+{
+	return (struct rows_set) {.p = m->site, .n = m->sites, .at = rows_site_at(m, v)};
+}
+
+static inline struct rows_set delta_space(const struct model_member *r)
+{
+	return (struct rows_set) {.p = r->vpn->space, .n = r->vpn->spaces, .at = rows_space_at(r)};
+}
+
+#endif
