@@ -10,9 +10,8 @@
 /* Sub-codes that are a column (RFC 3084 4.5). */
 static const struct pib_column *fault_column(const struct pib_fault *f)
 {
-	if (f->cls == NULL ||
-	    !((f->cperr >= PIB_CPERR_VALUE && f->cperr <= PIB_CPERR_REFERENCE) ||
-		f->cperr == PIB_CPERR_TYPE))
+	if (f->cls == NULL || !((f->cperr >= PIB_CPERR_VALUE && f->cperr <= PIB_CPERR_REFERENCE) ||
+				  f->cperr == PIB_CPERR_TYPE))
 		return NULL;
 	return pib_column_find(f->cls, (uint8_t)f->sub);
 }
@@ -21,8 +20,8 @@ static const char *fault_error(const struct pib_fault *f)
 {
 	if (f->gperr != 0)
 		return pib_gperr_name(f->gperr);
-	for (uint8_t i = 0; f->cperr == PIB_CPERR_SPECIFIC && f->cls != NULL &&
-			    i < f->cls->install_error_count;
+	for (uint8_t i = 0;
+	     f->cperr == PIB_CPERR_SPECIFIC && f->cls != NULL && i < f->cls->install_error_count;
 	     i++)
 		if (f->cls->install_errors[i].value == f->sub)
 			return f->cls->install_errors[i].name;

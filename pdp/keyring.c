@@ -20,7 +20,7 @@
 
 struct kr_key {
 	uint32_t epoch;
-	uint64_t lsn; /* of its publication or withdrawal */
+	uint64_t lsn;		    /* of its publication or withdrawal */
 	struct cops_chunk *install; /* NULL: withdrawn */
 	struct cops_chunk *remove;
 };
@@ -39,8 +39,8 @@ struct kr_member {
 	struct kr_vpn *vpn;
 	struct kr_key *key; /* unordered */
 	uint8_t keys;
-	uint32_t floor;	   /* highest epoch ever, staged ones too */
-	uint32_t newest;   /* highest live one, committed */
+	uint32_t floor;	 /* highest epoch ever, staged ones too */
+	uint32_t newest; /* highest live one, committed */
 	uint64_t newest_lsn;
 	uint64_t keys_lsn; /* of the last change */
 	uint64_t acks_lsn;
@@ -55,7 +55,7 @@ struct kr_vpn {
 	uint32_t number;
 	uint32_t serial;
 	uint64_t lsn;
-	uint64_t batch_lsn; /* while committing */
+	uint64_t batch_lsn;	   /* while committing */
 	struct kr_member *by_keys; /* every membership, newest change first */
 	struct kr_member *by_acks;
 };
@@ -63,7 +63,7 @@ struct kr_vpn {
 struct staged_key {
 	struct kr_member *member;
 	uint32_t epoch;
-	uint64_t lsn; /* not 0: for the store only, memory has it already */
+	uint64_t lsn;		    /* not 0: for the store only, memory has it already */
 	struct cops_chunk *install; /* NULL: withdrawal */
 	uint8_t *epd;
 	size_t epd_len;
@@ -186,8 +186,8 @@ static void newest_set(struct kr_member *km)
 static int key_put(struct kr_member *km, uint32_t epoch, uint64_t lsn, struct cops_chunk *install)
 {
 	struct kr_key *key = key_find(km, epoch & (SLOTS - 1));
-	struct cops_chunk *remove =
-	    decision_remove_one(&pib_ce_vpn_peer_key_class, key_instance(km->m, epoch));
+	struct cops_chunk *remove = decision_remove_one(
+	    &pib_ce_vpn_peer_key_class, key_instance(km->m, epoch));
 	struct kr_key *more;
 
 	if (remove == NULL)
@@ -450,7 +450,8 @@ static struct staged_key *stage(struct keyring *k)
 	return &k->skey[k->skeys++];
 }
 
-int keyring_check(struct keyring *k, uint32_t m, const uint8_t *epd, size_t epd_len, struct pib_fault *f)
+int keyring_check(
+    struct keyring *k, uint32_t m, const uint8_t *epd, size_t epd_len, struct pib_fault *f)
 {
 	struct incoming in;
 	int rc = incoming_read(k, &in, m, epd, epd_len, f);
@@ -520,8 +521,8 @@ static void stage_ack(struct keyring *k, struct kr_member *subject, uint32_t hol
 		k->sack = more;
 		k->sack_cap = cap;
 	}
-	k->sack[k->sacks++] =
-	    (struct staged_ack) {.subject = subject, .holder = holder, .epoch = epoch};
+	k->sack[k->sacks++] = (struct staged_ack) {
+	    .subject = subject, .holder = holder, .epoch = epoch};
 }
 
 /* Nothing of km that is staged may come true any more. */
@@ -577,24 +578,26 @@ void keyring_drop(struct keyring *k, const struct model_member *m, uint64_t lsn)
 	if (v == NULL || m->vpn->id->dead)
 		return; /* with the VPN all others are dropped too */
 	DL_FOREACH2(v->by_keys, other, keys_next)
-		if (ack_remove(other, m->id->number))
-			stage_ack(k, other, m->id->number, 0);
+	if (ack_remove(other, m->id->number))
+		stage_ack(k, other, m->id->number, 0);
 }
 
 void keyring_confirm(struct keyring *k, const struct model_member *r, uint64_t from, uint64_t to)
 {
 	const struct kr_vpn *v = vpn_find(k, r->vpn->id->number);
-	uint64_t structure = r->vpn->id->aux_lsn;
+	uint64_t structure = r->vpn->id->aux_lsn > r->id->aux_lsn ? r->vpn->id->aux_lsn
+								  : r->id->aux_lsn;
 	const struct model_member *m, *via;
 	struct kr_member *km;
 	struct kr_ack *a;
 
 	/* who is new here, or sees new ones, may hold keys from before */
-	if (structure > from || r->id->lsn > from || r->id->aux_lsn > from)
+	if (structure > from || r->id->lsn > from)
 		from = 0;
 	if (v == NULL)
 		return;
-	DL_FOREACH2(v->by_keys, km, keys_next) {
+	DL_FOREACH2(v->by_keys, km, keys_next)
+	{
 		if (km->keys_lsn <= from)
 			break;
 		if (km->newest == 0 || km->newest_lsn <= from || km->newest_lsn > to)
@@ -662,8 +665,9 @@ out:
 	return rc;
 }
 
-int keyring_commit(struct keyring *k, const struct store_ops *ops, struct store *store, uint64_t *lsn,
-    void (*fn)(void *arg, uint32_t vpn, uint64_t lsn), void *arg, char *err, size_t err_len)
+int keyring_commit(struct keyring *k, const struct store_ops *ops, struct store *store,
+    uint64_t *lsn, void (*fn)(void *arg, uint32_t vpn, uint64_t lsn), void *arg, char *err,
+    size_t err_len)
 {
 	uint64_t last = *lsn;
 	struct kr_vpn *v, *more;
@@ -698,30 +702,32 @@ int keyring_commit(struct keyring *k, const struct store_ops *ops, struct store 
 	return 0;
 }
 
-void keyring_changed_keys(struct keyring *k, uint32_t vpn, uint64_t since,
-    void (*fn)(void *arg, uint32_t m), void *arg)
+void keyring_changed_keys(
+    struct keyring *k, uint32_t vpn, uint64_t since, void (*fn)(void *arg, uint32_t m), void *arg)
 {
 	const struct kr_vpn *v = vpn_find(k, vpn);
 	struct kr_member *km;
 
 	if (v == NULL)
 		return;
-	DL_FOREACH2(v->by_keys, km, keys_next) {
+	DL_FOREACH2(v->by_keys, km, keys_next)
+	{
 		if (km->keys_lsn <= since)
 			break;
 		fn(arg, km->m);
 	}
 }
 
-void keyring_changed_acks(struct keyring *k, uint32_t vpn, uint64_t since,
-    void (*fn)(void *arg, uint32_t m), void *arg)
+void keyring_changed_acks(
+    struct keyring *k, uint32_t vpn, uint64_t since, void (*fn)(void *arg, uint32_t m), void *arg)
 {
 	const struct kr_vpn *v = vpn_find(k, vpn);
 	struct kr_member *km;
 
 	if (v == NULL)
 		return;
-	DL_FOREACH2(v->by_acks, km, acks_next) {
+	DL_FOREACH2(v->by_acks, km, acks_next)
+	{
 		if (km->acks_lsn <= since)
 			break;
 		fn(arg, km->m);
@@ -762,9 +768,8 @@ static void give_acks(void *arg, const struct model_member *r, uint64_t since, s
 		holder = vpn_member_find(r->vpn, km->ack[i].holder);
 		if (holder == NULL || model_view(r, holder, &via) != VIEW_PEER)
 			continue;
-		row = (struct pib_ce_vpn_peer_ack) {.id = km->ack[i].holder,
-		    .peer = km->ack[i].holder,
-		    .epoch = km->ack[i].epoch};
+		row = (struct pib_ce_vpn_peer_ack) {
+		    .id = km->ack[i].holder, .peer = km->ack[i].holder, .epoch = km->ack[i].epoch};
 		decision_row(&d, &pib_ce_vpn_peer_ack_class, row.id, &row);
 		rows++;
 	}

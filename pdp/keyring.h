@@ -35,7 +35,8 @@ int keyring_load_serial(struct keyring *k, uint32_t vpn, uint32_t serial);
 int keyring_publish(struct keyring *k, uint32_t m, uint32_t vpn, const uint8_t *epd, size_t epd_len,
     struct pib_fault *f);
 /* Would it be refused? Stages nothing. */
-int keyring_check(struct keyring *k, uint32_t m, const uint8_t *epd, size_t epd_len, struct pib_fault *f);
+int keyring_check(
+    struct keyring *k, uint32_t m, const uint8_t *epd, size_t epd_len, struct pib_fault *f);
 /* Withdraw the key in a slot (epoch & 15); nothing if there is none. */
 void keyring_withdraw(struct keyring *k, uint32_t m, unsigned slot);
 /* Withdraw every key of m that is not in the set of slots. */
@@ -54,13 +55,14 @@ bool keyring_pending(const struct keyring *k);
  * for each VPN that changed: from keyring_delta() its changes are those after lsn - 1.
  * -1 and err: nothing happened, all stays staged.
  */
-int keyring_commit(struct keyring *k, const struct store_ops *ops, struct store *store, uint64_t *lsn,
-    void (*fn)(void *arg, uint32_t vpn, uint64_t lsn), void *arg, char *err, size_t err_len);
+int keyring_commit(struct keyring *k, const struct store_ops *ops, struct store *store,
+    uint64_t *lsn, void (*fn)(void *arg, uint32_t vpn, uint64_t lsn), void *arg, char *err,
+    size_t err_len);
 /* Members of a VPN with keys, or with acknowledgements of theirs, after LSN since. */
-void keyring_changed_keys(struct keyring *k, uint32_t vpn, uint64_t since,
-    void (*fn)(void *arg, uint32_t m), void *arg);
-void keyring_changed_acks(struct keyring *k, uint32_t vpn, uint64_t since,
-    void (*fn)(void *arg, uint32_t m), void *arg);
+void keyring_changed_keys(
+    struct keyring *k, uint32_t vpn, uint64_t since, void (*fn)(void *arg, uint32_t m), void *arg);
+void keyring_changed_acks(
+    struct keyring *k, uint32_t vpn, uint64_t since, void (*fn)(void *arg, uint32_t m), void *arg);
 
 /* For pdp/delta. */
 const struct delta_keys *keyring_delta(struct keyring *k);
@@ -70,7 +72,7 @@ uint32_t keyring_serial(const struct keyring *k, uint32_t vpn);
 void keyring_serial_set(struct keyring *k, uint32_t vpn, uint32_t serial);
 
 /* For show and for waiting. */
-unsigned keyring_live(const struct keyring *k, uint32_t m); /* epochs live */
+unsigned keyring_live(const struct keyring *k, uint32_t m);  /* epochs live */
 uint32_t keyring_epoch(const struct keyring *k, uint32_t m); /* newest live, 0 = none */
 /* The newest epoch of subject that holder acknowledged, 0 = none. */
 uint32_t keyring_ack(const struct keyring *k, uint32_t subject, uint32_t holder);

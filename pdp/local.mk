@@ -19,8 +19,10 @@ pdp_libpdp_la_SOURCES = \
 	pdp/transform.c pdp/transform.h
 nodist_pdp_libpdp_la_SOURCES = pdp/intent_xsd.h
 $(pdp_libpdp_la_OBJECTS): $(PIB_GEN_H)
-pdp_libpdp_la_CPPFLAGS = $(AM_CPPFLAGS) $(XML_CFLAGS)
-pdp_libpdp_la_LIBADD = $(XML_LIBS)
+pdp_libpdp_la_CPPFLAGS = $(AM_CPPFLAGS) $(XML_CFLAGS) $(SQLITE_CFLAGS) $(JANSSON_CFLAGS) \
+	$(EVENT_CFLAGS) $(SSL_CFLAGS)
+pdp_libpdp_la_LIBADD = common/libcommon.la libcops/libcops.la pib/libpib.la $(XML_LIBS) \
+	$(SQLITE_LIBS) $(JANSSON_LIBS) $(EVENT_LIBS) $(SSL_LIBS)
 
 # The schema inside the binary: no path is needed at run time.
 dist_pkgdata_DATA += pdp/intent.xsd
@@ -31,3 +33,31 @@ pdp/intent_xsd.h: pdp/intent.xsd
 	{ echo '/* Made from pdp/intent.xsd. */' && echo 'static const char intent_xsd[] =' && \
 	sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/.*/    "&\\n"/' $(srcdir)/pdp/intent.xsd && \
 	echo '    ;'; } > $@.tmp && mv $@.tmp $@
+
+# The machinery: what is true and stored, who holds what, sessions, control.
+pdp_libpdp_la_SOURCES += \
+	pdp/acl.c pdp/acl.h \
+	pdp/change.c pdp/change.h \
+	pdp/client.h \
+	pdp/control.c pdp/control.h \
+	pdp/db.c pdp/db.h \
+	pdp/failure.c pdp/failure.h \
+	pdp/keyring.c pdp/keyring.h \
+	pdp/mailbox.c pdp/mailbox.h \
+	pdp/pdp.c pdp/pdp.h \
+	pdp/pdp_conf.c pdp/pdp_conf.h \
+	pdp/registry.c pdp/registry.h \
+	pdp/request.c pdp/request.h \
+	pdp/session.c pdp/session.h \
+	pdp/show.c \
+	pdp/store.h pdp/store_sqlite.c \
+	pdp/sync.c pdp/sync.h \
+	pdp/vpn.c pdp/vpn.h \
+	pdp/wait.c pdp/wait.h \
+	pdp/worker.c pdp/worker.h
+
+sbin_PROGRAMS += pdp/copspdpd
+pdp_copspdpd_SOURCES = pdp/main.c
+pdp_copspdpd_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS) $(JANSSON_CFLAGS)
+pdp_copspdpd_LDADD = pdp/libpdp.la
+pdp_copspdpd_LDFLAGS = $(AM_LDFLAGS) -static

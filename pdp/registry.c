@@ -71,8 +71,8 @@ static int index_put(struct registry *r, struct customer *c)
 	}
 	for (size_t i = 0; i < c->vpns; i++) {
 		rc |= entry_put(&r->vpn_id, c->vpn[i].vpn_id, sizeof(c->vpn[i].vpn_id), &c->vpn[i]);
-		rc |= entry_put(&r->vpn_number, &c->vpn[i].id->number,
-		    sizeof(c->vpn[i].id->number), &c->vpn[i]);
+		rc |= entry_put(&r->vpn_number, &c->vpn[i].id->number, sizeof(c->vpn[i].id->number),
+		    &c->vpn[i]);
 	}
 	return rc;
 }
@@ -85,8 +85,8 @@ static void index_remove(struct registry *r, struct customer *c)
 	}
 	for (size_t i = 0; i < c->vpns; i++) {
 		entry_remove(&r->vpn_id, c->vpn[i].vpn_id, sizeof(c->vpn[i].vpn_id), &c->vpn[i]);
-		entry_remove(&r->vpn_number, &c->vpn[i].id->number,
-		    sizeof(c->vpn[i].id->number), &c->vpn[i]);
+		entry_remove(&r->vpn_number, &c->vpn[i].id->number, sizeof(c->vpn[i].id->number),
+		    &c->vpn[i]);
 	}
 }
 

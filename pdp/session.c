@@ -33,6 +33,7 @@ struct session {
 	SSL *ssl; /* borrowed from io, NULL before the handshake is done */
 	uint64_t sid;
 	uint32_t slot;
+	struct addr peer;
 	char *name; /* PEPID, NULL before the first OPN */
 	SLIST_HEAD(, session_type) types;
 };
@@ -60,30 +61,16 @@ static void type_close(struct session *s, struct session_type *t)
 	free(t);
 }
 
-/* "192.0.2.1" of the other end, for the log and for show. */
-static void peer_print(struct session *s, char *text, size_t size)
-{
-	struct sockaddr_storage ss;
-	char buf[ADDR_STRLEN];
-	struct addr a;
-
-	if (cops_io_peer(s->io, &ss) && addr_from_sockaddr(&a, (struct sockaddr *)&ss) == 0)
-		snprintf(text, size, "%s", addr_print(&a, buf));
-	else
-		snprintf(text, size, "?");
-}
-
 /* ------------------------------------------------------------ OPN (3.6, 4.3) */
 
 static void log_refused(struct session *s, const char *pepid, const char *why)
 {
-	char address[64];
+	char address[ADDR_STRLEN];
 	char *names = s->ssl != NULL ? tls_peer_names(s->ssl) : NULL;
 
 	atomic_fetch_add(&s->env->count.refused_identity, 1);
-	peer_print(s, address, sizeof(address));
-	log_warn("refused \"%s\" from %s (certificate: %s): %s", pepid, address,
-	    names != NULL ? names : "none", why);
+	log_warn("refused \"%s\" from %s (certificate: %s): %s", pepid,
+	    addr_print(&s->peer, address), names != NULL ? names : "none", why);
 	free(names);
 }
 
@@ -114,7 +101,7 @@ static int type_open(struct session *s, uint16_t client, const char *pepid)
 	t->client = client;
 	SLIST_INSERT_HEAD(&s->types, t, next);
 	strcpy(o->name, pepid);
-	peer_print(s, o->address, sizeof(o->address));
+	addr_print(&s->peer, o->address);
 	up(s, (struct up) {.kind = UP_OPEN, .client = client, .open = o});
 	return 0;
 }
@@ -310,15 +297,18 @@ static void on_end(void *arg, const char *why)
 {
 	struct session *s = arg;
 	struct session_type *t;
+	char address[ADDR_STRLEN];
 
-	s->ssl = NULL;
 	if (s->name != NULL) {
 		log_info("%s: session over: %s", s->name, why);
 	} else {
-		if (s->env->tls != NULL)
+		if (s->env->tls != NULL && s->ssl == NULL)
 			atomic_fetch_add(&s->env->count.tls_failed, 1);
-		log_info("connection over before a PEP was known: %s", why);
+		log_note("%s: connection over before %s: %s", addr_print(&s->peer, address),
+		    s->ssl == NULL && s->env->tls != NULL ? "TLS was up" : "a PEP was accepted",
+		    why);
 	}
+	s->ssl = NULL;
 	while ((t = SLIST_FIRST(&s->types)) != NULL)
 		type_close(s, t);
 	s->env->gone(s->env->arg, s, s->slot);
@@ -329,6 +319,7 @@ static const struct cops_io_ops io_ops = {.on_secure = on_secure, .on_end = on_e
 struct session *session_new(struct session_env *env, int fd, uint64_t sid, uint32_t slot)
 {
 	struct session *s = calloc(1, sizeof(*s));
+	struct sockaddr_storage ss;
 
 	if (s == NULL) {
 		close(fd);
@@ -344,6 +335,8 @@ struct session *session_new(struct session_env *env, int fd, uint64_t sid, uint3
 		free(s);
 		return NULL;
 	}
+	if (cops_io_peer(s->io, &ss))
+		addr_from_sockaddr(&s->peer, (struct sockaddr *)&ss);
 	atomic_fetch_add(&env->count.sessions, 1);
 	return s;
 }
@@ -369,8 +362,8 @@ uint64_t session_sid(const struct session *s)
 	return s->sid;
 }
 
-void session_send(struct session *s, uint16_t client, bool solicited, struct cops_chunk *const *chunk,
-    size_t n)
+void session_send(
+    struct session *s, uint16_t client, bool solicited, struct cops_chunk *const *chunk, size_t n)
 {
 	struct session_type *t;
 

@@ -36,8 +36,8 @@ struct session_env {
 struct session *session_new(struct session_env *env, int fd, uint64_t sid, uint32_t slot);
 void session_free(struct session *s);
 uint64_t session_sid(const struct session *s);
-void session_send(struct session *s, uint16_t client, bool solicited, struct cops_chunk *const *chunk,
-    size_t n);
+void session_send(
+    struct session *s, uint16_t client, bool solicited, struct cops_chunk *const *chunk, size_t n);
 void session_close(struct session *s, uint16_t error, const char *why);
 
 #endif

@@ -141,9 +141,8 @@ static struct cops_chunk *incarnation(struct sync *s, uint64_t lsn)
 	    .name = {.p = (const uint8_t *)s->conf.pdp_name,
 		.len = (uint32_t)strlen(s->conf.pdp_name)},
 	    .id = {.p = id, .len = sizeof(id)},
-	    .longevity = s->conf.ttl_s == 0
-		? PIB_FRWK_PIB_INCARNATION_LONGEVITY_EXPIRE_NEVER
-		: PIB_FRWK_PIB_INCARNATION_LONGEVITY_EXPIRE_ON_TIMEOUT,
+	    .longevity = s->conf.ttl_s == 0 ? PIB_FRWK_PIB_INCARNATION_LONGEVITY_EXPIRE_NEVER
+					    : PIB_FRWK_PIB_INCARNATION_LONGEVITY_EXPIRE_ON_TIMEOUT,
 	    .ttl = s->conf.ttl_s,
 	    .in_ctxt_set = PIB_FRWK_PIB_INCARNATION_IN_CTXT_SET_TRUE,
 	    .active = PIB_FRWK_PIB_INCARNATION_ACTIVE_TRUE,
@@ -183,7 +182,7 @@ static void waiting(struct sync_ce *ce, enum sent sent, uint64_t target)
 	ce->sent = sent;
 	ce->from = ce->known ? ce->applied : 0;
 	ce->target = target;
-	ce->decisions++;
+	ce->decisions += sent == SENT_CONTENT;
 	enter(ce, SYNC_WAITING);
 }
 
@@ -321,7 +320,8 @@ static void on_request(struct sync *s, struct sync_ce *ce, struct pdp_request *r
 	if (first)
 		r->full = true; /* RFC 3318 2.2 */
 	if (reject == NULL && c->request(s->conf.self, ce->name, r, &f) != 0) {
-		log_warn("%s: request refused: %s", ce->name, pib_fault_print(&f, text, sizeof(text)));
+		log_warn(
+		    "%s: request refused: %s", ce->name, pib_fault_print(&f, text, sizeof(text)));
 		reject = pdp_request_error(&f);
 	} else if (reject != NULL) {
 		log_warn("%s: request refused: bad rows", ce->name);
@@ -386,7 +386,8 @@ static void on_report(struct sync *s, struct sync_ce *ce, uint8_t type, const st
 	char text[256];
 
 	for (size_t i = 0; r != NULL && type == COPS_RPT_SUCCESS && i < r->faults; i++)
-		log_warn("%s: warns: %s", ce->name, pib_fault_print(&r->fault[i], text, sizeof(text)));
+		log_warn(
+		    "%s: warns: %s", ce->name, pib_fault_print(&r->fault[i], text, sizeof(text)));
 	if (ce->sent == SENT_CONTENT) {
 		was_refused = type != COPS_RPT_SUCCESS;
 		if (was_refused)
@@ -471,7 +472,8 @@ void sync_tick(struct sync *s)
 				break;
 			log_warn("%s: no %s in time", ce->name,
 			    ce->state == SYNC_WAITING ? "report" : "request");
-			workers_close(s->workers, ce->sid, COPS_ERR_COMM_FAILURE, "no answer in time");
+			workers_close(
+			    s->workers, ce->sid, COPS_ERR_COMM_FAILURE, "no answer in time");
 			ce->since_ms = now; /* the close is on its way */
 			break;
 		case SYNC_IDLE:

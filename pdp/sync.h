@@ -31,9 +31,9 @@ enum sync_state { SYNC_OFFLINE, SYNC_OPENING, SYNC_IDLE, SYNC_WAITING };
 
 struct sync_conf {
 	const struct pdp_client *client;
-	void *self;	 /* its */
-	uint16_t index;	 /* in the workers' table */
-	uint8_t uuid[8]; /* of the database */
+	void *self;	     /* its */
+	uint16_t index;	     /* in the workers' table */
+	const uint8_t *uuid; /* of the database, 8 octets; borrowed */
 	const char *pdp_name;
 	uint32_t ttl_s; /* how long a CE may keep policy without a PDP; 0 = for ever */
 	int64_t report_timeout_ms;
@@ -50,11 +50,11 @@ void sync_free(struct sync *s);
 /* Before the first event. */
 void sync_set_workers(struct sync *s, struct workers *ws);
 
-/* A CE of the model.  -1: memory. */
+/* A CE of the model; in either order with sync_load().  -1: memory. */
 int sync_add(struct sync *s, const char *ce);
 /* Not of the model any more. */
 void sync_leave(struct sync *s, const char *ce);
-/* From the store, after sync_add() of all: one that is not there has left. -1: memory. */
+/* From the store at start: one that is never added has left. -1: memory. */
 int sync_load(struct sync *s, const struct store_ce *ce);
 /* What the store should know and does not: fn borrows.  Counts as saved when fn returns 0. */
 void sync_save_each(struct sync *s, int (*fn)(void *arg, const struct store_ce *ce), void *arg);
@@ -81,15 +81,15 @@ bool sync_retry(struct sync *s, const char *ce);
 struct sync_info { /* borrowed strings */
 	const char *name;
 	enum sync_state state;
-	bool failed;  /* refused the last DEC with content */
+	bool failed; /* refused the last DEC with content */
 	bool leaving;
-	bool known;   /* applied is what it holds; else it needs everything */
+	bool known; /* applied is what it holds; else it needs everything */
 	uint64_t applied;
-	uint64_t wanted; /* newest change that concerns it */
-	const char *address; /* "" = not connected */
+	uint64_t wanted;		    /* newest change that concerns it */
+	const char *address;		    /* "" = not connected */
 	int64_t connected_at, confirmed_at; /* seconds since the epoch, 0 = never */
-	uint64_t decisions, failures;
-	uint32_t latency_ms; /* of the last confirmed DEC */
+	uint64_t decisions, failures;	    /* with rows, since start; refused ones */
+	uint32_t latency_ms;		    /* of the last confirmed DEC */
 	const char *failure; /* JSON of the last one, NULL = none, or all is well since */
 };
 bool sync_info(struct sync *s, const char *ce, struct sync_info *info);

@@ -194,8 +194,7 @@ static void up_put(void *arg, const struct up *ev)
 			abort();
 		}
 		if (w->up == NULL)
-			*more = (struct mail_up) {
-			    .mail = {.kind = MAIL_UP, .discard = up_discard}};
+			*more = (struct mail_up) {.mail = {.kind = MAIL_UP, .discard = up_discard}};
 		more->cap = cap;
 		w->up = more;
 	}
@@ -277,7 +276,7 @@ static void take_stop(struct worker *w, struct mail *m)
 
 static void on_mail(void *arg, struct mail *m)
 {
-	static void (*const take[])(struct worker *w, struct mail *m) = {
+	static void (*const take[])(struct worker * w, struct mail * m) = {
 	    [MAIL_ACCEPT] = take_accept,
 	    [MAIL_DEC] = take_dec,
 	    [MAIL_CLOSE] = take_close,
@@ -325,8 +324,8 @@ static void *worker_run(void *arg)
 	/* one turn of the loop, then what it brought goes up in one message */
 	while (!over && event_base_loop(w->base, EVLOOP_ONCE) == 0) {
 		up_flush(w);
-		over = w->stopping && (event_base_got_exit(w->base) ||
-					  atomic_load(&w->env.count.sessions) == 0);
+		over = w->stopping &&
+		       (event_base_got_exit(w->base) || atomic_load(&w->env.count.sessions) == 0);
 	}
 	for (uint32_t i = 0; i < w->slots; i++)
 		session_free(w->slot[i].session);
@@ -497,8 +496,8 @@ void workers_accept(struct workers *ws, int fd)
 }
 
 /* One worker's share of a DEC to many. */
-static struct mail_dec *dec_make(uint16_t client, bool solicited, size_t sids,
-    struct cops_chunk *const *chunk, size_t n)
+static struct mail_dec *dec_make(
+    uint16_t client, bool solicited, size_t sids, struct cops_chunk *const *chunk, size_t n)
 {
 	struct mail_dec *d = malloc(sizeof(*d) + n * sizeof(d->chunk[0]) + sids * sizeof(*d->sid));
 

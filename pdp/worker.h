@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/addr.h"
 #include "common/tls.h"
 #include "libcops/cops_conn.h"
 
@@ -51,7 +52,7 @@ struct up {
 };
 
 struct up_open { /* malloc()ed, the receiver frees it */
-	char address[64];
+	char address[ADDR_STRLEN];
 	char name[]; /* the PEPID, lower case */
 };
 

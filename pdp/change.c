@@ -1,0 +1,508 @@
+/* change.c - see change.h. */
+#include "pdp/change.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/diag.h"
+#include "common/log.h"
+#include "pdp/acl.h"
+#include "pdp/intent.h"
+#include "pdp/sync.h"
+#include "pdp/vpn.h"
+
+/* A customer that the change touches; before or after is NULL when it is new or deleted. */
+struct pair {
+	struct customer *before;
+	struct customer *after;
+};
+
+struct work {
+	struct change_env *env;
+	struct change *c;
+	struct pair *pair;
+	size_t pairs;
+	struct sync_push *push;
+};
+
+void change_clear(struct change *c)
+{
+	for (size_t i = 0; i < c->ces; i++)
+		free(c->ce[i]);
+	free(c->ce);
+	free(c->fresh);
+	*c = (struct change) {0};
+}
+
+/* ------------------------------------------------------------- what changes */
+
+static void counts_add(struct delta_counts *to, const struct delta_counts *n)
+{
+	to->members_added += n->members_added;
+	to->members_removed += n->members_removed;
+	to->members_changed += n->members_changed;
+	to->vpns_added += n->vpns_added;
+	to->vpns_removed += n->vpns_removed;
+	to->vpns_changed += n->vpns_changed;
+	to->ces += n->ces;
+	to->rows_installed += n->rows_installed;
+	to->rows_removed += n->rows_removed;
+}
+
+static void put_count(char *text, size_t size, size_t n, const char *what, const char *done)
+{
+	size_t at = strlen(text);
+
+	if (n > 0)
+		snprintf(text + at, size - at, "%s%zu %s%s %s", at > 0 ? ", " : "", n, what,
+		    n == 1 ? "" : "s", done);
+}
+
+static void summarize(struct change *c)
+{
+	const struct delta_counts *n = &c->counts;
+	char *s = c->summary;
+	size_t size = sizeof(c->summary);
+
+	s[0] = '\0';
+	put_count(s, size, c->ces_added, "CE", "added");
+	put_count(s, size, c->ces_removed, "CE", "removed");
+	put_count(s, size, n->vpns_added, "VPN", "added");
+	put_count(s, size, n->vpns_removed, "VPN", "removed");
+	put_count(s, size, n->vpns_changed, "VPN", "changed");
+	put_count(s, size, n->members_added, "site", "added");
+	put_count(s, size, n->members_removed, "site", "removed");
+	put_count(s, size, n->members_changed, "site", "changed");
+	if (s[0] == '\0')
+		snprintf(s, size, c->changed ? "no rows changed" : "nothing changed");
+}
+
+/* CEs of a that b lacks, or has with another address. */
+static size_t ces_missing(const struct customer *a, const struct customer *b, bool address)
+{
+	const struct model_ce *other;
+	size_t n = 0;
+
+	for (size_t i = 0; a != NULL && i < a->ces; i++) {
+		other = b != NULL ? customer_ce_find(b, a->ce[i].name) : NULL;
+		if (other == NULL || (address && addr_cmp(&other->address, &a->ce[i].address) != 0))
+			n++;
+	}
+	return n;
+}
+
+/* Count what differs.  -1: memory. */
+static int work_measure(struct work *w)
+{
+	struct change *c = w->c;
+	struct delta_counts n;
+	size_t addresses = 0;
+
+	for (size_t i = 0; i < w->pairs; i++) {
+		const struct pair *p = &w->pair[i];
+
+		if (delta_dry(p->before, p->after, &n) != 0)
+			return -1;
+		counts_add(&c->counts, &n);
+		c->ces_added += ces_missing(p->after, p->before, false);
+		c->ces_removed += ces_missing(p->before, p->after, false);
+		addresses += ces_missing(p->after, p->before, true);
+		c->changed |= p->before == NULL || p->after == NULL;
+	}
+	n = c->counts;
+	c->changed |= addresses + c->ces_added + c->ces_removed + n.members_added +
+			  n.members_removed + n.members_changed + n.vpns_added + n.vpns_removed +
+			  n.vpns_changed + n.ces >
+		      0;
+	summarize(c);
+	return 0;
+}
+
+static void work_clear(struct work *w)
+{
+	for (size_t i = 0; i < w->pairs; i++) {
+		customer_unref(w->pair[i].before);
+		customer_unref(w->pair[i].after);
+	}
+	free(w->pair);
+	sync_push_free(w->push);
+}
+
+/* References are the work's. */
+static int work_put(struct work *w, struct customer *before, struct customer *after)
+{
+	struct pair *more = reallocarray(w->pair, w->pairs + 1, sizeof(*more));
+
+	if (more == NULL)
+		return -1;
+	w->pair = more;
+	more[w->pairs++] = (struct pair) {
+	    .before = before != NULL ? customer_ref(before) : NULL,
+	    .after = after != NULL ? customer_ref(after) : NULL,
+	};
+	return 0;
+}
+
+/* Read the document into w.  Numbers may have been handed out, see intent_parse(). */
+static enum change_result work_parse(
+    struct work *w, const struct change_text *t, struct diag *diag, char err[DB_ERR_LEN])
+{
+	struct db *db = w->env->db;
+	struct intent_env env = {.ids = db->ids, .max_octets = db->max_document};
+	struct intent in;
+	int rc = 0;
+
+	registry_env(db->registry, &env);
+	if (intent_parse(t->name, t->text, t->len, &env, &in, diag) != 0)
+		return CHANGE_REFUSED;
+	for (size_t i = 0; rc == 0 && i < in.customers; i++)
+		rc = work_put(w, registry_find(db->registry, in.customer[i]->name), in.customer[i]);
+	intent_clear(&in);
+	if (rc == 0)
+		rc = work_measure(w);
+	if (rc == 0)
+		return CHANGE_OK;
+	snprintf(err, DB_ERR_LEN, "out of memory");
+	return CHANGE_FAILED;
+}
+
+enum change_result change_check(struct change_env *env, const struct change_text *t,
+    struct diag *diag, struct change *c, char err[DB_ERR_LEN])
+{
+	struct work w = {.env = env, .c = c};
+	enum change_result res;
+
+	*c = (struct change) {0};
+	res = work_parse(&w, t, diag, err);
+	work_clear(&w);
+	ids_rollback(env->db->ids);
+	return res;
+}
+
+/* ------------------------------------------------------------------ commit */
+
+static int concerned_put(struct change *c, const char *name)
+{
+	char **more;
+
+	if ((c->ces & (c->ces - 1)) == 0) { /* a power of two: full */
+		more = reallocarray(c->ce, c->ces == 0 ? 1 : c->ces * 2, sizeof(char *));
+		if (more == NULL)
+			return -1;
+		c->ce = more;
+	}
+	c->ce[c->ces] = strdup(name);
+	return c->ce[c->ces] != NULL ? (c->ces++, 0) : -1;
+}
+
+static int on_delta(void *arg, const struct model_ce *ce, const struct delta_list *l)
+{
+	struct work *w = arg;
+
+	if (concerned_put(w->c, ce->name) != 0)
+		return -1;
+	return sync_push_add(w->push, ce->name, l);
+}
+
+/* Stamp, work out who gets what, and store; nothing has left yet. */
+static int work_commit(struct work *w, const struct change_text *t, char err[DB_ERR_LEN])
+{
+	struct db *db = w->env->db;
+	const char **defined = calloc(w->pairs + 1, sizeof(*defined));
+	const char **deleted = calloc(w->pairs + 1, sizeof(*deleted));
+	const struct store_generation g = {
+	    .number = db->generation + 1,
+	    .lsn = db->lsn + 1,
+	    .when = (int64_t)time(NULL),
+	    .who = t->who,
+	    .comment = t->comment,
+	    .summary = w->c->summary,
+	    .xml = t->text,
+	    .xml_len = t->len,
+	};
+	size_t n = 0, gone = 0;
+	struct delta_counts counts;
+	int rc = -1;
+
+	snprintf(err, DB_ERR_LEN, "out of memory");
+	w->push = sync_push_new(w->env->sync);
+	if (defined == NULL || deleted == NULL || w->push == NULL)
+		goto out;
+	for (size_t i = 0; i < w->pairs; i++) {
+		const struct pair *p = &w->pair[i];
+
+		if (delta_each(p->before, p->after, db->ids, g.lsn, keyring_delta(db->keys),
+			on_delta, w, &counts) != 0)
+			goto out;
+		if (p->after != NULL) {
+			p->after->generation = g.number;
+			defined[n++] = p->after->name;
+		} else {
+			deleted[gone++] = p->before->name;
+		}
+	}
+	rc = db->ops->commit_generation(
+	    db->store, &g, defined, n, deleted, gone, db->ids, err, DB_ERR_LEN);
+	if (rc == 0) {
+		ids_dirty_clear(db->ids);
+		db->lsn = w->c->lsn = g.lsn;
+		db->generation = w->c->generation = g.number;
+	}
+out:
+	free(defined);
+	free(deleted);
+	return rc;
+}
+
+static bool is_member(const struct customer *c, const struct model_member *m)
+{
+	const struct model_vpn *v = c != NULL ? customer_vpn_by_number(c, m->vpn->id->number)
+					      : NULL;
+
+	return v != NULL && vpn_member_find(v, m->id->number) != NULL;
+}
+
+/* Who has new peers: new members, and all of a VPN whose structure changed. */
+static void fresh_put(struct work *w, const struct pair *p)
+{
+	struct change *c = w->c;
+	uint32_t *more;
+
+	for (size_t i = 0; p->after != NULL && i < p->after->vpns; i++) {
+		const struct model_vpn *v = &p->after->vpn[i];
+
+		more = v->ike ? NULL
+			      : reallocarray(c->fresh, c->freshes + v->members, sizeof(*more));
+		if (more == NULL)
+			continue;
+		c->fresh = more;
+		for (size_t k = 0; k < v->members; k++)
+			if (v->id->aux_lsn == c->lsn || !is_member(p->before, &v->member[k]))
+				more[c->freshes++] = v->member[k].id->number;
+	}
+}
+
+static void members_drop(struct work *w, const struct pair *p)
+{
+	for (size_t i = 0; p->before != NULL && i < p->before->vpns; i++) {
+		const struct model_vpn *v = &p->before->vpn[i];
+
+		for (size_t k = 0; k < v->members; k++)
+			if (!is_member(p->after, &v->member[k]))
+				keyring_drop(w->env->db->keys, &v->member[k], w->c->lsn);
+	}
+}
+
+/* Committed: make it so in memory and send. */
+static void work_enact(struct work *w)
+{
+	struct change_env *env = w->env;
+	struct registry *reg = env->db->registry;
+	const struct customer *c;
+	int rc = 0;
+
+	for (size_t i = 0; i < w->pairs; i++)
+		if (w->pair[i].before != NULL)
+			registry_remove(reg, w->pair[i].before->name);
+	for (size_t i = 0; i < w->pairs; i++) {
+		c = w->pair[i].after;
+		if (c != NULL)
+			rc |= registry_put(reg, w->pair[i].after);
+		for (size_t k = 0; c != NULL && k < c->ces; k++) {
+			rc |= acl_add(env->acl, c->ce[k].name);
+			rc |= sync_add(env->sync, c->ce[k].name);
+		}
+	}
+	for (size_t i = 0; i < w->pairs; i++) {
+		fresh_put(w, &w->pair[i]);
+		members_drop(w, &w->pair[i]);
+	}
+	sync_push_send(w->push, w->c->lsn);
+	w->push = NULL;
+	for (size_t i = 0; i < w->pairs; i++) {
+		c = w->pair[i].before;
+		for (size_t k = 0; c != NULL && k < c->ces; k++)
+			if (registry_ce(reg, c->ce[k].name) == NULL)
+				sync_leave(env->sync, c->ce[k].name);
+	}
+	vpn_staged(env->vpn);
+	if (rc != 0)
+		log_err("generation %llu is stored, but memory is short: restart copspdpd",
+		    (unsigned long long)w->c->generation);
+}
+
+static enum change_result work_do(struct work *w, const struct change_text *t, char err[DB_ERR_LEN])
+{
+	enum change_result res = CHANGE_OK;
+
+	if (w->c->changed && work_commit(w, t, err) != 0)
+		res = CHANGE_FAILED;
+	else if (w->c->changed)
+		work_enact(w);
+	work_clear(w);
+	if (res != CHANGE_OK || !w->c->changed)
+		ids_rollback(w->env->db->ids);
+	if (res == CHANGE_OK && w->c->changed)
+		log_note("generation %llu by %s: %s; %zu CEs concerned",
+		    (unsigned long long)w->c->generation, t->who, w->c->summary, w->c->ces);
+	return res;
+}
+
+enum change_result change_apply(struct change_env *env, const struct change_text *t,
+    struct diag *diag, struct change *c, char err[DB_ERR_LEN])
+{
+	struct work w = {.env = env, .c = c};
+	enum change_result res;
+
+	*c = (struct change) {0};
+	res = work_parse(&w, t, diag, err);
+	if (res == CHANGE_OK)
+		return work_do(&w, t, err);
+	work_clear(&w);
+	ids_rollback(env->db->ids);
+	return res;
+}
+
+enum change_result change_delete(struct change_env *env, const char *customer,
+    const struct change_text *t, struct change *c, char err[DB_ERR_LEN])
+{
+	struct work w = {.env = env, .c = c};
+	struct customer *before = registry_find(env->db->registry, customer);
+
+	*c = (struct change) {0};
+	if (before == NULL) {
+		snprintf(err, DB_ERR_LEN, "no customer \"%s\"", customer);
+		return CHANGE_NOT_FOUND;
+	}
+	if (work_put(&w, before, NULL) != 0 || work_measure(&w) != 0) {
+		work_clear(&w);
+		snprintf(err, DB_ERR_LEN, "out of memory");
+		return CHANGE_FAILED;
+	}
+	return work_do(&w, t, err);
+}
+
+/* ------------------------------------------------------------------- rekey */
+
+static int rekey_one(
+    struct change_env *env, struct model_vpn *v, struct change *c, char err[DB_ERR_LEN])
+{
+	struct db *db = env->db;
+	uint32_t serial = keyring_serial(db->keys, v->id->number) + 1;
+	uint64_t lsn = db->lsn + 1;
+
+	v->id->lsn = lsn;
+	ids_touch(db->ids, v->id);
+	if (db->ops->save_serial(db->store, lsn, v->id->number, serial, db->ids, err, DB_ERR_LEN) !=
+	    0) {
+		ids_rollback(db->ids);
+		return -1;
+	}
+	ids_dirty_clear(db->ids);
+	db->lsn = c->lsn = lsn;
+	c->changed = true;
+	c->counts.vpns_changed++;
+	keyring_serial_set(db->keys, v->id->number, serial);
+	for (size_t i = 0; i < v->members; i++) {
+		concerned_put(c, v->member[i].ce->name);
+		sync_changed(env->sync, v->member[i].ce->name, lsn);
+	}
+	log_note("rekey of VPN %s/%s, serial %u", v->customer->name, v->name, serial);
+	return 0;
+}
+
+struct rekey_all {
+	struct change_env *env;
+	struct change *c;
+	char *err;
+	int rc;
+};
+
+static void rekey_customer(void *arg, struct customer *c)
+{
+	struct rekey_all *r = arg;
+
+	for (size_t i = 0; r->rc == 0 && i < c->vpns; i++)
+		if (!c->vpn[i].ike)
+			r->rc = rekey_one(r->env, &c->vpn[i], r->c, r->err);
+}
+
+enum change_result change_rekey(
+    struct change_env *env, const char *name, struct change *c, char err[DB_ERR_LEN])
+{
+	struct rekey_all all = {.env = env, .c = c, .err = err};
+	struct model_vpn *v;
+	bool many;
+
+	*c = (struct change) {0};
+	if (name == NULL) {
+		registry_each(env->db->registry, rekey_customer, &all);
+	} else {
+		v = registry_vpn(env->db->registry, name, &many);
+		if (v == NULL || v->ike) {
+			snprintf(err, DB_ERR_LEN,
+			    many	? "several VPNs are named \"%s\": say customer/vpn"
+			    : v == NULL ? "no VPN \"%s\""
+					: "VPN \"%s\" is keyed by IKE",
+			    name);
+			return CHANGE_NOT_FOUND;
+		}
+		all.rc = rekey_one(env, v, c, err);
+	}
+	snprintf(c->summary, sizeof(c->summary), "%zu VPN%s get%s new keys", c->counts.vpns_changed,
+	    c->counts.vpns_changed == 1 ? "" : "s", c->counts.vpns_changed == 1 ? "s" : "");
+	return all.rc == 0 ? CHANGE_OK : CHANGE_FAILED;
+}
+
+/* ------------------------------------------------------------------- pairs */
+
+static bool is_up(struct change_env *env, const struct model_member *m)
+{
+	struct sync_info info;
+
+	return sync_info(env->sync, m->ce->name, &info) && info.state != SYNC_OFFLINE &&
+	       !info.failed;
+}
+
+static int number_cmp(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static bool is_fresh(const struct change *c, uint32_t m)
+{
+	return bsearch(&m, c->fresh, c->freshes, sizeof(m), number_cmp) != NULL;
+}
+
+void change_pairs(struct change_env *env, const struct change *c, size_t *pairs, size_t *keyed)
+{
+	struct db *db = env->db;
+	const struct model_member *m, *other, *via;
+	const struct model_vpn *v;
+	const struct id_entry *e;
+	struct model_seen seen;
+
+	*pairs = *keyed = 0;
+	if (c->freshes > 0)
+		qsort(c->fresh, c->freshes, sizeof(*c->fresh), number_cmp);
+	for (size_t i = 0; i < c->freshes; i++) {
+		e = ids_find(db->ids, ID_MEMBER, c->fresh[i]);
+		v = e != NULL ? registry_vpn_number(db->registry, e->vpn) : NULL;
+		m = v != NULL ? vpn_member_find(v, c->fresh[i]) : NULL;
+		if (m == NULL || !is_up(env, m))
+			continue;
+		model_seen_init(&seen, m);
+		while ((other = model_seen_next(&seen)) != NULL) {
+			if (model_view(m, other, &via) != VIEW_PEER ||
+			    (other->id->number < m->id->number && is_fresh(c, other->id->number)) ||
+			    !is_up(env, other))
+				continue;
+			++*pairs;
+			*keyed += keyring_pair(db->keys, m->id->number, other->id->number);
+		}
+	}
+}

@@ -1,0 +1,188 @@
+/* control.c - commands that change something; those that show are in show.c. */
+#include "pdp/control.h"
+
+#include <string.h>
+
+#include "common/diag.h"
+#include "common/json.h"
+#include "common/log.h"
+#include "pdp/pdp.h"
+#include "pdp/sync.h"
+#include "pdp/wait.h"
+
+#define WAIT_DEFAULT_S 60
+#define WAIT_MAX_S     86400
+
+static int64_t wait_ms(const json_t *args)
+{
+	int64_t s = json_get_int(args, "wait", WAIT_DEFAULT_S);
+
+	if (json_get_bool(args, "no-wait", false) || s < 0)
+		return 0;
+	return (s < WAIT_MAX_S ? s : WAIT_MAX_S) * 1000;
+}
+
+static json_t *change_json(const struct change *c)
+{
+	json_t *o = json_pack("{s:b, s:s}", "changed", c->changed, "summary", c->summary);
+
+	if (c->generation != 0)
+		json_object_set_new(o, "generation", json_integer((json_int_t)c->generation));
+	if (c->lsn != 0)
+		json_object_set_new(o, "lsn", json_integer((json_int_t)c->lsn));
+	return o;
+}
+
+/* One way out of a change that was not done. */
+static void fail(
+    struct ctl_req *req, enum change_result res, const struct diag *diag, const char *err)
+{
+	switch (res) {
+	case CHANGE_REFUSED:
+		ctl_req_fail(req, "refused", diag, "%zu error%s; nothing was changed", diag->errors,
+		    diag->errors == 1 ? "" : "s");
+		break;
+	case CHANGE_NOT_FOUND:
+		ctl_req_fail(req, "not_found", NULL, "%s", err);
+		break;
+	default:
+		log_err("change failed: %s", err);
+		ctl_req_fail(req, "failed", NULL, "%s; nothing was changed", err);
+		break;
+	}
+}
+
+static bool document(struct ctl_req *req, const json_t *args, struct change_text *t)
+{
+	const json_t *content = json_object_get(args, "content");
+
+	if (!json_is_string(content)) {
+		ctl_req_fail(req, "usage", NULL, "no document");
+		return false;
+	}
+	*t = (struct change_text) {
+	    .name = json_get_string(args, "file", "document"),
+	    .text = json_string_value(content),
+	    .len = json_string_length(content),
+	    .who = ctl_req_user(req),
+	    .comment = json_get_string(args, "comment", ""),
+	};
+	return true;
+}
+
+static void cmd_apply(void *arg, struct ctl_req *req, const json_t *args)
+{
+	struct pdp *p = arg;
+	enum change_result res;
+	struct change_text t;
+	char err[DB_ERR_LEN] = "";
+	struct change c;
+	struct diag diag;
+
+	if (!document(req, args, &t))
+		return;
+	diag_init(&diag);
+	res = change_apply(&p->env, &t, &diag, &c, err);
+	if (res == CHANGE_OK)
+		wait_start(p, req, &c, change_json(&c), wait_ms(args));
+	else
+		fail(req, res, &diag, err);
+	change_clear(&c);
+	diag_clear(&diag);
+}
+
+static void cmd_check(void *arg, struct ctl_req *req, const json_t *args)
+{
+	struct pdp *p = arg;
+	enum change_result res;
+	struct change_text t;
+	char err[DB_ERR_LEN] = "";
+	struct change c;
+	struct diag diag;
+	json_t *o;
+
+	if (!document(req, args, &t))
+		return;
+	diag_init(&diag);
+	res = change_check(&p->env, &t, &diag, &c, err);
+	if (res == CHANGE_OK) {
+		o = change_json(&c);
+		json_object_set_new(o, "ces_concerned", json_integer((json_int_t)c.counts.ces));
+		json_object_set_new(
+		    o, "rows_installed", json_integer((json_int_t)c.counts.rows_installed));
+		json_object_set_new(
+		    o, "rows_removed", json_integer((json_int_t)c.counts.rows_removed));
+		ctl_req_done(req, o);
+	} else {
+		fail(req, res, &diag, err);
+	}
+	change_clear(&c);
+	diag_clear(&diag);
+}
+
+static void cmd_delete_customer(void *arg, struct ctl_req *req, const json_t *args)
+{
+	struct pdp *p = arg;
+	const struct change_text t = {
+	    .who = ctl_req_user(req),
+	    .comment = json_get_string(args, "comment", ""),
+	};
+	char err[DB_ERR_LEN] = "";
+	enum change_result res;
+	struct change c;
+
+	res = change_delete(&p->env, json_get_string(args, "name", ""), &t, &c, err);
+	if (res == CHANGE_OK)
+		wait_start(p, req, &c, change_json(&c), wait_ms(args));
+	else
+		fail(req, res, NULL, err);
+	change_clear(&c);
+}
+
+static void cmd_rekey(void *arg, struct ctl_req *req, const json_t *args)
+{
+	struct pdp *p = arg;
+	char err[DB_ERR_LEN] = "";
+	enum change_result res;
+	struct change c;
+
+	res = change_rekey(&p->env, json_get_string(args, "vpn", NULL), &c, err);
+	if (res == CHANGE_OK)
+		ctl_req_done(req, change_json(&c));
+	else
+		fail(req, res, NULL, err);
+	change_clear(&c);
+}
+
+static void cmd_sync(void *arg, struct ctl_req *req, const json_t *args)
+{
+	const char *ce = json_get_string(args, "ce", "");
+	struct pdp *p = arg;
+	struct sync_info i;
+
+	if (!sync_retry(p->sync, ce) || !sync_info(p->sync, ce, &i))
+		ctl_req_fail(req, "not_found", NULL, "no CE \"%s\"", ce);
+	else if (i.state == SYNC_OFFLINE)
+		ctl_req_fail(req, "failed", NULL,
+		    "%s is not connected; it gets what it lacks when it is", ce);
+	else
+		ctl_req_done(req, json_pack("{s:s, s:s}", "ce", ce, "state", sync_state_name(&i)));
+}
+
+const struct ctl_handler pdp_ctl_handlers[] = {
+    {"apply", cmd_apply},
+    {"check", cmd_check},
+    {"delete customer", cmd_delete_customer},
+    {"rekey", cmd_rekey},
+    {"sync", cmd_sync},
+    {"show status", show_status},
+    {"show sessions", show_sessions},
+    {"show vpns", show_vpns},
+    {"show vpn", show_vpn},
+    {"show ces", show_ces},
+    {"show ce", show_ce},
+    {"show pib", show_pib},
+    {"show history", show_history},
+    {"log", ctl_cmd_log},
+    {0},
+};

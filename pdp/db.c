@@ -1,0 +1,158 @@
+/* db.c - see db.h. */
+#include "pdp/db.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "pdp/intent.h"
+
+struct loading {
+	struct db *db;
+	int (*on_ce)(void *arg, const struct store_ce *ce);
+	void *arg;
+	char *err;
+};
+
+static int load_lsn(void *arg, uint64_t lsn, uint64_t generation)
+{
+	struct loading *l = arg;
+
+	l->db->lsn = lsn;
+	l->db->generation = generation;
+	return 0;
+}
+
+static int load_id(void *arg, const struct id_entry *e)
+{
+	struct loading *l = arg;
+
+	if (ids_load(l->db->ids, e) == 0)
+		return 0;
+	snprintf(
+	    l->err, DB_ERR_LEN, "store: number %u of \"%s\" is there twice", e->number, e->key);
+	return -1;
+}
+
+static int load_serial(void *arg, uint32_t vpn, uint32_t serial)
+{
+	struct loading *l = arg;
+
+	return keyring_load_serial(l->db->keys, vpn, serial);
+}
+
+/* The first error of a document that was good once: schema or rules have changed since. */
+static void document_error(
+    struct loading *l, const struct store_generation *g, const struct diag *d)
+{
+	size_t i = 0;
+
+	while (i < d->count && d->entry[i].severity != DIAG_ERROR)
+		i++;
+	snprintf(l->err, DB_ERR_LEN,
+	    "store: the document of generation %llu is not accepted any more: "
+	    "line %u: %s",
+	    (unsigned long long)g->number, i < d->count ? d->entry[i].line : 0,
+	    i < d->count ? d->entry[i].text : "unknown error");
+}
+
+static int load_document(void *arg, const struct store_generation *g,
+    const struct store_customer *customer, size_t customers)
+{
+	struct loading *l = arg;
+	struct intent_env env = {.ids = l->db->ids, .max_octets = g->xml_len};
+	struct intent in;
+	struct diag diag;
+	char name[64];
+	int rc;
+
+	registry_env(l->db->registry, &env);
+	snprintf(name, sizeof(name), "generation %llu", (unsigned long long)g->number);
+	diag_init(&diag);
+	rc = intent_parse(name, g->xml, g->xml_len, &env, &in, &diag);
+	if (rc != 0)
+		document_error(l, g, &diag);
+	diag_clear(&diag);
+	/* a document may describe others too, which a newer one describes now */
+	for (size_t i = 0; rc == 0 && i < customers; i++)
+		for (size_t k = 0; rc == 0 && k < in.customers; k++)
+			if (strcmp(in.customer[k]->name, customer[i].name) == 0) {
+				in.customer[k]->generation = g->number;
+				rc = registry_put(l->db->registry, in.customer[k]);
+			}
+	intent_clear(&in);
+	return rc;
+}
+
+static int load_key(void *arg, const struct store_key *k)
+{
+	struct loading *l = arg;
+	const struct id_entry *e = ids_find(l->db->ids, ID_MEMBER, k->member);
+
+	return e != NULL ? keyring_load_key(l->db->keys, k, e->vpn, e->dead) : 0;
+}
+
+static int load_ack(void *arg, const struct store_ack *a)
+{
+	struct loading *l = arg;
+	const struct id_entry *s = ids_find(l->db->ids, ID_MEMBER, a->subject);
+	const struct id_entry *h = ids_find(l->db->ids, ID_MEMBER, a->holder);
+
+	if (s == NULL || h == NULL || s->dead || h->dead)
+		return 0;
+	return keyring_load_ack(l->db->keys, a);
+}
+
+static int load_ce(void *arg, const struct store_ce *c)
+{
+	struct loading *l = arg;
+
+	return l->on_ce(l->arg, c);
+}
+
+static const struct store_load load_fns = {
+    .lsn = load_lsn,
+    .id = load_id,
+    .serial = load_serial,
+    .document = load_document,
+    .key = load_key,
+    .ack = load_ack,
+    .ce = load_ce,
+};
+
+int db_open(struct db *db, const struct store_ops *ops, const char *where, size_t max_document,
+    int (*on_ce)(void *arg, const struct store_ce *ce), void *arg, char err[DB_ERR_LEN])
+{
+	struct loading l = {.db = db, .on_ce = on_ce, .arg = arg, .err = err};
+
+	*db = (struct db) {.ops = ops, .max_document = max_document};
+	err[0] = '\0';
+	db->ids = ids_new();
+	db->registry = registry_new();
+	db->keys = keyring_new();
+	if (db->ids == NULL || db->registry == NULL || db->keys == NULL) {
+		snprintf(err, DB_ERR_LEN, "out of memory");
+		goto bad;
+	}
+	db->store = ops->open(where, db->uuid, err, DB_ERR_LEN);
+	if (db->store == NULL || ops->load(db->store, &load_fns, &l, err, DB_ERR_LEN) != 0)
+		goto bad;
+	log_info("store %s: generation %llu, LSN %llu, %zu CEs", where,
+	    (unsigned long long)db->generation, (unsigned long long)db->lsn,
+	    registry_ces(db->registry));
+	return 0;
+bad:
+	db_close(db);
+	return -1;
+}
+
+void db_close(struct db *db)
+{
+	if (db->store != NULL)
+		db->ops->close(db->store);
+	keyring_free(db->keys);
+	registry_free(db->registry);
+	ids_free(db->ids); /* after the snapshots, which point into it */
+	*db = (struct db) {0};
+}

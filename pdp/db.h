@@ -1,0 +1,39 @@
+/*
+ * db.h - what is true now, and where it is kept: store, numbers, customers, keys, and the
+ * counters of changes.  Opened once at start; pdp/change alters the intent, pdp/vpn the keys.
+ * Control thread only.
+ */
+#ifndef PDP_DB_H
+#define PDP_DB_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pdp/ids.h"
+#include "pdp/keyring.h"
+#include "pdp/registry.h"
+#include "pdp/store.h"
+
+#define DB_ERR_LEN 512
+
+struct db {
+	const struct store_ops *ops;
+	struct store *store;
+	uint8_t uuid[8];
+	struct ids *ids;
+	struct registry *registry;
+	struct keyring *keys;
+	uint64_t lsn; /* last used */
+	uint64_t generation;
+	size_t max_document; /* octets */
+};
+
+/*
+ * Open the store and load all of it; documents in force are parsed again.  What CEs confirmed
+ * goes to on_ce (borrowed), last.  -1 and err.
+ */
+int db_open(struct db *db, const struct store_ops *ops, const char *where, size_t max_document,
+    int (*on_ce)(void *arg, const struct store_ce *ce), void *arg, char err[DB_ERR_LEN]);
+void db_close(struct db *db);
+
+#endif

@@ -1,0 +1,429 @@
+/*
+ * pdp.c - see pdp.h: what is made in which order, and what happens on which event.
+ */
+#include "pdp/pdp.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/addr.h"
+#include "common/commands.h"
+#include "common/log.h"
+#include "common/notify.h"
+#include "pdp/acl.h"
+#include "pdp/control.h"
+#include "pdp/sync.h"
+#include "pdp/vpn.h"
+#include "pdp/wait.h"
+#include "pdp/worker.h"
+
+#define TICK_MS	       1000
+#define FLUSH_MS       3 /* keys and acknowledgements that come within it are one commit */
+#define FLUSH_AGAIN_MS 1000
+#define ACCEPT_MAX     64 /* connections taken in one turn of the loop */
+
+static const struct pdp_client *const clients[] = {&pdp_client_vpn};
+
+static void after_ms(struct event *ev, int64_t ms)
+{
+	const struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+
+	event_add(ev, &tv);
+}
+
+/* ------------------------------------------------------------------ listening */
+
+/* No descriptor to be had: do not spin, what is there must go on. */
+static void accept_pause(struct pdp_listener *l)
+{
+	log_warn("cannot accept connections: %s", strerror(errno));
+	event_del(l->ev);
+	after_ms(l->pause, 1000);
+}
+
+static void on_resume(evutil_socket_t fd, short what, void *arg)
+{
+	struct pdp_listener *l = arg;
+
+	(void)fd, (void)what;
+	event_add(l->ev, NULL);
+}
+
+static void on_accept(evutil_socket_t fd, short what, void *arg)
+{
+	struct pdp_listener *l = arg;
+	const int on = 1;
+	int s;
+
+	(void)what;
+	for (int i = 0; i < ACCEPT_MAX; i++) {
+		s = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (s < 0) {
+			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+			    errno == ENOMEM)
+				accept_pause(l);
+			return; /* EAGAIN, or one that is gone already */
+		}
+		setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		workers_accept(l->pdp->workers, s);
+	}
+}
+
+static int listen_on(struct pdp *p, const char *text, char err[PDP_ERR_LEN])
+{
+	struct pdp_listener *l = &p->listener[p->listeners];
+	struct sockaddr_storage ss;
+	const int on = 1;
+	socklen_t len;
+	struct addr a;
+
+	addr_parse(&a, text);
+	len = addr_to_sockaddr(&a, (uint16_t)p->conf->port, &ss);
+	l->pdp = p;
+	l->fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (l->fd < 0)
+		goto bad;
+	p->listeners++;
+	setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (ss.ss_family == AF_INET6) /* "0.0.0.0" beside "::" is no conflict */
+		setsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+	if (bind(l->fd, (struct sockaddr *)&ss, len) != 0 || listen(l->fd, SOMAXCONN) != 0)
+		goto bad;
+	l->ev = event_new(p->base, l->fd, EV_READ | EV_PERSIST, on_accept, l);
+	l->pause = evtimer_new(p->base, on_resume, l);
+	if (l->ev != NULL && l->pause != NULL && event_add(l->ev, NULL) == 0)
+		return 0;
+	errno = ENOMEM;
+bad:
+	snprintf(err, PDP_ERR_LEN, "cannot listen on %s port %d: %s", text, (int)p->conf->port,
+	    strerror(errno));
+	return -1;
+}
+
+static void listeners_free(struct pdp *p)
+{
+	for (size_t i = 0; i < p->listeners; i++) {
+		if (p->listener[i].ev != NULL)
+			event_free(p->listener[i].ev);
+		if (p->listener[i].pause != NULL)
+			event_free(p->listener[i].pause);
+		close(p->listener[i].fd);
+	}
+	p->listeners = 0;
+}
+
+uint16_t pdp_port(const struct pdp *p)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	if (p->listeners == 0 || getsockname(p->listener[0].fd, (struct sockaddr *)&ss, &len) != 0)
+		return 0;
+	return ntohs(ss.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&ss)->sin6_port
+					      : ((struct sockaddr_in *)&ss)->sin_port);
+}
+
+/* --------------------------------------------------------------------- events */
+
+static void on_up(void *arg, struct up *ev, size_t n)
+{
+	struct pdp *p = arg;
+
+	for (size_t i = 0; i < n; i++)
+		sync_up(p->sync, &ev[i]);
+}
+
+static void on_outcome(void *arg, const char *ce)
+{
+	wait_outcome(arg, ce);
+}
+
+static void on_forgotten(void *arg, const char *ce)
+{
+	const struct store_ce gone = {.name = ce, .gone = true};
+	struct pdp *p = arg;
+	char err[DB_ERR_LEN];
+
+	acl_remove(p->acl, ce);
+	if (p->db.ops->save_ces(p->db.store, &gone, 1, err, sizeof(err)) != 0)
+		log_err("%s", err);
+	log_note("%s: no CE of ours any more, and holds nothing", ce);
+}
+
+static void on_staged(void *arg)
+{
+	struct pdp *p = arg;
+
+	if (!evtimer_pending(p->flush, NULL))
+		after_ms(p->flush, FLUSH_MS);
+}
+
+static void on_flush(evutil_socket_t fd, short what, void *arg)
+{
+	struct pdp *p = arg;
+	char err[DB_ERR_LEN];
+
+	(void)fd, (void)what;
+	if (vpn_flush(p->vpn, err, sizeof(err)) == 0)
+		return;
+	log_err("%s; keys wait for it", err);
+	after_ms(p->flush, FLUSH_AGAIN_MS);
+}
+
+struct saving {
+	struct store_ce *ce;
+	size_t count, cap;
+};
+
+static int save_one(void *arg, const struct store_ce *ce)
+{
+	struct saving *s = arg;
+	struct store_ce *more;
+
+	if (s->count == s->cap) {
+		size_t cap = s->cap == 0 ? 64 : s->cap * 2;
+
+		more = reallocarray(s->ce, cap, sizeof(*more));
+		if (more == NULL)
+			return -1;
+		s->ce = more;
+		s->cap = cap;
+	}
+	s->ce[s->count++] = *ce;
+	return 0;
+}
+
+/* What CEs confirmed is for people to see: lazily, and what a crash loses is learnt again. */
+static void save_ces(struct pdp *p)
+{
+	struct saving s = {0};
+	char err[DB_ERR_LEN];
+
+	sync_save_each(p->sync, save_one, &s);
+	if (s.count > 0 && p->db.ops->save_ces(p->db.store, s.ce, s.count, err, sizeof(err)) != 0)
+		log_err("%s", err);
+	free(s.ce);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct pdp *p = arg;
+
+	(void)fd, (void)what;
+	sync_tick(p->sync);
+	save_ces(p);
+	if (notify_watchdog_ms() > 0)
+		notify_send("WATCHDOG=1");
+}
+
+void pdp_reload(struct pdp *p)
+{
+	char err[TLS_ERR_LEN];
+
+	if (workers_reload_tls(p->workers, err) != 0)
+		log_err("certificates are not read again: %s", err);
+	else
+		log_note("certificates read again, for connections to come");
+}
+
+/* ---------------------------------------------------------------------- start */
+
+static int load_ce(void *arg, const struct store_ce *ce)
+{
+	struct pdp *p = arg;
+
+	return sync_load(p->sync, ce);
+}
+
+static void add_ces(void *arg, struct customer *c)
+{
+	struct pdp *p = arg;
+
+	for (size_t i = 0; i < c->ces; i++)
+		if (sync_add(p->sync, c->ce[i].name) != 0)
+			log_err("out of memory for %s", c->ce[i].name);
+}
+
+static void allow_ce(void *arg, const struct sync_info *info)
+{
+	struct pdp *p = arg;
+
+	acl_add(p->acl, info->name);
+}
+
+/* The folders on the way to path (not path itself), as far as we may. */
+static void make_parents(const char *path, mode_t mode)
+{
+	char dir[4096];
+
+	snprintf(dir, sizeof(dir), "%s", path);
+	for (char *slash = strchr(dir + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (mkdir(dir, mode) == 0) /* what could not be made shows when it is used */
+			chmod(dir, mode);
+		*slash = '/';
+	}
+}
+
+static int data_open(struct pdp *p, char err[PDP_ERR_LEN])
+{
+	const struct sync_conf conf = {
+	    .client = clients[0],
+	    .self = p->vpn,
+	    .uuid = p->db.uuid,
+	    .pdp_name = p->name,
+	    .ttl_s = (uint32_t)p->conf->longevity_s,
+	    .report_timeout_ms = p->conf->report_timeout_s * 1000,
+	    .retry_ms = p->conf->retry_s * 1000,
+	    .outcome = on_outcome,
+	    .forgotten = on_forgotten,
+	    .arg = p,
+	};
+	char path[4096];
+
+	p->sync = sync_new(&conf);
+	if (p->sync == NULL)
+		return -1;
+	vpn_set_sync(p->vpn, p->sync);
+	snprintf(path, sizeof(path), "%s/pdp.db", p->conf->state_dir);
+	make_parents(path, 0700);
+	if (db_open(&p->db, &store_sqlite_ops, path, (size_t)p->conf->max_document, load_ce, p,
+		err) != 0)
+		return -1;
+	registry_each(p->db.registry, add_ces, p);
+	sync_each(p->sync, allow_ce, p); /* those that left too: they are to hear of it */
+	return 0;
+}
+
+static int workers_open(struct pdp *p, char err[PDP_ERR_LEN])
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	const struct pdp_conf *c = p->conf;
+	char why[TLS_ERR_LEN];
+	const struct workers_conf conf = {
+	    .count = c->workers > 0 ? (unsigned)c->workers
+		     : cpus > 0	    ? (unsigned)cpus
+				    : 1,
+	    .client = clients,
+	    .clients = sizeof(clients) / sizeof(clients[0]),
+	    .acl = p->acl,
+	    .tls =
+		{
+		    .cert = c->tls ? c->certificate : NULL,
+		    .key = c->key,
+		    .ca = c->ca,
+		    .crl = c->crl[0] != '\0' ? c->crl : NULL,
+		},
+	    .conn =
+		{
+		    .role = COPS_PDP,
+		    .tls = c->tls,
+		    .ka_s = (uint16_t)c->keepalive_s,
+		    .max_msg = (uint32_t)c->max_message,
+		    .max_unsent = (size_t)c->max_unsent,
+		    .open_timeout_ms = (uint32_t)c->open_timeout_s * 1000,
+		},
+	    .max_sessions = (size_t)c->max_sessions,
+	    .on_up = on_up,
+	    .arg = p,
+	};
+
+	if (!c->tls)
+		log_warn("TLS is off: anybody who reaches the port can be any CE");
+	p->workers = workers_new(p->base, &conf, why);
+	if (p->workers == NULL) {
+		snprintf(err, PDP_ERR_LEN, "%s", why);
+		return -1;
+	}
+	sync_set_workers(p->sync, p->workers);
+	return 0;
+}
+
+static int control_open(struct pdp *p, char err[PDP_ERR_LEN])
+{
+	const struct ctl_conf conf = {
+	    .path = p->conf->control_socket,
+	    .group = p->conf->control_group,
+	    /* JSON may take a document's octets twice over */
+	    .max_request = (size_t)p->conf->max_document * 2 + 65536,
+	    .where = COMMAND_PDP,
+	};
+
+	make_parents(conf.path, 0755);
+	p->ctl = ctl_server_new(p->base, &conf, pdp_ctl_handlers, p, err);
+	return p->ctl != NULL ? 0 : -1;
+}
+
+static void set_name(struct pdp *p)
+{
+	snprintf(p->name, sizeof(p->name), "%s", p->conf->name);
+	if (p->name[0] == '\0' && gethostname(p->name, sizeof(p->name) - 1) != 0)
+		snprintf(p->name, sizeof(p->name), "pdp");
+}
+
+struct pdp *pdp_new(struct event_base *base, const struct pdp_conf *conf, char err[PDP_ERR_LEN])
+{
+	struct pdp *p = calloc(1, sizeof(*p));
+
+	snprintf(err, PDP_ERR_LEN, "out of memory");
+	if (p == NULL)
+		return NULL;
+	p->conf = conf;
+	p->base = base;
+	p->started_at = (int64_t)time(NULL);
+	set_name(p);
+	p->acl = acl_new();
+	p->vpn = vpn_new(&p->db, on_staged, p);
+	p->tick = event_new(base, -1, EV_PERSIST, on_tick, p);
+	p->flush = evtimer_new(base, on_flush, p);
+	if (p->acl == NULL || p->vpn == NULL || p->tick == NULL || p->flush == NULL)
+		goto bad;
+	if (data_open(p, err) != 0 || workers_open(p, err) != 0)
+		goto bad;
+	p->env = (struct change_env) {.db = &p->db, .sync = p->sync, .acl = p->acl, .vpn = p->vpn};
+	if (control_open(p, err) != 0)
+		goto bad;
+	for (size_t i = 0; i < conf->listen.count && i < PDP_LISTEN_MAX; i++)
+		if (listen_on(p, conf->listen.item[i], err) != 0)
+			goto bad;
+	after_ms(p->tick, TICK_MS);
+	return p;
+bad:
+	pdp_free(p);
+	return NULL;
+}
+
+void pdp_free(struct pdp *p)
+{
+	char err[DB_ERR_LEN];
+
+	if (p == NULL)
+		return;
+	listeners_free(p);
+	if (p->workers != NULL)
+		workers_stop(p->workers);
+	wait_stop(p);
+	ctl_server_free(p->ctl);
+	if (p->db.store != NULL && vpn_flush(p->vpn, err, sizeof(err)) != 0)
+		log_err("%s", err);
+	if (p->db.store != NULL)
+		save_ces(p);
+	workers_free(p->workers);
+	sync_free(p->sync);
+	vpn_free(p->vpn);
+	db_close(&p->db);
+	acl_free(p->acl);
+	if (p->tick != NULL)
+		event_free(p->tick);
+	if (p->flush != NULL)
+		event_free(p->flush);
+	free(p);
+}

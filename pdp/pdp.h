@@ -1,0 +1,61 @@
+/*
+ * pdp.h - the policy server as one object: database, client-types, workers, listeners, timers and
+ * control socket, all driven by the control thread's event base.  main() and the tests make one.
+ */
+#ifndef PDP_PDP_H
+#define PDP_PDP_H
+
+#include <event2/event.h>
+#include <stdint.h>
+
+#include "common/ctl.h"
+#include "pdp/change.h"
+#include "pdp/db.h"
+#include "pdp/pdp_conf.h"
+
+#define PDP_ERR_LEN    DB_ERR_LEN
+#define PDP_LISTEN_MAX 16
+
+struct acl;
+struct pdp;
+struct sync;
+struct vpn;
+struct waiter;
+struct workers;
+
+struct pdp_listener {
+	struct pdp *pdp;
+	struct event *ev;
+	struct event *pause; /* after EMFILE */
+	int fd;
+};
+
+struct pdp {
+	const struct pdp_conf *conf;
+	struct event_base *base;
+	struct db db;
+	struct acl *acl;
+	struct vpn *vpn;
+	struct sync *sync; /* of the one client-type there is */
+	struct workers *workers;
+	struct ctl_server *ctl;
+	struct pdp_listener listener[PDP_LISTEN_MAX];
+	size_t listeners;
+	struct event *tick;	/* every second */
+	struct event *flush;	/* staged keys, milliseconds */
+	struct waiter *waiters; /* requests that wait for CEs, see wait.h */
+	struct change_env env;
+	char name[256];
+	int64_t started_at;
+};
+
+/* *conf is borrowed.  Listens when it returns.  NULL and err. */
+struct pdp *pdp_new(struct event_base *base, const struct pdp_conf *conf, char err[PDP_ERR_LEN]);
+/* CC to every session, everything that was confirmed is stored, then gone. */
+void pdp_free(struct pdp *p);
+/* SIGHUP: certificates and CRL. */
+void pdp_reload(struct pdp *p);
+/* The port of the first listener (for tests: conf.port 0 picks one). */
+uint16_t pdp_port(const struct pdp *p);
+
+#endif

@@ -1,0 +1,131 @@
+/* pdp_conf.c - see pdp_conf.h. */
+#include "pdp/pdp_conf.h"
+
+#include <stddef.h>
+#include <string.h>
+#include <strings.h>
+#include <syslog.h>
+
+#include "common/addr.h"
+#include "common/diag.h"
+
+#define AT(field) offsetof(struct pdp_conf, field)
+
+static const struct conf_opt options[] = {
+    {"listen", CONF_LIST, AT(listen), "{ \"0.0.0.0\" }", NULL, 1, 16,
+	"Addresses on which CEs are served; \"::\" is all of IPv6."},
+    {"port", CONF_INT, AT(port), "3288", NULL, 1, 65535, "The TCP port, 3288 by RFC 2748."},
+    {"tls", CONF_BOOL, AT(tls), "yes", NULL, 0, 0,
+	"Serve over TLS with certificates on both sides (RFC 4261).  Without it anybody on the "
+	"way can be any CE: for tests on one machine only."},
+    {"name", CONF_STRING, AT(name), "", "pdp1.example.net", 0, 255,
+	"What this server calls itself to the CEs; the host's name by default."},
+    {"certificate", CONF_STRING, AT(certificate), SYSCONFDIR "/cops/pdp.pem", NULL, 1, 4096,
+	"This server's certificate (PEM); CEs look for the name they know it by in there."},
+    {"key", CONF_STRING, AT(key), SYSCONFDIR "/cops/pdp.key", NULL, 1, 4096,
+	"Its private key (PEM); only its owner may be able to read it."},
+    {"ca", CONF_STRING, AT(ca), SYSCONFDIR "/cops/ca.pem", NULL, 1, 4096,
+	"The certificate of the authority that issues those of servers and CEs (PEM)."},
+    {"crl", CONF_STRING, AT(crl), "", SYSCONFDIR "/cops/crl.pem", 0, 4096,
+	"A file of revoked certificates (PEM), read again on SIGHUP.  None by default."},
+    {"state-dir", CONF_STRING, AT(state_dir), LOCALSTATEDIR "/lib/cops/pdp", NULL, 1, 4000,
+	"A private directory for the database of intents, numbers and published keys."},
+    {"control-socket", CONF_STRING, AT(control_socket), "/run/cops/pdp.sock", NULL, 1, 107,
+	"Where copsctl finds the server."},
+    {"control-group", CONF_STRING, AT(control_group), "", "noc", 0, 64,
+	"Members of this group may use all of copsctl's commands, as root may."},
+    {"user", CONF_STRING, AT(user), "", "cops", 0, 32,
+	"The user to become after the start.  The server needs no privilege."},
+    {"log-level", CONF_STRING, AT(log_level), "notice", NULL, 1, 16,
+	"error, warning, notice, info or debug: this and everything worse is logged."},
+    {"workers", CONF_INT, AT(workers), "0", NULL, 0, 255,
+	"Threads that serve CEs; 0 is one for every CPU."},
+    {"max-sessions", CONF_INT, AT(max_sessions), "19000", NULL, 1, 1000000,
+	"The most CEs connected at once; each takes a file descriptor."},
+    {"max-message", CONF_INT, AT(max_message), "4194304", NULL, 4096, 268435456,
+	"Octets of the largest COPS message that is taken from a CE."},
+    {"max-unsent", CONF_INT, AT(max_unsent), "268435456", NULL, 65536, 4294967296,
+	"Octets that may wait for one CE to read them; then it is disconnected."},
+    {"max-document", CONF_INT, AT(max_document), "134217728", NULL, 4096, 1073741824,
+	"Octets of the largest intent that is taken."},
+    {"keepalive", CONF_SECONDS, AT(keepalive_s), "60s", NULL, 0, 65535,
+	"A CE from which nothing came for this long is taken for lost, and so is the server by "
+	"the CE.  0 is never."},
+    {"open-timeout", CONF_SECONDS, AT(open_timeout_s), "15s", NULL, 1, 3600,
+	"The time a connection has to come up, TLS included."},
+    {"report-timeout", CONF_SECONDS, AT(report_timeout_s), "120s", NULL, 1, 86400,
+	"The time a CE has to say what became of a decision; then it is disconnected."},
+    {"retry", CONF_SECONDS, AT(retry_s), "5m", NULL, 0, 86400,
+	"After this time a CE that refused a decision is asked again; the time doubles up to "
+	"sixteenfold.  0 is only when something changes."},
+    {"longevity", CONF_SECONDS, AT(longevity_s), "0", NULL, 0, 4294967295,
+	"How long a CE goes on with what it has when it cannot reach the server; 0 is for "
+	"ever."},
+    {0},
+};
+
+static const struct {
+	const char *name;
+	int level;
+} levels[] = {
+    {"error", LOG_ERR},
+    {"warning", LOG_WARNING},
+    {"notice", LOG_NOTICE},
+    {"info", LOG_INFO},
+    {"debug", LOG_DEBUG},
+};
+
+int pdp_conf_log_level(const char *name)
+{
+	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
+		if (strcasecmp(name, levels[i].name) == 0)
+			return levels[i].level;
+	return -1;
+}
+
+static void fault(
+    struct diag *d, const char *path, const char *what, const char *value, const char *expected)
+{
+	diag_add(
+	    d, DIAG_ERROR, path, 0, 0, 0, NULL, 0, "%s \"%s\": expected %s", what, value, expected);
+}
+
+static int check(struct pdp_conf *c, const char *path, struct diag *d)
+{
+	size_t before = d->errors;
+	struct addr a;
+
+	for (size_t i = 0; i < c->listen.count; i++)
+		if (addr_parse(&a, c->listen.item[i]) != 0)
+			fault(d, path, "listen", c->listen.item[i], "a numeric IP address");
+	if (pdp_conf_log_level(c->log_level) < 0)
+		fault(d, path, "log-level", c->log_level, "error, warning, notice, info or debug");
+	if (d->errors == before)
+		return 0;
+	pdp_conf_clear(c);
+	return -1;
+}
+
+int pdp_conf_read(struct pdp_conf *c, const char *path, struct diag *d)
+{
+	*c = (struct pdp_conf) {0};
+	return conf_load(options, c, path, d) == 0 ? check(c, path, d) : -1;
+}
+
+int pdp_conf_parse(struct pdp_conf *c, const char *text, struct diag *d)
+{
+	*c = (struct pdp_conf) {0};
+	return conf_parse(options, c, "(text)", text, strlen(text), d) == 0 ? check(c, "(text)", d)
+									    : -1;
+}
+
+void pdp_conf_clear(struct pdp_conf *c)
+{
+	conf_clear(options, c);
+	*c = (struct pdp_conf) {0};
+}
+
+void pdp_conf_print(FILE *f)
+{
+	conf_print_example(options, "pdp.conf - settings of copspdpd, see pdp.conf(5)", f);
+}

@@ -1,0 +1,48 @@
+/*
+ * pdp_conf.h - copspdpd's settings (pdp.conf(5)): one table owns every option's name, kind,
+ * default and help text; reading, --print-config and the shipped example walk it.
+ */
+#ifndef PDP_PDP_CONF_H
+#define PDP_PDP_CONF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "common/conf.h"
+
+struct diag;
+
+struct pdp_conf {
+	struct conf_list listen;
+	int64_t port;
+	bool tls;
+	char *name;
+	char *certificate, *key, *ca, *crl;
+	char *state_dir;
+	char *control_socket;
+	char *control_group;
+	char *user;
+	char *log_level;
+	int64_t workers; /* 0 = one per CPU */
+	int64_t max_sessions;
+	int64_t max_message;  /* octets */
+	int64_t max_unsent;   /* octets per session */
+	int64_t max_document; /* octets */
+	int64_t keepalive_s;
+	int64_t open_timeout_s;
+	int64_t report_timeout_s;
+	int64_t retry_s;
+	int64_t longevity_s;
+};
+
+/* Every fault goes to d.  0, or -1 with *c clear. */
+int pdp_conf_read(struct pdp_conf *c, const char *path, struct diag *d);
+int pdp_conf_parse(struct pdp_conf *c, const char *text, struct diag *d);
+void pdp_conf_clear(struct pdp_conf *c);
+/* The shipped example: every option with its help and default. */
+void pdp_conf_print(FILE *f);
+/* syslog's number, or -1. */
+int pdp_conf_log_level(const char *name);
+
+#endif

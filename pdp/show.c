@@ -1,0 +1,470 @@
+/* show.c - what copsctl shows: every answer is made here once, as JSON. */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/json.h"
+#include "pdp/control.h"
+#include "pdp/decision.h"
+#include "pdp/delta.h"
+#include "pdp/pdp.h"
+#include "pdp/sync.h"
+#include "pdp/vpn.h"
+#include "pdp/worker.h"
+#include "pib/pib_codec.h"
+
+#define HISTORY_MAX 1000
+#define KEYED_MAX   2000 /* members of a VPN for whose pairs we have the time */
+
+static json_t *number(uint64_t v)
+{
+	return json_integer((json_int_t)v);
+}
+
+static void set(json_t *o, const char *key, json_t *v)
+{
+	json_object_set_new(o, key, v);
+}
+
+/* ------------------------------------------------------------------- status */
+
+struct census {
+	size_t customers, vpns;
+};
+
+static void census_one(void *arg, struct customer *c)
+{
+	struct census *n = arg;
+
+	n->customers++;
+	n->vpns += c->vpns;
+}
+
+void show_status(void *arg, struct ctl_req *req, const json_t *args)
+{
+	struct pdp *p = arg;
+	struct workers_stats st;
+	struct census n = {0};
+	char uuid[17];
+	json_t *o;
+
+	(void)args;
+	for (int i = 0; i < 8; i++)
+		snprintf(uuid + 2 * i, 3, "%02x", p->db.uuid[i]);
+	registry_each(p->db.registry, census_one, &n);
+	workers_stats(p->workers, &st);
+	o = json_pack("{s:s, s:s, s:I, s:b, s:s}", "name", p->name, "version", PACKAGE_VERSION,
+	    "started_at", (json_int_t)p->started_at, "tls", p->conf->tls, "database", uuid);
+	set(o, "generation", number(p->db.generation));
+	set(o, "lsn", number(p->db.lsn));
+	set(o, "customers", number(n.customers));
+	set(o, "vpns", number(n.vpns));
+	set(o, "ces", number(registry_ces(p->db.registry)));
+	set(o, "sessions", number(st.sessions));
+	set(o, "accepted", number(st.accepted));
+	set(o, "tls_failed", number(st.tls_failed));
+	set(o, "refused_identity", number(st.refused_identity));
+	set(o, "refused_client_type", number(st.refused_type));
+	set(o, "refused_full", number(st.refused_full));
+	set(o, "bad_messages", number(st.bad_messages));
+	set(o, "decisions", number(st.decisions));
+	set(o, "reports", number(st.reports));
+	ctl_req_done(req, o);
+}
+
+/* ----------------------------------------------------------------- sessions */
+
+static void session_one(void *arg, const struct sync_info *i)
+{
+	json_t *o;
+
+	if (i->state == SYNC_OFFLINE)
+		return;
+	o = json_pack("{s:s, s:s, s:s, s:I}", "ce", i->name, "address", i->address, "state",
+	    sync_state_name(i), "connected_at", (json_int_t)i->connected_at);
+	set(o, "applied_lsn", i->known ? number(i->applied) : json_null());
+	set(o, "decisions", number(i->decisions));
+	set(o, "failures", number(i->failures));
+	set(o, "latency_ms", number(i->latency_ms));
+	json_array_append_new(arg, o);
+}
+
+static int by_ce(const void *a, const void *b)
+{
+	return strcmp(json_get_string(*(json_t *const *)a, "ce", ""),
+	    json_get_string(*(json_t *const *)b, "ce", ""));
+}
+
+/* Objects of a list in the order of their "ce". */
+static json_t *sorted(json_t *list)
+{
+	size_t n = json_array_size(list);
+	json_t **v = calloc(n + 1, sizeof(json_t *));
+	json_t *out = json_array();
+
+	for (size_t i = 0; v != NULL && i < n; i++)
+		v[i] = json_array_get(list, i);
+	if (v != NULL)
+		qsort(v, n, sizeof(json_t *), by_ce);
+	for (size_t i = 0; v != NULL && i < n; i++)
+		json_array_append(out, v[i]);
+	free(v);
+	json_decref(list);
+	return out;
+}
+
+void show_sessions(void *arg, struct ctl_req *req, const json_t *args)
+{
+	struct pdp *p = arg;
+	json_t *list = json_array();
+
+	(void)args;
+	sync_each(p->sync, session_one, list);
+	ctl_req_done(req, sorted(list));
+}
+
+/* --------------------------------------------------------------------- VPNs */
+
+static const char *const topologies[] = {
+    [TOPO_FULL_MESH] = "full-mesh",
+    [TOPO_HUB_AND_SPOKE] = "hub-and-spoke",
+    [TOPO_LINKS] = "links",
+};
+static const char *const roles[] = {
+    [ROLE_HUB] = "hub", [ROLE_SPOKE] = "spoke", [ROLE_MESH] = "mesh"};
+
+static const char *state_of(struct pdp *p, const char *ce)
+{
+	struct sync_info i;
+
+	return sync_info(p->sync, ce, &i) ? sync_state_name(&i) : "offline";
+}
+
+static json_t *vpn_name(const struct model_vpn *v)
+{
+	return json_sprintf("%s/%s", v->customer->name, v->name);
+}
+
+static json_t *vpn_id(const struct model_vpn *v)
+{
+	const uint8_t *b = v->vpn_id;
+
+	return json_sprintf(
+	    "%02x%02x%02x:%02x%02x%02x%02x", b[0], b[1], b[2], b[3], b[4], b[5], b[6]);
+}
+
+static json_t *prefixes(const struct model_prefix *p, size_t n)
+{
+	json_t *list = json_array();
+	char text[PREFIX_STRLEN];
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, json_string(prefix_print(&p[i].prefix, text)));
+	return list;
+}
+
+static size_t online(struct pdp *p, const struct model_vpn *v)
+{
+	struct sync_info i;
+	size_t n = 0;
+
+	for (size_t k = 0; k < v->members; k++)
+		n += sync_info(p->sync, v->member[k].ce->name, &i) && i.state != SYNC_OFFLINE;
+	return n;
+}
+
+struct listing {
+	struct pdp *p;
+	json_t *list;
+};
+
+static void vpns_of(void *arg, struct customer *c)
+{
+	struct listing *l = arg;
+	json_t *o;
+
+	for (size_t i = 0; i < c->vpns; i++) {
+		const struct model_vpn *v = &c->vpn[i];
+
+		o = json_pack("{s:o, s:o, s:s, s:s}", "vpn", vpn_name(v), "vpn_id", vpn_id(v),
+		    "topology", topologies[v->topology], "keying", v->ike ? "ike" : "controller");
+		set(o, "sites", number(v->members));
+		set(o, "online", number(online(l->p, v)));
+		json_array_append_new(l->list, o);
+	}
+}
+
+void show_vpns(void *arg, struct ctl_req *req, const json_t *args)
+{
+	struct listing l = {.p = arg, .list = json_array()};
+
+	(void)args;
+	registry_each(l.p->db.registry, vpns_of, &l);
+	ctl_req_done(req, l.list);
+}
+
+/* "2/3": of its 3 peers 2 are keyed both ways. */
+static json_t *keyed(struct pdp *p, const struct model_member *m)
+{
+	const struct model_member *other, *via;
+	struct model_seen seen;
+	size_t peers = 0, n = 0;
+
+	if (m->vpn->ike || m->vpn->members > KEYED_MAX)
+		return json_null();
+	model_seen_init(&seen, m);
+	while ((other = model_seen_next(&seen)) != NULL)
+		if (model_view(m, other, &via) == VIEW_PEER) {
+			peers++;
+			n += keyring_pair(p->db.keys, m->id->number, other->id->number);
+		}
+	return json_sprintf("%zu/%zu", n, peers);
+}
+
+static json_t *member_json(struct pdp *p, const struct model_member *m)
+{
+	json_t *o = json_pack("{s:o, s:s, s:o, s:o}", "member", number(m->id->number), "role",
+	    roles[m->role], "sites", prefixes(m->site, m->sites), "keyed", keyed(p, m));
+
+	set(o, "epoch",
+	    m->vpn->ike ? json_null() : number(keyring_epoch(p->db.keys, m->id->number)));
+	return o;
+}
+
+void show_vpn(void *arg, struct ctl_req *req, const json_t *args)
+{
+	const char *name = json_get_string(args, "name", "");
+	json_t *o, *list = json_array(), *row;
+	char address[ADDR_STRLEN];
+	struct pdp *p = arg;
+	struct model_vpn *v;
+	bool many;
+
+	v = registry_vpn(p->db.registry, name, &many);
+	if (v == NULL) {
+		json_decref(list);
+		ctl_req_fail(req, "not_found", NULL,
+		    many ? "several VPNs are named \"%s\": say customer/vpn" : "no VPN \"%s\"",
+		    name);
+		return;
+	}
+	o = json_pack("{s:o, s:o, s:o, s:s, s:s, s:s}", "vpn", vpn_name(v), "number",
+	    number(v->id->number), "vpn_id", vpn_id(v), "topology", topologies[v->topology],
+	    "keying", v->ike ? "ike" : "controller", "internet",
+	    v->internet_bypass ? "bypass" : "discard");
+	if (v->topology == TOPO_HUB_AND_SPOKE)
+		set(o, "relay", json_boolean(v->relay));
+	set(o, "space", prefixes(v->space, v->spaces));
+	set(o, "rekeys", number(keyring_serial(p->db.keys, v->id->number)));
+	for (size_t i = 0; i < v->members; i++) {
+		row = json_pack("{s:s, s:s, s:s}", "ce", v->member[i].ce->name, "address",
+		    addr_print(&v->member[i].ce->address, address), "state",
+		    state_of(p, v->member[i].ce->name));
+		json_t *more = member_json(p, &v->member[i]);
+
+		json_object_update(row, more);
+		json_decref(more);
+		json_array_append_new(list, row);
+	}
+	set(o, "members", list);
+	ctl_req_done(req, o);
+}
+
+/* ---------------------------------------------------------------------- CEs */
+
+/* Row and error of the last refusal, as one text. */
+static json_t *failure_text(const char *failure)
+{
+	json_t *f = failure != NULL ? json_loads(failure, 0, NULL) : NULL;
+	json_t *text = f != NULL ? json_string(json_get_string(f, "text", "?")) : json_null();
+
+	json_decref(f);
+	return text;
+}
+
+static void ces_of(void *arg, struct customer *c)
+{
+	struct listing *l = arg;
+	char address[ADDR_STRLEN];
+	struct sync_info i;
+	json_t *o;
+
+	for (size_t k = 0; k < c->ces; k++) {
+		if (!sync_info(l->p->sync, c->ce[k].name, &i))
+			continue;
+		o = json_pack("{s:s, s:s, s:s, s:o, s:s}", "ce", c->ce[k].name, "customer", c->name,
+		    "address", addr_print(&c->ce[k].address, address), "vpns",
+		    number(c->ce[k].members), "state", sync_state_name(&i));
+		set(o, "applied_lsn", number(i.applied));
+		set(o, "wanted_lsn", number(i.wanted));
+		set(o, "confirmed_at", json_integer((json_int_t)i.confirmed_at));
+		set(o, "failure", failure_text(i.failure));
+		json_array_append_new(l->list, o);
+	}
+}
+
+static void leaving_one(void *arg, const struct sync_info *i)
+{
+	if (i->leaving)
+		json_array_append_new(
+		    arg, json_pack("{s:s, s:n, s:s, s:i, s:s}", "ce", i->name, "customer",
+			     "address", "", "vpns", 0, "state",
+			     i->state == SYNC_OFFLINE ? "gone, not told yet" : sync_state_name(i)));
+}
+
+void show_ces(void *arg, struct ctl_req *req, const json_t *args)
+{
+	struct listing l = {.p = arg, .list = json_array()};
+
+	(void)args;
+	registry_each(l.p->db.registry, ces_of, &l);
+	sync_each(l.p->sync, leaving_one, l.list);
+	ctl_req_done(req, l.list);
+}
+
+void show_ce(void *arg, struct ctl_req *req, const json_t *args)
+{
+	const char *name = json_get_string(args, "name", "");
+	struct pdp *p = arg;
+	const struct model_ce *ce = registry_ce(p->db.registry, name);
+	char address[ADDR_STRLEN] = "";
+	struct vpn_site site;
+	json_t *o, *list = json_array(), *row;
+	struct sync_info i;
+
+	if (!sync_info(p->sync, name, &i)) {
+		json_decref(list);
+		ctl_req_fail(req, "not_found", NULL, "no CE \"%s\"", name);
+		return;
+	}
+	vpn_site(p->vpn, name, &site);
+	if (ce != NULL)
+		addr_print(&ce->address, address);
+	o = json_pack("{s:s, s:s, s:s, s:s, s:s}", "ce", name, "customer",
+	    ce != NULL ? ce->customer->name : "", "address", address, "state", sync_state_name(&i),
+	    "connected_from", i.address);
+	set(o, "connected_at", json_integer((json_int_t)i.connected_at));
+	set(o, "software", json_string(site.software));
+	set(o, "backend", json_string(site.backend));
+	set(o, "applied_lsn", number(i.applied));
+	set(o, "wanted_lsn", number(i.wanted));
+	set(o, "confirmed_at", json_integer((json_int_t)i.confirmed_at));
+	set(o, "decisions", number(i.decisions));
+	set(o, "failures", number(i.failures));
+	for (size_t k = 0; ce != NULL && k < ce->members; k++) {
+		row = member_json(p, ce->member[k]);
+		json_t *full = json_pack("{s:o}", "vpn", vpn_name(ce->member[k]->vpn));
+
+		json_object_update(full, row);
+		json_decref(row);
+		json_array_append_new(list, full);
+	}
+	set(o, "memberships", list);
+	if (i.failure != NULL)
+		set(o, "last_failure", json_loads(i.failure, 0, NULL));
+	ctl_req_done(req, o);
+}
+
+/* --------------------------------------------------------------------- rows */
+
+struct pib_listing {
+	json_t *list;
+	const struct pib_class *only; /* NULL: all */
+};
+
+static json_t *columns(const struct pib_class *cls, const void *row)
+{
+	json_t *o = json_object();
+	struct buf b;
+
+	buf_init(&b, 0);
+	for (uint8_t i = 0; i < cls->col_count; i++) {
+		buf_reset(&b);
+		pib_value_print(&b, cls, &cls->col[i], row);
+		set(o, cls->col[i].label, json_stringn((const char *)b.data, b.len));
+	}
+	buf_clear(&b);
+	return o;
+}
+
+static int pib_one(void *arg, const struct pib_class *cls, uint32_t instance, const void *row)
+{
+	struct pib_listing *l = arg;
+
+	if (l->only != NULL && l->only != cls)
+		return 0;
+	json_array_append_new(l->list,
+	    l->only != NULL
+		? columns(cls, row)
+		: json_pack("{s:o, s:o}", "row", json_sprintf("%s.%u", cls->name, instance),
+		      "columns", columns(cls, row)));
+	return 0;
+}
+
+void show_pib(void *arg, struct ctl_req *req, const json_t *args)
+{
+	const struct pdp_client *client = &pdp_client_vpn;
+	const char *ce = json_get_string(args, "ce", NULL);
+	const char *cls = json_get_string(args, "class", NULL);
+	struct pib_schema *schema = pib_schema_new(client->module, client->modules);
+	struct pib_listing l = {0};
+	struct pdp *p = arg;
+	struct delta_list d;
+
+	delta_list_init(&d);
+	if (schema == NULL) {
+		ctl_req_fail(req, "failed", NULL, "out of memory");
+	} else if (ce == NULL) {
+		ctl_req_fail(req, "usage", NULL, "say which CE: show pib CE [CLASS]");
+	} else if (registry_ce(p->db.registry, ce) == NULL) {
+		ctl_req_fail(req, "not_found", NULL, "no CE \"%s\"", ce);
+	} else if (cls != NULL && (l.only = pib_schema_find_name(schema, cls)) == NULL) {
+		ctl_req_fail(req, "not_found", NULL, "no class \"%s\"", cls);
+	} else {
+		l.list = json_array();
+		if (client->full(p->vpn, ce, &d) == 0 &&
+		    decision_each(d.chunk, d.count, schema, pib_one, &l) == 0) {
+			ctl_req_done(req, l.list);
+		} else {
+			json_decref(l.list);
+			ctl_req_fail(req, "failed", NULL, "rows of %s cannot be worked out", ce);
+		}
+	}
+	delta_list_clear(&d);
+	pib_schema_free(schema);
+}
+
+/* ------------------------------------------------------------------ history */
+
+static int history_one(void *arg, const struct store_generation *g)
+{
+	json_t *o = json_object();
+
+	set(o, "generation", number(g->number));
+	set(o, "lsn", number(g->lsn));
+	set(o, "when", json_integer((json_int_t)g->when));
+	set(o, "who", json_string(g->who != NULL ? g->who : ""));
+	set(o, "summary", json_string(g->summary != NULL ? g->summary : ""));
+	set(o, "comment", json_string(g->comment != NULL ? g->comment : ""));
+	json_array_append_new(arg, o);
+	return 0;
+}
+
+void show_history(void *arg, struct ctl_req *req, const json_t *args)
+{
+	struct pdp *p = arg;
+	json_t *list = json_array();
+	char err[DB_ERR_LEN];
+
+	(void)args;
+	if (p->db.ops->history(p->db.store, HISTORY_MAX, history_one, list, err, sizeof(err)) ==
+	    0) {
+		ctl_req_done(req, list);
+		return;
+	}
+	json_decref(list);
+	ctl_req_fail(req, "failed", NULL, "%s", err);
+}

@@ -1,0 +1,408 @@
+/* vpn.c - see vpn.h. */
+#include "pdp/vpn.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "common/log.h"
+#include "pdp/delta.h"
+#include "pdp/sync.h"
+#include "pib/gen/ce_vpn_pib.h"
+#include "pib/gen/framework_pib.h"
+#include "pib/pib_codec.h"
+
+struct site {
+	UT_hash_handle hh;
+	struct vpn_site site;
+	char name[];
+};
+
+struct vpn {
+	struct db *db;
+	struct sync *sync;
+	void (*staged)(void *arg);
+	void *arg;
+	struct site *sites;
+};
+
+struct vpn *vpn_new(struct db *db, void (*staged)(void *arg), void *arg)
+{
+	struct vpn *v = calloc(1, sizeof(*v));
+
+	if (v != NULL) {
+		v->db = db;
+		v->staged = staged;
+		v->arg = arg;
+	}
+	return v;
+}
+
+void vpn_free(struct vpn *v)
+{
+	struct site *s, *next;
+
+	if (v == NULL)
+		return;
+	HASH_ITER (hh, v->sites, s, next) {
+		HASH_DEL(v->sites, s);
+		free(s);
+	}
+	free(v);
+}
+
+void vpn_set_sync(struct vpn *v, struct sync *s)
+{
+	v->sync = s;
+}
+
+void vpn_staged(struct vpn *v)
+{
+	if (keyring_pending(v->db->keys))
+		v->staged(v->arg);
+}
+
+/* ----------------------------------------------------- what a CE notifies */
+
+/* The certificate that signs is the one of the connection: a cheap look, peers verify. */
+static bool check_row(
+    const struct pib_class *cls, const void *row, const struct pdp_peer *peer, struct pib_fault *f)
+{
+	const struct pib_ce_vpn_site_key *key = row;
+
+	if (cls != &pib_ce_vpn_site_key_class || peer->cert == NULL ||
+	    (key->certificate.len == peer->cert_len &&
+		memcmp(key->certificate.p, peer->cert, peer->cert_len) == 0))
+		return true;
+	*f = (struct pib_fault) {
+	    .cperr = PIB_CPERR_VALUE, .sub = PIB_CE_VPN_SITE_KEY_COL_CERTIFICATE};
+	return false;
+}
+
+enum belongs { OURS, ENDED, OTHERS };
+
+/* Whose is membership m?  ENDED: ce's until not long ago. */
+static enum belongs belongs(struct vpn *v, const char *ce, uint32_t m, struct model_member **member)
+{
+	const struct id_entry *e = ids_find(v->db->ids, ID_MEMBER, m);
+	struct model_vpn *vpn = e != NULL ? registry_vpn_number(v->db->registry, e->vpn) : NULL;
+	const char *slash = e != NULL ? strrchr(e->key, '/') : NULL;
+
+	*member = vpn != NULL ? vpn_member_find(vpn, m) : NULL;
+	if (*member != NULL)
+		return strcmp((*member)->ce->name, ce) == 0 ? OURS : OTHERS;
+	return slash != NULL && strcmp(slash + 1, ce) == 0 ? ENDED : OTHERS;
+}
+
+/* The key rows of a request, by epoch, so that epochs grow. */
+struct key_row {
+	const struct pdp_row *row;
+	struct model_member *member;
+	uint32_t epoch;
+};
+
+static int by_epoch(const void *a, const void *b)
+{
+	const struct key_row *x = a, *y = b;
+
+	return (x->epoch > y->epoch) - (x->epoch < y->epoch);
+}
+
+static uint32_t row_epoch(const struct pdp_row *r)
+{
+	struct pib_ce_vpn_site_key key = {0};
+	struct pib_fault f;
+	bool surplus;
+
+	if (pib_epd_decode(r->cls, r->epd, r->epd_len, &key, &surplus, &f) != 0)
+		return 0;
+	return key.epoch;
+}
+
+/* Collect the key rows of ce's memberships and see whether all would be taken. */
+static int keys_collect(struct vpn *v, const char *ce, const struct pdp_request *req,
+    struct key_row *key, size_t *keys, struct pib_fault *f)
+{
+	struct model_member *member;
+	const struct pdp_row *r;
+
+	for (size_t i = 0; i < req->rows; i++) {
+		r = &req->row[i];
+		if (r->cls != &pib_ce_vpn_site_key_class)
+			continue;
+		switch (belongs(v, ce, r->instance >> 4, &member)) {
+		case OTHERS:
+			*f = (struct pib_fault) {.cperr = PIB_CPERR_VALUE,
+			    .sub = PIB_CE_VPN_SITE_KEY_COL_MEMBER,
+			    .cls = r->cls,
+			    .instance = r->instance};
+			return -1;
+		case ENDED:
+			continue;
+		case OURS:
+			break;
+		}
+		if (!r->removed &&
+		    keyring_check(v->db->keys, member->id->number, r->epd, r->epd_len, f) != 0)
+			return -1;
+		key[*keys] = (struct key_row) {
+		    .row = r, .member = member, .epoch = r->removed ? 0 : row_epoch(r)};
+		++*keys;
+	}
+	return 0;
+}
+
+/* A full state names all keys of the CE: the others are withdrawn. */
+static void keys_replace(struct vpn *v, const char *name, const struct key_row *key, size_t keys)
+{
+	const struct model_ce *ce = registry_ce(v->db->registry, name);
+	uint16_t slots;
+
+	for (size_t i = 0; ce != NULL && i < ce->members; i++) {
+		slots = 0;
+		for (size_t k = 0; k < keys; k++)
+			if (key[k].member == ce->member[i] && !key[k].row->removed)
+				slots |= (uint16_t)(1u << (key[k].row->instance & 15));
+		keyring_keep(v->db->keys, ce->member[i]->id->number, slots);
+	}
+}
+
+static void copy_text(char *to, size_t size, struct pib_octets from)
+{
+	size_t n = from.len < size - 1 ? from.len : size - 1;
+
+	if (n > 0)
+		memcpy(to, from.p, n);
+	to[n] = '\0';
+}
+
+static struct site *site_find(struct vpn *v, const char *ce)
+{
+	struct site *s;
+
+	HASH_FIND_STR(v->sites, ce, s);
+	return s;
+}
+
+static void site_put(struct vpn *v, const char *ce, const struct pdp_row *r)
+{
+	struct pib_ce_vpn_site row = {0};
+	struct site *s = site_find(v, ce);
+	struct pib_fault f;
+	bool surplus;
+
+	if (pib_epd_decode(r->cls, r->epd, r->epd_len, &row, &surplus, &f) != 0)
+		return;
+	if (s == NULL) {
+		s = calloc(1, sizeof(*s) + strlen(ce) + 1);
+		if (s == NULL)
+			return;
+		strcpy(s->name, ce);
+		HASH_ADD_STR(v->sites, name, s);
+	}
+	copy_text(s->site.software, sizeof(s->site.software), row.software);
+	copy_text(s->site.backend, sizeof(s->site.backend), row.backend);
+}
+
+bool vpn_site(struct vpn *v, const char *ce, struct vpn_site *site)
+{
+	const struct site *s = site_find(v, ce);
+
+	*site = s != NULL ? s->site : (struct vpn_site) {0};
+	return s != NULL;
+}
+
+static int request(void *self, const char *ce, const struct pdp_request *req, struct pib_fault *f)
+{
+	struct vpn *v = self;
+	struct key_row *key = calloc(req->rows + 1, sizeof(*key));
+	uint32_t vpn;
+	size_t keys = 0;
+	int rc = -1;
+
+	if (key == NULL) {
+		*f = (struct pib_fault) {.cperr = PIB_CPERR_SPACE};
+		return -1;
+	}
+	if (keys_collect(v, ce, req, key, &keys, f) != 0)
+		goto out;
+	qsort(key, keys, sizeof(*key), by_epoch);
+	if (req->full)
+		keys_replace(v, ce, key, keys);
+	rc = 0;
+	for (size_t i = 0; rc == 0 && i < keys; i++) {
+		const struct pdp_row *r = key[i].row;
+
+		vpn = key[i].member->vpn->id->number;
+		if (r->removed)
+			keyring_withdraw(v->db->keys, key[i].member->id->number, r->instance & 15);
+		else
+			rc = keyring_publish(
+			    v->db->keys, key[i].member->id->number, vpn, r->epd, r->epd_len, f);
+	}
+	for (size_t i = 0; rc == 0 && i < req->rows; i++)
+		if (req->row[i].cls == &pib_ce_vpn_site_class && !req->row[i].removed)
+			site_put(v, ce, &req->row[i]);
+	vpn_staged(v);
+out:
+	free(key);
+	return rc;
+}
+
+/* ------------------------------------------------------ what a CE must get */
+
+static int full(void *self, const char *name, struct delta_list *l)
+{
+	struct vpn *v = self;
+	const struct model_ce *ce = registry_ce(v->db->registry, name);
+	struct customer nobody = {.ids = v->db->ids};
+	struct model_ce former = {.name = (char *)(uintptr_t)name, .customer = &nobody};
+
+	/* one that left the model gets the Removes alone */
+	return delta_full(ce != NULL ? ce : &former, keyring_delta(v->db->keys), l);
+}
+
+static int since(void *self, const char *name, uint64_t lsn, struct delta_list *l)
+{
+	struct vpn *v = self;
+	const struct model_ce *ce = registry_ce(v->db->registry, name);
+
+	if (ce == NULL)
+		return 1;
+	return delta_since(ce, v->db->ids, lsn, keyring_delta(v->db->keys), l);
+}
+
+static uint64_t newest(void *self, const char *name)
+{
+	struct vpn *v = self;
+	const struct model_ce *ce = registry_ce(v->db->registry, name);
+	uint64_t lsn, keys;
+
+	if (ce == NULL)
+		return v->db->lsn;
+	lsn = delta_lsn_max(ce);
+	for (size_t i = 0; i < ce->members; i++) {
+		keys = keyring_lsn(v->db->keys, ce->member[i]->vpn->id->number);
+		if (keys > lsn)
+			lsn = keys;
+	}
+	return lsn;
+}
+
+static uint64_t lsn_now(void *self)
+{
+	return ((struct vpn *)self)->db->lsn;
+}
+
+static void confirmed(void *self, const char *name, uint64_t from, uint64_t to)
+{
+	struct vpn *v = self;
+	const struct model_ce *ce = registry_ce(v->db->registry, name);
+
+	for (size_t i = 0; ce != NULL && i < ce->members; i++)
+		keyring_confirm(v->db->keys, ce->member[i], from, to);
+	vpn_staged(v);
+}
+
+/* ------------------------------------------------------------ passing on */
+
+/* What one VPN's members get of a batch of keys and acknowledgements. */
+struct batch {
+	struct vpn *v;
+	const struct model_vpn *vpn;
+	uint64_t since;
+	struct delta_list *list; /* per member */
+};
+
+static struct delta_list *batch_list(struct batch *b, const struct model_member *r)
+{
+	return &b->list[r - b->vpn->member];
+}
+
+static void key_changed(void *arg, uint32_t m)
+{
+	const struct delta_keys *keys;
+	struct batch *b = arg;
+	const struct model_member *member = vpn_member_find(b->vpn, m), *via;
+	struct model_member *r;
+	struct model_seen seen;
+
+	if (member == NULL)
+		return;
+	keys = keyring_delta(b->v->db->keys);
+	/* peers see each other: those that m sees directly are those that see m so */
+	model_seen_init(&seen, member);
+	while ((r = model_seen_next(&seen)) != NULL)
+		if (model_view(r, member, &via) == VIEW_PEER)
+			keys->keys(keys->arg, member, b->since, batch_list(b, r));
+}
+
+static void ack_changed(void *arg, uint32_t m)
+{
+	const struct delta_keys *keys;
+	struct batch *b = arg;
+	const struct model_member *member = vpn_member_find(b->vpn, m);
+
+	keys = keyring_delta(b->v->db->keys);
+	if (member != NULL)
+		keys->acks(keys->arg, member, b->since, batch_list(b, member));
+}
+
+static void pass_on(void *arg, uint32_t number, uint64_t lsn)
+{
+	struct vpn *v = arg;
+	struct batch b = {
+	    .v = v, .vpn = registry_vpn_number(v->db->registry, number), .since = lsn - 1};
+	struct sync_push *p;
+	bool failed = false;
+
+	if (b.vpn == NULL)
+		return; /* went since */
+	p = sync_push_new(v->sync);
+	b.list = calloc(b.vpn->members, sizeof(*b.list));
+	if (p == NULL || b.list == NULL) {
+		failed = true;
+	} else {
+		keyring_changed_keys(v->db->keys, number, b.since, key_changed, &b);
+		keyring_changed_acks(v->db->keys, number, b.since, ack_changed, &b);
+	}
+	for (size_t i = 0; !failed && i < b.vpn->members; i++)
+		failed = sync_push_add(p, b.vpn->member[i].ce->name, &b.list[i]) != 0;
+	for (size_t i = 0; b.list != NULL && i < b.vpn->members; i++)
+		delta_list_clear(&b.list[i]);
+	free(b.list);
+	if (!failed) {
+		sync_push_send(p, lsn);
+		return;
+	}
+	sync_push_free(p);
+	log_err("out of memory for a batch of keys: CEs get it one by one");
+	for (size_t i = 0; i < b.vpn->members; i++)
+		sync_changed(v->sync, b.vpn->member[i].ce->name, lsn);
+}
+
+int vpn_flush(struct vpn *v, char *err, size_t err_len)
+{
+	if (!keyring_pending(v->db->keys))
+		return 0;
+	return keyring_commit(
+	    v->db->keys, v->db->ops, v->db->store, &v->db->lsn, pass_on, v, err, err_len);
+}
+
+static const struct pib_module *const modules[] = {
+    &pib_framework_pib_module, &pib_ce_vpn_pib_module};
+
+const struct pdp_client pdp_client_vpn = {
+    .name = "vpn",
+    .client_type = PIB_CE_VPN_PIB_SUBJECT_CATEGORY,
+    .module = modules,
+    .modules = 2,
+    .max_rows = 65536,
+    .check_row = check_row,
+    .request = request,
+    .full = full,
+    .since = since,
+    .newest = newest,
+    .lsn = lsn_now,
+    .confirmed = confirmed,
+};

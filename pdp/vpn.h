@@ -1,0 +1,32 @@
+/*
+ * vpn.h - client-type 0x4001 (CE-VPN-PIB) in the PDP: what CEs notify becomes staged keys,
+ * what they confirm becomes acknowledgements, and both go on to their peers once stored.
+ */
+#ifndef PDP_VPN_H
+#define PDP_VPN_H
+
+#include "pdp/client.h"
+#include "pdp/db.h"
+
+struct sync;
+struct vpn;
+
+extern const struct pdp_client pdp_client_vpn; /* self is a struct vpn */
+
+/* Borrows db.  staged: something waits for vpn_flush(), which should come within milliseconds. */
+struct vpn *vpn_new(struct db *db, void (*staged)(void *arg), void *arg);
+void vpn_free(struct vpn *v);
+void vpn_set_sync(struct vpn *v, struct sync *s);
+/* Others staged something in db's keyring. */
+void vpn_staged(struct vpn *v);
+/* Commit what is staged, then pass it on.  -1 and err: all stays staged. */
+int vpn_flush(struct vpn *v, char *err, size_t err_len);
+
+/* What a CE said of itself (ceVpnSite); empty strings: nothing yet. */
+struct vpn_site {
+	char software[64];
+	char backend[33];
+};
+bool vpn_site(struct vpn *v, const char *ce, struct vpn_site *site);
+
+#endif
