@@ -592,17 +592,83 @@ static void epoch_publish(
 	k->ops->publish(k->arg);
 }
 
-/* The epoch to withdraw for a new one.  False: there is no room, and none to be made. */
-static bool room_find(
-    const struct epoch_member *m, int64_t now_ms, bool force, struct epoch **victim)
+struct usage {
+	uint32_t member;
+	unsigned low_bits; /* of the epoch asked for */
+	bool used;
+};
+
+static void usage_see(void *arg, const struct kern_sa_state *sa, bool inbound)
+{
+	struct usage *u = arg;
+
+	u->used |= !inbound && keying_spi_sender(sa->id.spi) == u->member &&
+		   keying_spi_sender_epoch(sa->id.spi) == u->low_bits;
+}
+
+/*
+ * Do we still send under e?  We should not once all have acknowledged a newer one, but the
+ * kernel may have refused the newer SA.
+ */
+static bool epoch_in_use(
+    const struct keying *k, const struct epoch_member *m, const struct epoch *e)
+{
+	struct usage u = {.member = m->member, .low_bits = e->number & 15};
+
+	if (k->ks != NULL)
+		kstate_sa_each(k->ks, 0, usage_see, &u);
+	return u.used;
+}
+
+/* The oldest that nobody needs any more; with force simply the oldest. NULL: none. */
+static struct epoch *victim_find(
+    const struct keying *k, const struct epoch_member *m, int64_t now_ms, bool force)
+{
+	const struct epoch *newest = epochs_newest(m);
+
+	for (unsigned i = 0; i < m->epochs; i++) {
+		struct epoch *e = m->epoch[i];
+
+		if (e->state == EPOCH_LINGER)
+			continue;
+		if (force || now_ms >= e->dead_ms ||
+		    (e != newest && m->acked_all > e->number && !epoch_in_use(k, m, e)))
+			return e;
+	}
+	return NULL;
+}
+
+/* When the first of them is past its lifetime, and may go whoever needs it. */
+static int64_t victim_time(const struct epoch_member *m)
+{
+	int64_t t = INT64_MAX;
+
+	for (unsigned i = 0; i < m->epochs; i++)
+		if (m->epoch[i]->state != EPOCH_LINGER && m->epoch[i]->dead_ms < t)
+			t = m->epoch[i]->dead_ms;
+	return t;
+}
+
+static bool room_find(const struct keying *k, const struct epoch_member *m, int64_t now_ms,
+    bool force, struct epoch **victim)
 {
 	*victim = NULL;
 	if (epochs_live(m) < EPOCHS_LIVE_MAX)
 		return true;
-	for (unsigned i = m->epochs; i-- > 0;)
-		if (m->epoch[i]->state != EPOCH_LINGER)
-			*victim = m->epoch[i];
-	return force || m->acked_all > (*victim)->number || now_ms >= (*victim)->dead_ms;
+	*victim = victim_find(k, m, now_ms, force);
+	return *victim != NULL;
+}
+
+/* Of those that linger the oldest goes at once when there are too many. */
+static void lingering_drop(struct epoch_member *m)
+{
+	unsigned i = 0;
+
+	if (m->epochs < EPOCHS_HELD_MAX)
+		return;
+	while (m->epoch[i]->state != EPOCH_LINGER)
+		i++; /* there is one, since so few may live */
+	epochs_drop(m, m->epoch[i]);
 }
 
 enum renew { RENEW_WANTED, RENEW_FORCED, RENEW_LOST };
@@ -616,10 +682,9 @@ static bool member_renew(
 
 	m->want_new = true;
 	m->lost |= why == RENEW_LOST;
-	if (now_ms < m->not_before || !room_find(m, now_ms, why != RENEW_WANTED, &victim))
+	if (now_ms < m->not_before || !room_find(k, m, now_ms, why != RENEW_WANTED, &victim))
 		return false;
-	if (m->epochs == EPOCHS_HELD_MAX)
-		epochs_drop(m, m->epoch[0]); /* one that lingers, since so few may live */
+	lingering_drop(m);
 	e = epoch_make(k, m, now_ms);
 	if (e != NULL)
 		m->last = e->number;
@@ -785,6 +850,10 @@ static void member_retire(struct keying *k, struct epoch_member *m, int64_t now_
 		struct epoch *e = m->epoch[i];
 
 		if (e->state == EPOCH_LIVE && e->withdraw_ms != 0 && now_ms >= e->withdraw_ms) {
+			if (epoch_in_use(k, m, e)) {
+				e->withdraw_ms = now_ms + RETRY_MS;
+				continue;
+			}
 			epoch_withdraw(k, e, now_ms);
 			withdrawn = true;
 		} else if (e->state == EPOCH_LINGER && now_ms >= e->gone_ms) {
@@ -800,7 +869,8 @@ static void member_retire(struct keying *k, struct epoch_member *m, int64_t now_
 		member_changed(k, m);
 }
 
-static int64_t member_next(const struct epoch_member *m, int64_t now_ms)
+static int64_t member_next(
+    const struct keying *k, const struct epoch_member *m, int64_t now_ms)
 {
 	int64_t next = INT64_MAX;
 	bool waits = m->want_new;
@@ -819,8 +889,8 @@ static int64_t member_next(const struct epoch_member *m, int64_t now_ms)
 	}
 	if (!waits)
 		return next;
-	if (m->want_new && !room_find(m, now_ms, m->lost, &victim))
-		earlier(&next, victim->dead_ms);
+	if (m->want_new && !room_find(k, m, now_ms, m->lost, &victim))
+		earlier(&next, victim_time(m));
 	else
 		earlier(&next, m->not_before > now_ms ? m->not_before : now_ms);
 	return next;
@@ -839,7 +909,7 @@ static int64_t member_tick(struct keying *k, struct epoch_member *m, int64_t now
 	}
 	if (m->want_new)
 		member_renew(k, m, m->lost ? RENEW_LOST : RENEW_WANTED, now_ms);
-	return member_next(m, now_ms);
+	return member_next(k, m, now_ms);
 }
 
 int64_t keying_tick(struct keying *k, int64_t now_ms)

@@ -15,6 +15,7 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -164,6 +165,7 @@ static int chain_ok(const struct kc_identity *id, X509 *cert, const char **why)
 {
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
 	int ok = ctx != NULL && X509_STORE_CTX_init(ctx, id->ca, cert, NULL) == 1 &&
+		 X509_STORE_CTX_set_purpose(ctx, X509_PURPOSE_SSL_CLIENT) == 1 &&
 		 X509_verify_cert(ctx) == 1;
 
 	if (!ok)

@@ -77,3 +77,35 @@ tests_unit_pfkey_live_LDADD = pep/libpep.la $(CHECK_LIBS)
 # --- PIB modules and their compiler
 TESTS += tests/smilint.sh tests/pibc.sh
 EXTRA_DIST += tests/smilint.sh tests/pibc.sh
+
+check_PROGRAMS += tests/unit/test_keying
+tests_unit_test_keying_SOURCES = tests/unit/test_keying.c
+tests_unit_test_keying_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SSL_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_keying_LDADD = pep/libpep.la copsctl/libcopsctl.la libcops/libcops.la \
+	pib/libpib.la common/libcommon.la $(CHECK_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(JANSSON_LIBS)
+tests_unit_test_keying_LDFLAGS = $(AM_LDFLAGS) -static
+
+# --- pdp: ids, model, intent, delta
+check_PROGRAMS += tests/unit/test_ids tests/unit/test_intent tests/unit/test_model \
+	tests/unit/test_delta
+PDP_BRAIN_LIBS = pdp/libpdp.la libcops/libcops.la pib/libpib.la common/libbase.la
+tests_unit_test_ids_SOURCES = tests/unit/test_ids.c
+tests_unit_test_ids_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_ids_LDADD = $(PDP_BRAIN_LIBS) $(CHECK_LIBS)
+tests_unit_test_ids_LDFLAGS = $(AM_LDFLAGS) -static
+tests_unit_test_intent_SOURCES = tests/unit/test_intent.c
+tests_unit_test_intent_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_intent_LDADD = $(PDP_BRAIN_LIBS) $(CHECK_LIBS)
+tests_unit_test_intent_LDFLAGS = $(AM_LDFLAGS) -static
+tests_unit_test_model_SOURCES = tests/unit/test_model.c
+tests_unit_test_model_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_model_LDADD = $(PDP_BRAIN_LIBS) $(CHECK_LIBS)
+tests_unit_test_model_LDFLAGS = $(AM_LDFLAGS) -static
+tests_unit_test_delta_SOURCES = tests/unit/test_delta.c
+tests_unit_test_delta_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_delta_LDADD = $(PDP_BRAIN_LIBS) $(CHECK_LIBS)
+tests_unit_test_delta_LDFLAGS = $(AM_LDFLAGS) -static
+EXTRA_PROGRAMS += tests/bench/bench_intent
+tests_bench_bench_intent_SOURCES = tests/bench/bench_intent.c
+tests_bench_bench_intent_LDADD = $(PDP_BRAIN_LIBS)
+tests_bench_bench_intent_LDFLAGS = $(AM_LDFLAGS) -static
