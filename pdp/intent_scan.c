@@ -61,30 +61,32 @@ static enum scan_what open_tag(struct scan *s, struct scan_tag *t, const char *a
 	return p[-1] == '/' ? SCAN_EMPTY : SCAN_OPEN;
 }
 
-/* What begins with <! or <? at p: after it, or NULL with *what said. */
-static const char *step_over(const char *p, const char *end, enum scan_what *what)
+/* What begins with <! or <? at *p: after it, or NULL with *what said, and where in *p. */
+static const char *step_over(const char **p, const char *end, enum scan_what *what)
 {
 	const char *q;
+	const char *hidden;
 
 	*what = SCAN_BROKEN;
-	if (p[1] == '?') {
-		q = after(p + 2, end, "?>");
+	if ((*p)[1] == '?') {
+		q = after(*p + 2, end, "?>");
 		/* An XML declaration without its end is an error the parser goes on after. */
-		if (q && memmem(p, (size_t)(q - p), doctype, strlen(doctype)))
-			*what = SCAN_DOCTYPE;
-		return *what == SCAN_DOCTYPE ? NULL : q;
+		hidden = q ? memmem(*p, (size_t)(q - *p), doctype, strlen(doctype)) : NULL;
+		if (!hidden)
+			return q;
+		*p = hidden;
+	} else if (starts(*p, end, "<!--")) {
+		return after(*p + 4, end, "-->");
+	} else if (starts(*p, end, "<![CDATA[")) {
+		return after(*p + 9, end, "]]>");
 	}
-	if (starts(p, end, "<!--"))
-		return after(p + 4, end, "-->");
-	if (starts(p, end, "<![CDATA["))
-		return after(p + 9, end, "]]>");
 	*what = SCAN_DOCTYPE;
 	return NULL;
 }
 
 enum scan_what scan_next(struct scan *s, struct scan_tag *t)
 {
-	enum scan_what what;
+	enum scan_what what = SCAN_BROKEN;
 
 	for (;;) {
 		const char *p = memchr(s->p, '<', (size_t)(s->end - s->p));
@@ -96,12 +98,13 @@ enum scan_what scan_next(struct scan *s, struct scan_tag *t)
 			return SCAN_BROKEN;
 		if (p[1] != '/' && p[1] != '?' && p[1] != '!')
 			return open_tag(s, t, p);
-		const char *next = p[1] == '/' ? after(p, s->end, ">")
-					       : step_over(p, s->end, &what);
+		bool closes = p[1] == '/';
+		const char *next = closes ? after(p, s->end, ">")
+					  : step_over(&t->at, s->end, &what);
 		if (!next)
-			return p[1] == '/' ? SCAN_BROKEN : what;
+			return what;
 		s->p = next;
-		if (p[1] == '/')
+		if (closes)
 			return SCAN_CLOSE;
 	}
 }

@@ -91,12 +91,18 @@ static const struct element_row elements[] = {
 	prefix_attrs},
 };
 
+#define ELEMENTS (sizeof(elements) / sizeof(elements[0]))
+
+static bool is_ours(const xmlNode *n, const char *name)
+{
+	return n->ns && !strcmp((const char *)n->name, name) &&
+	       !strcmp((const char *)n->ns->href, NAMESPACE);
+}
+
 static const struct element_row *element_find(const xmlNode *n, enum doc_kind parent)
 {
-	for (size_t i = 0; i < sizeof(elements) / sizeof(elements[0]); i++)
-		if (elements[i].parent == parent && n->ns &&
-		    !strcmp((const char *)n->name, elements[i].name) &&
-		    !strcmp((const char *)n->ns->href, NAMESPACE))
+	for (size_t i = 0; i < ELEMENTS; i++)
+		if (elements[i].parent == parent && is_ours(n, elements[i].name))
 			return &elements[i];
 	return NULL;
 }
@@ -118,6 +124,19 @@ static void read_attrs(const struct element_row *row, const xmlNode *n, void *to
 			}
 }
 
+/* What <parent> may have inside, for a diagnostic. */
+static const char *children_of(enum doc_kind parent, char *buf, size_t len)
+{
+	size_t at = 0;
+
+	snprintf(buf, len, "no elements");
+	for (size_t i = 0; i < ELEMENTS; i++)
+		if (elements[i].parent == parent && at < len)
+			at += (size_t)snprintf(
+			    buf + at, len - at, "%s<%s>", at ? ", " : "", elements[i].name);
+	return buf;
+}
+
 struct walk {
 	struct doc *d;
 	uint32_t tags;
@@ -137,36 +156,64 @@ static void range_extend(
 	r->n++;
 }
 
+static void walk(struct walk *w, xmlNode *n, enum doc_kind kind, uint32_t index);
+
+/*
+ * An element where it may not be.  It is taken out of the tree, or the validator would look no
+ * further in its parent.
+ */
+static void take_out(struct walk *w, xmlNode *n, enum doc_kind kind, uint32_t tag)
+{
+	char may[100];
+
+	walk(w, n, DOC_UNKNOWN, 0); /* its elements are numbered all the same */
+	if (kind == DOC_UNKNOWN)
+		return;
+	doc_schema_error(w->d, tag, NULL, "<%s> is not expected in <%s>, which takes %s",
+	    (const char *)n->name, (const char *)n->parent->name,
+	    children_of(kind, may, sizeof(may)));
+	xmlUnlinkNode(n);
+	xmlFreeNode(n);
+}
+
+static void take(
+    struct walk *w, const struct element_row *row, xmlNode *n, uint32_t parent, uint32_t tag)
+{
+	uint32_t at = doc_push(w->d, row->kind, row->size);
+
+	if (at == UINT32_MAX)
+		return;
+	char *to = (char *)w->d->vec[row->kind].v + at * row->size;
+	memcpy(to, &tag, sizeof(tag)); /* the first field of each */
+	read_attrs(row, n, to);
+	range_extend(w, row, parent, at);
+	walk(w, n, row->kind, at);
+}
+
 /* Number every element in document order; take those that stand where they may. */
 static void walk(struct walk *w, xmlNode *n, enum doc_kind kind, uint32_t index)
 {
-	for (xmlNode *c = n->children; c; c = c->next) {
+	xmlNode *next;
+
+	for (xmlNode *c = n->children; c; c = next) {
+		next = c->next;
 		if (c->type != XML_ELEMENT_NODE)
 			continue;
 		uint32_t tag = ++w->tags;
 		c->_private = (void *)(uintptr_t)tag;
-
 		const struct element_row *row = element_find(c, kind);
-		uint32_t at = row ? doc_push(w->d, row->kind, row->size) : UINT32_MAX;
-		if (at == UINT32_MAX) {
-			walk(w, c, DOC_UNKNOWN, 0);
-			continue;
-		}
-		char *to = (char *)w->d->vec[row->kind].v + at * row->size;
-		memcpy(to, &tag, sizeof(tag)); /* the first field of each */
-		read_attrs(row, c, to);
-		range_extend(w, row, index, at);
-		if (c->children)
-			walk(w, c, row->kind, at);
+		if (row)
+			take(w, row, c, index, tag);
+		else
+			take_out(w, c, kind, tag);
 	}
 }
 
-static void read_tree(struct doc *d, xmlDoc *tree)
+static void read_tree(struct doc *d, xmlNode *root)
 {
 	struct walk w = {.d = d, .tags = 1};
-	xmlNode *root = xmlDocGetRootElement(tree);
 
-	for (size_t i = 0; i < sizeof(elements) / sizeof(elements[0]); i++)
+	for (size_t i = 0; i < ELEMENTS; i++)
 		w.size[elements[i].kind] = elements[i].size;
 	root->_private = (void *)(uintptr_t)1;
 	walk(&w, root, DOC_ROOT, 0);
@@ -233,34 +280,42 @@ static void plain_message(const char *message, char *out, size_t len)
 		out[0] = (char)(out[0] + ('a' - 'A'));
 }
 
+/* The attribute a message speaks of: "Element 'x', attribute 'y': ...". */
+static const xmlAttr *message_attr(const xmlNode *n, const char *message)
+{
+	static const char word[] = "', attribute '";
+	const char *at = strstr(message, word);
+
+	for (const xmlAttr *a = n->properties; a && at; a = a->next) {
+		size_t len = strlen((const char *)a->name);
+		const char *name = at + sizeof(word) - 1;
+		if (!strncmp(name, (const char *)a->name, len) && name[len] == '\'')
+			return a;
+	}
+	return NULL;
+}
+
 static void on_schema_error(void *arg, xmlErrorPtr e)
 {
 	struct doc *d = arg;
-	xmlNode *n = e->node;
-	const char *attr = NULL;
+	const xmlNode *n = e->node;
+	const char *message = e->message ? e->message : "";
 	char text[400];
 
-	if (n && n->type == XML_ATTRIBUTE_NODE) {
-		attr = (const char *)n->name;
-		n = n->parent;
-	}
 	if (!n || n->type != XML_ELEMENT_NODE) {
-		doc_schema_error(
-		    d, 1, NULL, "%s", e->message ? e->message : "not as the schema says");
+		doc_schema_error(d, 1, NULL, "%s", message);
 		return;
 	}
 	uint32_t tag = (uint32_t)(uintptr_t)n->_private;
-	const char *want = attr ? wanted_find(n, attr) : NULL;
-	if (e->code == XML_SCHEMAV_CVC_ELT_1)
-		doc_schema_error(
-		    d, tag, NULL, "the root of an intent is <intent xmlns=\"" NAMESPACE "\">");
-	else if (want && e->code != XML_SCHEMAV_CVC_COMPLEX_TYPE_3_2_1)
-		doc_schema_error(d, tag, attr, "%s \"%s\" is not %s", attr,
-		    attr_text((const xmlAttr *)e->node), want);
-	else {
-		plain_message(e->message ? e->message : "", text, sizeof(text));
-		doc_schema_error(d, tag, attr, "<%s>: %s", (const char *)n->name, text);
+	const xmlAttr *a = message_attr(n, message);
+	const char *attr = a ? (const char *)a->name : NULL;
+	const char *want = a ? wanted_find(n, attr) : NULL;
+	if (want && e->code != XML_SCHEMAV_CVC_COMPLEX_TYPE_3_2_1) {
+		doc_schema_error(d, tag, attr, "%s \"%s\" is not %s", attr, attr_text(a), want);
+		return;
 	}
+	plain_message(message, text, sizeof(text));
+	doc_schema_error(d, tag, attr, "<%s>: %s", (const char *)n->name, text);
 }
 
 /* The schema is ours: if it does not compile, memory is short. */
@@ -350,7 +405,12 @@ int intent_xml_read(struct doc *d, struct diag *diag)
 		return -1;
 	}
 	d->tree = tree;
-	read_tree(d, tree);
+	if (!is_ours(xmlDocGetRootElement(tree), "intent")) {
+		doc_schema_error(
+		    d, 1, NULL, "the root of an intent is <intent xmlns=\"" NAMESPACE "\">");
+		return 0;
+	}
+	read_tree(d, xmlDocGetRootElement(tree));
 	validate(d, tree);
 	return 0;
 }

@@ -59,8 +59,10 @@ const char *transform_names(enum transform_type type, char *buf, size_t len)
 		if (table[i].type != type || table[i].refused)
 			continue;
 		int n = snprintf(buf + at, len - at, "%s%s", at ? " " : "", table[i].name);
-		if (n < 0 || (size_t)n >= len - at)
+		if (n < 0 || (size_t)n >= len - at) {
+			buf[at] = '\0';
 			break;
+		}
 		at += (size_t)n;
 	}
 	return buf;
