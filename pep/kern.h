@@ -85,7 +85,8 @@ enum kern_fault_kind {
 	KERN_REFUSED,		/* errno says why */
 	KERN_EXISTS,
 	KERN_ABSENT,
-	KERN_UNSUPPORTED_ENCR,	/* algorithm, or its key length, unknown to this kernel or back end */
+	KERN_UNSUPPORTED_ENCR,	/* unknown to this kernel or back end */
+	KERN_UNSUPPORTED_KEY_BITS, /* the algorithm is known, not with this key length */
 	KERN_UNSUPPORTED_INTEG,
 	KERN_UNSUPPORTED_WINDOW,
 	KERN_UNSUPPORTED_SELECTOR,
@@ -128,6 +129,8 @@ struct kern_ops {
 	int (*can)(struct kern *k, uint16_t encr, uint16_t encr_key_bits, uint16_t integ,
 	    uint32_t replay_window, struct kern_fault *f);
 	uint32_t (*reqid_max)(const struct kern *k);
+	/* Is this one of the host's own addresses? */
+	bool (*has_addr)(const struct kern *k, const struct addr *a);
 	/* Each reads the kernel's reply before it returns.  0, or -1 and *f. */
 	int (*sa_add)(struct kern *k, const struct kern_sa *sa, struct kern_fault *f);
 	int (*sa_del)(struct kern *k, const struct kern_sa_id *id, struct kern_fault *f);

@@ -55,6 +55,7 @@ struct kern {
 	unsigned fail_at; /* value of operations that fails, 0 = none */
 	enum kern_fault_kind fail_kind;
 	int fail_err;
+	struct addr absent;
 };
 
 static struct kern *mem_open(struct kern_fault *f)
@@ -148,6 +149,11 @@ static int mem_can(struct kern *k, uint16_t encr, uint16_t encr_key_bits, uint16
 {
 	(void)k;
 	return kern_suite_check(encr, encr_key_bits, integ, replay_window, f);
+}
+
+static bool mem_has_addr(const struct kern *k, const struct addr *a)
+{
+	return !k->absent.family || addr_cmp(&k->absent, a);
 }
 
 static uint32_t mem_reqid_max(const struct kern *k)
@@ -327,6 +333,11 @@ void kern_mem_fail_at(struct kern *k, unsigned n, enum kern_fault_kind kind, int
 	k->fail_err = err;
 }
 
+void kern_mem_set_absent(struct kern *k, const struct addr *a)
+{
+	k->absent = *a;
+}
+
 unsigned kern_mem_operations(const struct kern *k)
 {
 	return k->operations;
@@ -466,6 +477,7 @@ const struct kern_ops kern_mem_ops = {
     .close = mem_close,
     .can = mem_can,
     .reqid_max = mem_reqid_max,
+    .has_addr = mem_has_addr,
     .sa_add = mem_sa_add,
     .sa_del = mem_sa_del,
     .sa_get = mem_sa_get,

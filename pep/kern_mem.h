@@ -12,6 +12,8 @@
  * failure is not repeated.  KERN_NO_REPLY does the operation and says it had no answer.
  */
 void kern_mem_fail_at(struct kern *k, unsigned n, enum kern_fault_kind kind, int err);
+/* This host has every address but this one. */
+void kern_mem_set_absent(struct kern *k, const struct addr *a);
 /* Modifying operations since open, refused ones too. */
 unsigned kern_mem_operations(const struct kern *k);
 /* How many SAs were added with key material that an earlier sa_add had already used. */

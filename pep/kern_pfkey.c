@@ -25,6 +25,7 @@
 #include "common/log.h"
 #include "pep/kern_pfkey_msg.h"
 #include "pep/kern_suite.h"
+#include "pep/local_addr.h"
 
 #define MSG_MAX_LEN	    8192 /* octets; an ACQUIRE with all proposals has about 5000 */
 #define BATCH		    16	 /* messages a system call */
@@ -251,6 +252,12 @@ static uint32_t pfkey_reqid_max(const struct kern *k)
 {
 	(void)k;
 	return KERN_REQID_MAX;
+}
+
+static bool pfkey_has_addr(const struct kern *k, const struct addr *a)
+{
+	(void)k;
+	return local_addr_present(a);
 }
 
 /* --- operations ------------------------------------------------------------- */
@@ -679,6 +686,7 @@ const struct kern_ops kern_pfkey_ops = {
     .close = pfkey_close,
     .can = pfkey_can,
     .reqid_max = pfkey_reqid_max,
+    .has_addr = pfkey_has_addr,
     .sa_add = pfkey_sa_add,
     .sa_del = pfkey_sa_del,
     .sa_get = pfkey_sa_get,

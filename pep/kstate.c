@@ -394,6 +394,11 @@ static void retry_policy(struct kstate *ks, struct shadow_policy *e)
 		kstate_policy_drop(ks, e);
 }
 
+bool kstate_owes(const struct kstate *ks)
+{
+	return !LIST_EMPTY(&ks->owed_sas) || !LIST_EMPTY(&ks->owed_policies);
+}
+
 size_t kstate_retry(struct kstate *ks)
 {
 	struct shadow_sa *sa, *sa_next;

@@ -6,6 +6,7 @@ pep_libpep_la_LIBADD = common/libcommon.la
 
 # the kernel, and rows made true in it
 pep_libpep_la_SOURCES += \
+	pep/boot_id.c pep/boot_id.h \
 	pep/kern.c pep/kern.h \
 	pep/kern_mem.c pep/kern_mem.h \
 	pep/kern_pfkey.c \
@@ -13,7 +14,16 @@ pep_libpep_la_SOURCES += \
 	pep/kern_suite.c pep/kern_suite.h \
 	pep/kplan.c pep/kplan.h \
 	pep/kstate.c pep/kstate.h \
-	pep/local_addr.c pep/local_addr.h
+	pep/local_addr.c pep/local_addr.h \
+	pep/spd.c pep/spd.h \
+	pep/vpn.c pep/vpn.h pep/vpn_int.h \
+	pep/vpn_fault.c \
+	pep/vpn_keying.c \
+	pep/vpn_reqid.c pep/vpn_reqid.h \
+	pep/vpn_rows.c pep/vpn_rows.h \
+	pep/vpn_run.c \
+	pep/vpn_show.c pep/vpn_show.h \
+	pep/vpn_touch.c
 
 # controller keying
 pep_libpep_la_SOURCES += \

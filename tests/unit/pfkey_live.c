@@ -161,7 +161,7 @@ START_TEST(sa_refusals)
 	REFUSED(ops->sa_add(kern, &s, &f), KERN_UNSUPPORTED_ENCR);
 	s = sa(256);
 	s.encr_key_len = 31;
-	REFUSED(ops->sa_add(kern, &s, &f), KERN_UNSUPPORTED_ENCR);
+	REFUSED(ops->sa_add(kern, &s, &f), KERN_UNSUPPORTED_KEY_BITS);
 	s = sa(256);
 	s.integ_key_len = 32;
 	REFUSED(ops->sa_add(kern, &s, &f), KERN_UNSUPPORTED_INTEG);

@@ -1,0 +1,253 @@
+/*
+ * spd.c - SPD entries of one VPN, peer by peer (see spd.h for what goes where).
+ */
+#include "pep/spd.h"
+
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PRIO_FIRST 0x100 /* below it the control channel alone */
+#define BITS_MAX   256	 /* of two IPv6 prefixes */
+#define RANK_STEP  8
+
+_Static_assert(PRIO_FIRST + (BITS_MAX + 1) * RANK_STEP <= KERN_PRIO_SPAN, "one band of ours");
+
+void spd_init(struct spd *s)
+{
+	*s = (struct spd) {0};
+}
+
+void spd_clear(struct spd *s)
+{
+	free(s->entry);
+	spd_init(s);
+}
+
+void spd_reset(struct spd *s)
+{
+	s->count = 0;
+	s->no_memory = false;
+}
+
+uint32_t spd_priority(const struct kern_selector *sel, enum spd_rank rank)
+{
+	unsigned bits = (unsigned)sel->src.len + sel->dst.len;
+
+	if (rank == SPD_CONTROL)
+		return KERN_PRIO_BASE;
+	return KERN_PRIO_BASE + PRIO_FIRST + (BITS_MAX - bits) * RANK_STEP + (uint32_t)rank;
+}
+
+static struct prefix any(uint8_t family)
+{
+	return (struct prefix) {.addr.family = family};
+}
+
+/* Room for one more entry; NULL: no memory. */
+static struct spd_entry *room(struct spd *s)
+{
+	if (s->count == s->cap) {
+		size_t cap = s->cap ? 2 * s->cap : 32;
+		struct spd_entry *e = reallocarray(s->entry, cap, sizeof(*e));
+		if (!e) {
+			s->no_memory = true;
+			return NULL;
+		}
+		s->entry = e;
+		s->cap = cap;
+	}
+	return &s->entry[s->count++];
+}
+
+static struct spd_entry *add(struct spd *s, enum kern_dir dir, const struct prefix *src,
+    const struct prefix *dst, enum kern_action action, enum spd_rank rank, uint32_t row)
+{
+	struct spd_entry *e;
+
+	if (src->addr.family != dst->addr.family || !(e = room(s)))
+		return NULL;
+	*e = (struct spd_entry) {.row = row};
+	e->policy.sel = (struct kern_selector) {.src = *src, .dst = *dst, .dir = dir};
+	e->policy.action = action;
+	e->policy.priority = spd_priority(&e->policy.sel, rank);
+	return e;
+}
+
+static void protect(struct spd *s, enum kern_dir dir, const struct prefix *src,
+    const struct prefix *dst, const struct spd_tunnel *t, uint32_t row)
+{
+	struct spd_entry *e = add(s, dir, src, dst, KERN_PROTECT, SPD_PROTECT, row);
+
+	if (!e)
+		return;
+	e->policy.reqid = t->reqid;
+	e->policy.mode = KERN_TUNNEL;
+	e->policy.tmpl_src = dir == KERN_OUT ? t->local : t->remote;
+	e->policy.tmpl_dst = dir == KERN_OUT ? t->remote : t->local;
+}
+
+void spd_control(struct spd *s, const struct addr *pdp, uint16_t port)
+{
+	struct prefix host = {.addr = *pdp, .len = (uint8_t)(8 * addr_len(pdp))};
+	struct prefix all = any(pdp->family);
+	struct spd_entry *e;
+
+	if ((e = add(s, KERN_OUT, &all, &host, KERN_BYPASS, SPD_CONTROL, 0))) {
+		e->policy.sel.proto = IPPROTO_TCP;
+		e->policy.sel.dport = port;
+	}
+	if ((e = add(s, KERN_IN, &host, &all, KERN_BYPASS, SPD_CONTROL, 0))) {
+		e->policy.sel.proto = IPPROTO_TCP;
+		e->policy.sel.sport = port;
+	}
+}
+
+static void site_alone(struct spd *s, const struct spd_near *near, const struct spd_prefix *l)
+{
+	struct prefix all = any(l->prefix.addr.family);
+
+	add(s, KERN_OUT, &all, &l->prefix, KERN_BYPASS, SPD_SITE, l->row);
+	for (size_t i = 0; i < near->site.count; i++)
+		for (int dir = KERN_IN; dir <= KERN_FWD; dir++)
+			add(s, (enum kern_dir)dir, &l->prefix, &near->site.p[i].prefix, KERN_BYPASS,
+			    SPD_SITE, l->row);
+	if (!near->discard_other)
+		return;
+	add(s, KERN_OUT, &l->prefix, &all, KERN_DISCARD, SPD_OTHER, l->row);
+	add(s, KERN_IN, &all, &l->prefix, KERN_DISCARD, SPD_OTHER, l->row);
+	add(s, KERN_FWD, &all, &l->prefix, KERN_DISCARD, SPD_OTHER, l->row);
+}
+
+/* Nothing from r comes in, in clear. */
+static void deny_from(struct spd *s, const struct spd_near *near, const struct spd_prefix *r)
+{
+	for (size_t i = 0; i < near->site.count; i++) {
+		const struct prefix *l = &near->site.p[i].prefix;
+		add(s, KERN_IN, &r->prefix, l, KERN_DISCARD, SPD_BLOCKED, r->row);
+		add(s, KERN_FWD, &r->prefix, l, KERN_DISCARD, SPD_BLOCKED, r->row);
+	}
+}
+
+static void catch_rest(struct spd *s, const struct spd_prefix *r)
+{
+	struct prefix all = any(r->prefix.addr.family);
+	add(s, KERN_OUT, &all, &r->prefix, KERN_DISCARD, SPD_CATCH, r->row);
+}
+
+void spd_site(struct spd *s, const struct spd_near *near)
+{
+	for (size_t i = 0; i < near->site.count; i++)
+		site_alone(s, near, &near->site.p[i]);
+	for (size_t i = 0; i < near->space.count; i++) {
+		deny_from(s, near, &near->space.p[i]);
+		catch_rest(s, &near->space.p[i]);
+	}
+}
+
+static void peer_prefix(struct spd *s, const struct spd_near *near, const struct spd_tunnel *t,
+    const struct spd_prefix *r)
+{
+	for (size_t i = 0; i < near->site.count; i++) {
+		const struct prefix *l = &near->site.p[i].prefix;
+		protect(s, KERN_OUT, l, &r->prefix, t, r->row);
+		protect(s, KERN_IN, &r->prefix, l, t, r->row);
+		protect(s, KERN_FWD, &r->prefix, l, t, r->row);
+	}
+	for (size_t i = 0; near->relay && i < near->space.count; i++) {
+		const struct prefix *space = &near->space.p[i].prefix;
+		protect(s, KERN_OUT, space, &r->prefix, t, r->row);
+		protect(s, KERN_FWD, &r->prefix, space, t, r->row);
+	}
+	catch_rest(s, r);
+}
+
+void spd_peer(struct spd *s, const struct spd_near *near, const struct spd_tunnel *t,
+    const struct spd_list *far)
+{
+	for (size_t i = 0; i < far->count; i++)
+		peer_prefix(s, near, t, &far->p[i]);
+}
+
+/* From q behind one to r behind the other: in through the one tunnel, out through the other. */
+static void relay_one(struct spd *s, const struct spd_tunnel *in, const struct spd_prefix *q,
+    const struct spd_tunnel *out, const struct spd_prefix *r)
+{
+	protect(s, KERN_FWD, &q->prefix, &r->prefix, in, q->row);
+	protect(s, KERN_OUT, &q->prefix, &r->prefix, out, r->row);
+}
+
+void spd_relay(struct spd *s, const struct spd_tunnel *a, const struct spd_list *behind_a,
+    const struct spd_tunnel *b, const struct spd_list *behind_b)
+{
+	for (size_t i = 0; i < behind_a->count; i++)
+		for (size_t j = 0; j < behind_b->count; j++) {
+			relay_one(s, a, &behind_a->p[i], b, &behind_b->p[j]);
+			relay_one(s, b, &behind_b->p[j], a, &behind_a->p[i]);
+		}
+}
+
+void spd_blocked(struct spd *s, const struct spd_near *near, const struct spd_list *far)
+{
+	for (size_t i = 0; i < far->count; i++) {
+		const struct spd_prefix *r = &far->p[i];
+		for (size_t j = 0; j < near->site.count; j++)
+			add(s, KERN_OUT, &near->site.p[j].prefix, &r->prefix, KERN_DISCARD,
+			    SPD_BLOCKED, r->row);
+		for (size_t j = 0; near->relay && j < near->space.count; j++) {
+			const struct prefix *space = &near->space.p[j].prefix;
+			add(s, KERN_OUT, space, &r->prefix, KERN_DISCARD, SPD_BLOCKED, r->row);
+			add(s, KERN_FWD, &r->prefix, space, KERN_DISCARD, SPD_BLOCKED, r->row);
+		}
+		deny_from(s, near, r);
+		catch_rest(s, r);
+	}
+}
+
+/* --- order ------------------------------------------------------------------ */
+
+static int entry_cmp(const struct spd_entry *a, const struct spd_entry *b)
+{
+	uint8_t ka[KERN_SELECTOR_KEY_LEN], kb[KERN_SELECTOR_KEY_LEN];
+
+	kern_selector_key(ka, &a->policy.sel);
+	kern_selector_key(kb, &b->policy.sel);
+	return memcmp(ka, kb, sizeof(ka));
+}
+
+static int by_selector(const void *x, const void *y)
+{
+	const struct spd_entry *a = x;
+	const struct spd_entry *b = y;
+	int r = entry_cmp(a, b);
+
+	if (r)
+		return r;
+	if (a->policy.priority != b->policy.priority)
+		return a->policy.priority < b->policy.priority ? -1 : 1;
+	return (a->row > b->row) - (a->row < b->row);
+}
+
+static int by_priority(const void *x, const void *y)
+{
+	const struct spd_entry *a = x;
+	const struct spd_entry *b = y;
+
+	if (a->policy.priority != b->policy.priority)
+		return a->policy.priority < b->policy.priority ? -1 : 1;
+	return entry_cmp(a, b);
+}
+
+void spd_finish(struct spd *s)
+{
+	size_t kept = 0;
+
+	if (s->count == 0)
+		return;
+	qsort(s->entry, s->count, sizeof(*s->entry), by_selector);
+	for (size_t i = 0; i < s->count; i++)
+		if (kept == 0 || entry_cmp(&s->entry[kept - 1], &s->entry[i]))
+			s->entry[kept++] = s->entry[i];
+	s->count = kept;
+	qsort(s->entry, s->count, sizeof(*s->entry), by_priority);
+}

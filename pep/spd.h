@@ -1,0 +1,91 @@
+/*
+ * spd.h - from a VPN's prefixes and tunnels to SPD entries (doc/architecture.md
+ * section 4).  Pure: no kernel, no rows, no state.
+ *
+ * What goes where: l is a prefix of this site, s the VPN's space, r one reached through
+ * a peer, n any l and, when this CE relays, any s.
+ *
+ *   control    out any > PDP, in PDP > any                       bypass
+ *   site       out any > l, all directions l > l'                bypass
+ *   space      out any > s, in and fwd s > l                     discard
+ *   other      out l > any, in and fwd any > l                   discard (if so told)
+ *   peer       out n > r, in r > l, fwd r > n                    protect
+ *              out any > r                                       discard
+ *   relay      out and fwd q > r, r behind one peer, q another   protect (if no space)
+ *   blocked    out n > r, in r > l, fwd r > n, out any > r       discard
+ *
+ * Out any > l is there because packets that leave a tunnel are looked up once more as they
+ * are sent on to the site, where the discard of a space around l would meet them.
+ *
+ * Order is by specificity, the sum of both prefix lengths, and at equal specificity
+ * by enum spd_rank; spd_priority() is the one place.
+ */
+#ifndef PEP_SPD_H
+#define PEP_SPD_H
+
+#include "pep/kern.h"
+
+enum spd_rank {	     /* at equal specificity the first wins */
+	SPD_CONTROL, /* before everything, whatever its specificity */
+	SPD_SITE,
+	SPD_PROTECT,
+	SPD_BLOCKED,
+	SPD_CATCH, /* what is not for the tunnel must not go in clear either */
+	SPD_OTHER,
+};
+
+struct spd_prefix {
+	struct prefix prefix;
+	uint32_t row; /* instance of its row */
+};
+
+struct spd_list {
+	struct spd_prefix *p;
+	size_t count;
+};
+
+/* The near side of one VPN. */
+struct spd_near {
+	struct spd_list site;
+	struct spd_list space;
+	bool relay;
+	bool discard_other;
+};
+
+struct spd_tunnel {
+	struct addr local;
+	struct addr remote;
+	uint32_t reqid;
+};
+
+struct spd_entry {
+	struct kern_policy policy;
+	uint32_t row; /* of the prefix it is for; 0 = none */
+};
+
+struct spd {
+	struct spd_entry *entry;
+	size_t count;
+	size_t cap;
+	bool no_memory; /* sticks; the entries are not complete */
+};
+
+void spd_init(struct spd *s);
+void spd_clear(struct spd *s);
+void spd_reset(struct spd *s); /* keeps the memory */
+uint32_t spd_priority(const struct kern_selector *sel, enum spd_rank rank);
+
+/* Each appends. Prefixes of different families meet nowhere. */
+void spd_control(struct spd *s, const struct addr *pdp, uint16_t port);
+void spd_site(struct spd *s, const struct spd_near *near);
+void spd_peer(struct spd *s, const struct spd_near *near, const struct spd_tunnel *t,
+    const struct spd_list *far);
+/* Both ways between two peers of a CE that relays. */
+void spd_relay(struct spd *s, const struct spd_tunnel *a, const struct spd_list *behind_a,
+    const struct spd_tunnel *b, const struct spd_list *behind_b);
+void spd_blocked(struct spd *s, const struct spd_near *near, const struct spd_list *far);
+
+/* Sort by priority; of entries with one selector keep the first. */
+void spd_finish(struct spd *s);
+
+#endif

@@ -1,0 +1,17 @@
+/*
+ * vpn.h - the enforcer of client-type 0x4001 (CE-VPN-PIB) beyond struct pep_client:
+ * what the control socket asks of it.  self is pep_agent_self(agent, &pep_client_vpn).
+ */
+#ifndef PEP_VPN_H
+#define PEP_VPN_H
+
+#include "pep/client.h"
+
+struct kern;
+
+/* New epochs now, of one VPN by name or (NULL) of all; how many were made, -1: no such VPN. */
+int vpn_rekey(void *self, const char *vpn);
+/* For tests: the kernel it works on. */
+struct kern *vpn_kern(void *self);
+
+#endif

@@ -1,0 +1,145 @@
+/*
+ * vpn_int.h - inside of the enforcer of client-type 0x4001, for pep/vpn*.c only.
+ *
+ *	vpn.c		the client: life, transactions, kernel events, timers
+ *	vpn_touch.c	which parts a set of changed rows concerns (the binding table)
+ *	vpn_run.c	those parts computed anew, planned and applied
+ *	vpn_keying.c	where SAs come from: the table of keying providers
+ *	vpn_rows.c	rows to values, checks; vpn_fault.c what is reported
+ *	vpn_reqid.c	a peer's reqid
+ *	vpn_show.c	for people
+ */
+#ifndef PEP_VPN_INT_H
+#define PEP_VPN_INT_H
+
+#include <uthash.h>
+
+#include "pep/boot_id.h"
+#include "pep/client.h"
+#include "pep/vpn_reqid.h"
+#include "pep/vpn_rows.h"
+
+struct pep_conf;
+struct event;
+struct pib_txn;
+
+/* --- parts ------------------------------------------------------------------ */
+
+enum vpn_part { VPN_PART_NET = 1, VPN_PART_PEER, VPN_PART_BLOCKED };
+
+enum vpn_what {
+	VPN_POLICY = 1,	 /* a peer's or blocked prefix's own policies */
+	VPN_KEYS = 2,	 /* a peer's SAs */
+	VPN_NEAR = 4,	 /* of a VPN: near side, and with it everybody's policies and SAs */
+	VPN_RELAY = 8,	 /* of a VPN: policies between its peers */
+	VPN_MEMBER = 16, /* of a VPN: our membership */
+	VPN_ACK = 32,	 /* of a VPN: what its peers acknowledged */
+	VPN_CHECK = 64,	 /* of a VPN: its row is new, check it against this host */
+};
+
+struct vpn_touch {
+	struct vpn_touch_key {
+		uint32_t part;
+		uint32_t id; /* instance of its row */
+	} key;
+	unsigned what;
+	uint32_t member_before; /* of a VPN that is gone or is another's now; 0 = none */
+	int32_t keying_before;
+	UT_hash_handle hh;
+};
+
+struct vpn_touched {
+	struct vpn_touch *part; /* in order of touching */
+	bool everything;	/* the shadow was just loaded: what is not put anew goes */
+	bool no_memory;
+};
+
+void vpn_touch(struct vpn_touched *t, enum vpn_part part, uint32_t id, unsigned what);
+/* The parts that the changes of a checked transaction concern. */
+void vpn_touch_changes(
+    struct vpn_touched *t, const struct pib_store *store, const struct pib_txn *txn);
+void vpn_touch_everything(struct vpn_touched *t, const struct pib_store *store);
+/* Near sides that changed touch all peers and prefixes of their VPN. */
+void vpn_touch_expand(struct vpn_touched *t, const struct pib_store *store);
+void vpn_touch_peers(
+    struct vpn_touched *t, const struct pib_store *store, uint32_t vpn, unsigned what);
+void vpn_touched_clear(struct vpn_touched *t);
+
+/* Owners of policies in the shadow. */
+enum vpn_owner {
+	VPN_OWNER_CONTROL = 1,
+	VPN_OWNER_SITE,
+	VPN_OWNER_PEER,
+	VPN_OWNER_RELAY,
+	VPN_OWNER_BLOCKED
+};
+static inline uint64_t vpn_owner(enum vpn_owner kind, uint32_t id)
+{
+	return (uint64_t)kind << 32 | id;
+}
+
+/* --- the instance ----------------------------------------------------------- */
+
+struct vpn {
+	struct pep_env env;
+	const struct pep_conf *conf;
+	const struct kern_ops *ops;
+	struct kern *kern;
+	struct kstate *ks;
+	struct vpn_reqids *reqids;
+	struct keying *keying;
+	const struct pib_store *store; /* of the newest call; NULL before the first */
+	bool loaded;		       /* the shadow shows the kernel */
+	bool unclaimed;		       /* and holds entries that nobody put anew yet */
+	struct vpn_touched settle;     /* enforced, and to be settled after the report */
+	uint8_t boot_id[BOOT_ID_LEN];
+	bool rebooted;
+	struct event *on_kernel;
+	struct event *on_tick;
+	struct event *on_change; /* reality was changed by others: reconcile */
+	uint64_t acquires;
+};
+
+int64_t vpn_now_ms(void); /* monotonic */
+
+/*
+ * Compute the touched parts from the store's rows, plan, apply.  0: everything holds.  -1: nothing
+ * changed, faults recorded.
+ */
+int vpn_run(struct vpn *v, const struct pib_store *store, struct vpn_touched *t,
+    struct vpn_faults *f, bool lenient);
+/* The VPN of our membership, 0 = none; a VPN's row, NULL = none. */
+uint32_t vpn_of_member(const struct pib_store *store, uint32_t member);
+const struct pib_ce_vpn *vpn_row(const struct pib_store *store, uint32_t vpn);
+const struct pib_ce_vpn_peer *vpn_peer_row(const struct pib_store *store, uint32_t peer);
+struct vpn_env vpn_row_env(const struct vpn *v, const struct pib_store *store, bool lenient);
+
+/* --- keying providers ------------------------------------------------------- */
+
+struct vpn_provider {
+	int32_t keying; /* ceVpnKeying */
+	/* Check a peer's keys; lenient: forget bad ones.  0, or -1 with faults. */
+	int (*verify)(struct vpn *v, const struct vpn_net *n, struct vpn_peer *p,
+	    struct vpn_faults *f, bool lenient);
+	/* Add the peer's SA operations to plan.  0, or -1 with faults. */
+	int (*plan)(struct vpn *v, const struct vpn_net *n, const struct vpn_peer *p,
+	    struct kplan *plan, struct vpn_faults *f);
+	void (*settle)(struct vpn *v, const struct vpn_net *n);
+	void (*gone)(struct vpn *v, uint32_t member);
+	void (*acked)(struct vpn *v, uint32_t member, uint32_t by_all);
+	void (*lost)(struct vpn *v, uint32_t member);
+	void (*expiring)(struct vpn *v, uint32_t member, uint32_t spi);
+};
+
+const struct vpn_provider *vpn_provider_find(int32_t keying); /* NULL: none */
+int vpn_providers_start(struct vpn *v, char *err, unsigned long err_len);
+void vpn_providers_stop(struct vpn *v);
+int64_t vpn_providers_tick(struct vpn *v); /* next deadline, INT64_MAX = none */
+void vpn_providers_notify(struct vpn *v,
+    void (*put)(void *arg, const struct pib_class *cls, uint32_t instance, const void *row),
+    void *arg);
+/* What providers ask of the enforcer. */
+void vpn_sas_changed(struct vpn *v, uint32_t member);
+void vpn_publish(struct vpn *v);
+
+#endif

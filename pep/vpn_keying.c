@@ -1,0 +1,135 @@
+/*
+ * vpn_keying.c - where SAs come from: one row per ceVpnKeying value.  Controller
+ * keying is pep/keying; another provider is another row.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "pep/pep_conf.h"
+#include "pep/vpn_int.h"
+
+static int controller_verify(
+    struct vpn *v, const struct vpn_net *n, struct vpn_peer *p, struct vpn_faults *f, bool lenient)
+{
+	struct keying_peer *kp = &p->peer;
+	uint8_t kept = 0;
+	int ret = 0;
+
+	for (uint8_t i = 0; i < kp->keys; i++) {
+		const struct keying_peer_key *key = &kp->key[i];
+		uint16_t number = PIB_CE_VPN_PEER_KEY_ERR_BAD_SIGNATURE;
+		char err[160];
+		if (keying_verify(v->keying, &n->member, kp, key, &number, err, sizeof(err)) == 0)
+			kp->key[kept++] = *key;
+		else if (lenient)
+			log_err(
+			    "%s: key of epoch %u left out: %s", p->name, (unsigned)key->epoch, err);
+		else
+			ret = vpn_fault(f, &pib_ce_vpn_peer_key_class, key->instance,
+			    PIB_CPERR_SPECIFIC, number, "%s", err);
+	}
+	kp->keys = kept;
+	return ret;
+}
+
+static int controller_plan(struct vpn *v, const struct vpn_net *n, const struct vpn_peer *p,
+    struct kplan *plan, struct vpn_faults *f)
+{
+	char err[160];
+
+	if (keying_plan(v->keying, &n->member, &p->peer, v->ks, plan, err, sizeof(err)) == 0)
+		return 0;
+	return vpn_fault(f, &pib_ce_vpn_class, n->member.vpn, PIB_CPERR_SPECIFIC,
+	    PIB_CE_VPN_ERR_KEYING_FAILED, "%s: %s", p->name, err);
+}
+
+static void controller_settle(struct vpn *v, const struct vpn_net *n)
+{
+	keying_settle(v->keying, &n->member, vpn_now_ms());
+}
+
+static void controller_gone(struct vpn *v, uint32_t member)
+{
+	keying_gone(v->keying, member);
+}
+
+static void controller_acked(struct vpn *v, uint32_t member, uint32_t by_all)
+{
+	keying_acked(v->keying, member, by_all, vpn_now_ms());
+}
+
+static void controller_lost(struct vpn *v, uint32_t member)
+{
+	keying_lost(v->keying, member, vpn_now_ms());
+}
+
+static void controller_expiring(struct vpn *v, uint32_t member, uint32_t spi)
+{
+	keying_expiring(v->keying, member, spi, vpn_now_ms());
+}
+
+static const struct vpn_provider provider[] = {
+    {
+	.keying = PIB_CE_VPN_KEYING_CONTROLLER,
+	.verify = controller_verify,
+	.plan = controller_plan,
+	.settle = controller_settle,
+	.gone = controller_gone,
+	.acked = controller_acked,
+	.lost = controller_lost,
+	.expiring = controller_expiring,
+    },
+};
+
+const struct vpn_provider *vpn_provider_find(int32_t keying)
+{
+	for (size_t i = 0; i < sizeof(provider) / sizeof(provider[0]); i++)
+		if (provider[i].keying == keying)
+			return &provider[i];
+	return NULL;
+}
+
+/* --- life of all ------------------------------------------------------------ */
+
+static void on_changed(void *arg, uint32_t member)
+{
+	vpn_sas_changed(arg, member);
+}
+
+static void on_publish(void *arg)
+{
+	vpn_publish(arg);
+}
+
+static const struct keying_ops keying_ops = {.changed = on_changed, .publish = on_publish};
+
+int vpn_providers_start(struct vpn *v, char *err, unsigned long err_len)
+{
+	const struct pep_conf *c = v->conf;
+
+	v->keying = keying_new(
+	    c->certificate, c->key, c->ca, v->env.state_dir, &keying_ops, v, err, err_len);
+	if (!v->keying)
+		return -1;
+	keying_set_times(v->keying, c->grace_ms, c->linger_ms);
+	return 0;
+}
+
+void vpn_providers_stop(struct vpn *v)
+{
+	keying_free(v->keying);
+	v->keying = NULL;
+}
+
+int64_t vpn_providers_tick(struct vpn *v)
+{
+	return keying_tick(v->keying, vpn_now_ms());
+}
+
+void vpn_providers_notify(struct vpn *v,
+    void (*put)(void *arg, const struct pib_class *cls, uint32_t instance, const void *row),
+    void *arg)
+{
+	keying_notify(v->keying, put, arg);
+}

@@ -1,0 +1,433 @@
+/*
+ * vpn_rows.c - rows of CE-VPN-PIB to values, with every check before the kernel
+ * (see vpn_rows.h).  References and ranges were checked by the store.
+ */
+#include "pep/vpn_rows.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "pib/pib_codec.h"
+#include "pib/pib_store.h"
+
+#define SITE_PREFIXES_MAX 256  /* of one VPN: pairs of them are policies */
+#define FAR_PREFIXES_MAX  4096 /* behind one peer */
+#define MEMBER_MAX	  0xffffffU
+
+static const struct pib_class *const vpn_class = &pib_ce_vpn_class;
+
+/* --- addresses -------------------------------------------------------------- */
+
+struct columns { /* where an address stands in its class */
+	const struct pib_class *cls;
+	uint8_t type;
+	uint8_t addr;
+	uint8_t len;
+};
+
+static const struct columns vpn_columns = {
+    &pib_ce_vpn_class, PIB_CE_VPN_COL_LOCAL_ADDR_TYPE, PIB_CE_VPN_COL_LOCAL_ADDR, 0};
+static const struct columns peer_columns = {
+    &pib_ce_vpn_peer_class, PIB_CE_VPN_PEER_COL_ADDR_TYPE, PIB_CE_VPN_PEER_COL_ADDR, 0};
+static const struct columns local_columns = {&pib_ce_vpn_local_prefix_class,
+    PIB_CE_VPN_LOCAL_PREFIX_COL_ADDR_TYPE, PIB_CE_VPN_LOCAL_PREFIX_COL_ADDR,
+    PIB_CE_VPN_LOCAL_PREFIX_COL_PREFIX_LENGTH};
+static const struct columns far_columns = {&pib_ce_vpn_peer_prefix_class,
+    PIB_CE_VPN_PEER_PREFIX_COL_ADDR_TYPE, PIB_CE_VPN_PEER_PREFIX_COL_ADDR,
+    PIB_CE_VPN_PEER_PREFIX_COL_PREFIX_LENGTH};
+
+static int load_addr(struct addr *a, const struct columns *c, uint32_t instance, int32_t type,
+    const struct pib_octets *o, struct vpn_faults *f)
+{
+	if (type != 1 && type != 2)
+		return vpn_fault(f, c->cls, instance, PIB_CPERR_ENUM_SUP, c->type,
+		    "only IPv4 and IPv6 addresses are supported");
+	if (addr_from_octets(a, o->p, o->len) < 0 || addr_inet_type(a) != type)
+		return vpn_fault(f, c->cls, instance, PIB_CPERR_VALUE, c->addr,
+		    "an address of %u octets does not fit its type", (unsigned)o->len);
+	return 0;
+}
+
+static int load_prefix(struct spd_prefix *p, const struct columns *c, uint32_t instance,
+    int32_t type, const struct pib_octets *o, uint32_t len, struct vpn_faults *f)
+{
+	struct prefix whole;
+
+	p->row = instance;
+	if (load_addr(&p->prefix.addr, c, instance, type, o, f) < 0)
+		return -1;
+	if (len > 8 * addr_len(&p->prefix.addr))
+		return vpn_fault(f, c->cls, instance, PIB_CPERR_VALUE, c->len,
+		    "a prefix of %u bits is too long for its address", (unsigned)len);
+	p->prefix.len = (uint8_t)len;
+	/* host bits: the address masked to its prefix must be itself */
+	whole = p->prefix;
+	for (size_t i = 0; i < addr_len(&whole.addr); i++) {
+		unsigned used = len > 8 * i ? len - 8 * (unsigned)i : 0;
+		if (used < 8 && whole.addr.octets[i] & (0xff >> used))
+			return vpn_fault(f, c->cls, instance, PIB_CPERR_VALUE, c->addr,
+			    "address bits beyond the prefix length are not zero");
+	}
+	return 0;
+}
+
+/* --- lists ------------------------------------------------------------------ */
+
+struct gather { /* prefixes met while walking the store */
+	const struct vpn_env *env;
+	struct vpn_faults *f;
+	struct spd_near *near;
+	struct spd_list *far;
+	uint32_t vpn;
+	size_t max;
+	int ret;
+};
+
+static void list_add(
+    struct gather *g, struct spd_list *l, const struct spd_prefix *p, const struct pib_class *cls)
+{
+	struct spd_prefix *more;
+
+	if (l->count == g->max) {
+		g->ret = vpn_fault(g->f, cls, p->row, PIB_CPERR_SPACE, 0,
+		    "more than %zu prefixes in one place", g->max);
+		return;
+	}
+	if ((l->count & (l->count - 1)) == 0) { /* doubles at every power of two */
+		more = reallocarray(l->p, l->count ? 2 * l->count : 1, sizeof(*more));
+		if (!more) {
+			g->ret = vpn_fault_memory(g->f);
+			return;
+		}
+		l->p = more;
+	}
+	l->p[l->count++] = *p;
+}
+
+static void gather_local(void *arg, const struct pib_row *row)
+{
+	const struct pib_ce_vpn_local_prefix *r = row->data;
+	struct gather *g = arg;
+	struct spd_prefix p;
+
+	if (load_prefix(&p, &local_columns, row->instance, r->addr_type, &r->addr, r->prefix_length,
+		g->f) < 0) {
+		g->ret = -1;
+		return;
+	}
+	list_add(g,
+	    r->kind == PIB_CE_VPN_LOCAL_PREFIX_KIND_SPACE ? &g->near->space : &g->near->site, &p,
+	    row->cls);
+}
+
+static void gather_far(void *arg, const struct pib_row *row)
+{
+	const struct pib_ce_vpn_peer_prefix *r = row->data;
+	struct gather *g = arg;
+	struct spd_prefix p;
+
+	if (r->vpn != g->vpn) {
+		g->ret = vpn_fault(g->f, row->cls, row->instance, PIB_CPERR_REFERENCE,
+		    PIB_CE_VPN_PEER_PREFIX_COL_PEER, "the peer is in another VPN");
+		return;
+	}
+	if (load_prefix(&p, &far_columns, row->instance, r->addr_type, &r->addr, r->prefix_length,
+		g->f) < 0) {
+		g->ret = -1;
+		return;
+	}
+	list_add(g, g->far, &p, row->cls);
+}
+
+/* --- VPN -------------------------------------------------------------------- */
+
+struct choice { /* the first proposal of a list that can be done */
+	const struct vpn_env *env;
+	uint32_t tag;
+	const struct pib_ce_vpn_proposal *best;	 /* that can */
+	const struct pib_ce_vpn_proposal *first; /* whether or not */
+};
+
+static int proposal_can(
+    const struct vpn_env *env, const struct pib_ce_vpn_proposal *p, struct kern_fault *k)
+{
+	return env->ops->can(env->kern, (uint16_t)p->encr, (uint16_t)p->encr_key_bits,
+	    (uint16_t)p->integ, p->replay_window, k);
+}
+
+static void choose(void *arg, const struct pib_row *row)
+{
+	const struct pib_ce_vpn_proposal *p = row->data;
+	struct choice *c = arg;
+	struct kern_fault k;
+
+	if (p->tag != c->tag)
+		return;
+	if (!c->first || p->order < c->first->order)
+		c->first = p;
+	if ((!c->best || p->order < c->best->order) && proposal_can(c->env, p, &k) == 0)
+		c->best = p;
+}
+
+static int load_transform(struct keying_transform *t, const struct vpn_env *env,
+    const struct pib_ce_vpn *v, struct vpn_faults *f)
+{
+	struct choice c = {.env = env, .tag = v->proposals};
+	struct kern_fault k;
+	struct korigin o = {
+	    .cls = &pib_ce_vpn_proposal_class,
+	    .alg_cls = &pib_ce_vpn_proposal_class,
+	    .encr_column = PIB_CE_VPN_PROPOSAL_COL_ENCR,
+	    .integ_column = PIB_CE_VPN_PROPOSAL_COL_INTEG,
+	};
+
+	pib_store_each(env->store, &pib_ce_vpn_proposal_class, choose, &c);
+	if (!c.first)
+		return vpn_fault(f, vpn_class, v->id, PIB_CPERR_REFERENCE, PIB_CE_VPN_COL_PROPOSALS,
+		    "there is no proposal with tag %u", (unsigned)v->proposals);
+	if (!c.best) {
+		o.instance = o.alg_instance = c.first->id;
+		proposal_can(env, c.first, &k);
+		return vpn_fault_kernel(f, &k, &o);
+	}
+	*t = (struct keying_transform) {
+	    .encr = (uint16_t)c.best->encr,
+	    .encr_key_bits = (uint16_t)c.best->encr_key_bits,
+	    .integ = (uint16_t)c.best->integ,
+	    .replay_window = c.best->replay_window,
+	    .lifetime_s = c.best->lifetime_seconds,
+	    .lifetime_kilobytes = c.best->lifetime_kilobytes,
+	    .proposal = c.best->id,
+	};
+	return 0;
+}
+
+static int check_local(
+    const struct vpn_env *env, const struct addr *a, uint32_t vpn, struct vpn_faults *f)
+{
+	char text[ADDR_STRLEN];
+
+	if (env->ops->has_addr(env->kern, a))
+		return 0;
+	if (env->lenient) {
+		log_warn("%s is not an address of this host (any more)", addr_print(a, text));
+		return 0;
+	}
+	return vpn_fault(f, vpn_class, vpn, PIB_CPERR_SPECIFIC,
+	    PIB_CE_VPN_ERR_NO_SUCH_LOCAL_ADDRESS, "%s is not an address of this host",
+	    addr_print(a, text));
+}
+
+struct same_member {
+	const struct pib_ce_vpn *v;
+	bool found;
+};
+
+static void match_member(void *arg, const struct pib_row *row)
+{
+	const struct pib_ce_vpn *v = row->data;
+	struct same_member *s = arg;
+	if (v->id != s->v->id && v->member == s->v->member)
+		s->found = true;
+}
+
+static int check_vpn(const struct vpn_env *env, const struct pib_ce_vpn *v, struct vpn_faults *f)
+{
+	struct same_member s = {.v = v};
+
+	if (v->mode != PIB_CE_VPN_MODE_TUNNEL)
+		return vpn_fault(f, vpn_class, v->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_MODE,
+		    "only tunnel mode is supported");
+	if (!env->keying(v->keying))
+		return vpn_fault(f, vpn_class, v->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_KEYING,
+		    "there is no keying of this kind");
+	pib_store_each(env->store, vpn_class, match_member, &s);
+	if (s.found)
+		return vpn_fault(f, vpn_class, v->id, PIB_CPERR_VALUE, PIB_CE_VPN_COL_MEMBER,
+		    "another VPN has membership %u", (unsigned)v->member);
+	return 0;
+}
+
+int vpn_net_load(
+    struct vpn_net *n, const struct vpn_env *env, uint32_t instance, struct vpn_faults *f)
+{
+	const struct pib_row *row = pib_store_find(env->store, vpn_class, instance);
+	struct gather g = {
+	    .env = env, .f = f, .near = &n->near, .vpn = instance, .max = SITE_PREFIXES_MAX};
+	const struct pib_ce_vpn *v = row->data;
+
+	*n = (struct vpn_net) {.row = v};
+	n->member.vpn = instance;
+	n->member.member = v->member;
+	n->member.rekey_serial = v->rekey_serial;
+	n->member.epoch_floor = v->epoch_floor;
+	memcpy(n->member.vpn_id, v->vpn_id.p, sizeof(n->member.vpn_id));
+	n->near.relay = v->relay == PIB_CE_VPN_RELAY_TRUE;
+	n->near.discard_other = v->non_vpn_traffic == PIB_CE_VPN_NON_VPN_TRAFFIC_DISCARD;
+	pib_store_referrers(env->store, &pib_ce_vpn_local_prefix_class,
+	    pib_column_find(&pib_ce_vpn_local_prefix_class, PIB_CE_VPN_LOCAL_PREFIX_COL_VPN),
+	    instance, gather_local, &g);
+	if (check_vpn(env, v, f) < 0)
+		g.ret = -1;
+	if (load_addr(&n->member.local, &vpn_columns, instance, v->local_addr_type, &v->local_addr,
+		f) < 0 ||
+	    check_local(env, &n->member.local, instance, f) < 0)
+		g.ret = -1;
+	if (load_transform(&n->member.transform, env, v, f) < 0)
+		g.ret = -1;
+	if (g.ret < 0)
+		vpn_net_clear(n);
+	return g.ret;
+}
+
+void vpn_net_clear(struct vpn_net *n)
+{
+	free(n->near.site.p);
+	free(n->near.space.p);
+	n->near = (struct spd_near) {0};
+}
+
+/* --- peers ------------------------------------------------------------------ */
+
+static int check_peer(struct vpn_peer *p, const struct vpn_net *n, struct vpn_faults *f)
+{
+	const struct pib_ce_vpn_peer *r = p->row;
+	const struct pib_class *cls = &pib_ce_vpn_peer_class;
+
+	if (r->id > MEMBER_MAX || r->id == n->member.member)
+		return vpn_fault(f, cls, r->id, PIB_CPERR_VALUE, PIB_CE_VPN_PEER_COL_ID,
+		    "not a peer's membership number");
+	if (r->name.len >= sizeof(p->name) || memchr(r->name.p, '\0', r->name.len))
+		return vpn_fault(
+		    f, cls, r->id, PIB_CPERR_VALUE, PIB_CE_VPN_PEER_COL_NAME, "not a name");
+	memcpy(p->name, r->name.p, r->name.len);
+	if (load_addr(&p->peer.addr, &peer_columns, r->id, r->addr_type, &r->addr, f) < 0)
+		return -1;
+	if (p->peer.addr.family != n->member.local.family)
+		return vpn_fault(f, cls, r->id, PIB_CPERR_VALUE_SUP, PIB_CE_VPN_PEER_COL_ADDR,
+		    "the peer's address and ours are of different families");
+	if (!addr_cmp(&p->peer.addr, &n->member.local))
+		return vpn_fault(f, cls, r->id, PIB_CPERR_VALUE, PIB_CE_VPN_PEER_COL_ADDR,
+		    "the peer's address is our own");
+	return 0;
+}
+
+int vpn_peer_load(struct vpn_peer *p, const struct vpn_env *env, const struct vpn_net *n,
+    uint32_t instance, bool prefixes, struct vpn_faults *f)
+{
+	const struct pib_row *row = pib_store_find(env->store, &pib_ce_vpn_peer_class, instance);
+	struct gather g = {
+	    .env = env, .f = f, .far = &p->far, .vpn = n->member.vpn, .max = FAR_PREFIXES_MAX};
+
+	*p = (struct vpn_peer) {.row = row->data};
+	p->peer.peer = instance;
+	p->peer.name = p->name;
+	if (check_peer(p, n, f) < 0)
+		return -1;
+	if (prefixes)
+		pib_store_referrers(env->store, &pib_ce_vpn_peer_prefix_class,
+		    pib_column_find(&pib_ce_vpn_peer_prefix_class, PIB_CE_VPN_PEER_PREFIX_COL_PEER),
+		    instance, gather_far, &g);
+	if (g.ret < 0)
+		vpn_peer_clear(p);
+	return g.ret;
+}
+
+void vpn_peer_clear(struct vpn_peer *p)
+{
+	free(p->far.p);
+	p->far = (struct spd_list) {0};
+}
+
+struct keys {
+	const struct vpn_env *env;
+	struct vpn_peer *p;
+	struct vpn_faults *f;
+	int ret;
+};
+
+static int check_key(
+    const struct vpn_env *env, const struct pib_ce_vpn_peer_key *r, struct vpn_faults *f)
+{
+	struct korigin o = {
+	    .cls = &pib_ce_vpn_peer_key_class,
+	    .instance = r->id,
+	    .alg_cls = &pib_ce_vpn_peer_key_class,
+	    .alg_instance = r->id,
+	    .encr_column = PIB_CE_VPN_PEER_KEY_COL_ENCR,
+	    .integ_column = PIB_CE_VPN_PEER_KEY_COL_INTEG,
+	};
+	struct kern_fault k;
+
+	if (env->ops->can(env->kern, (uint16_t)r->encr, (uint16_t)r->encr_key_bits,
+		(uint16_t)r->integ, 0, &k) < 0)
+		return vpn_fault_kernel(f, &k, &o);
+	return 0;
+}
+
+static void gather_key(void *arg, const struct pib_row *row)
+{
+	const struct pib_ce_vpn_peer_key *r = row->data;
+	struct keys *g = arg;
+	struct keying_peer *p = &g->p->peer;
+	unsigned at = 0;
+
+	if (check_key(g->env, r, g->f) < 0) {
+		g->ret = -1;
+		return;
+	}
+	while (at < p->keys && p->key[at].epoch > r->epoch)
+		at++;
+	if (at == KEYING_EPOCHS)
+		return; /* older than as many as we look at */
+	if (p->keys < KEYING_EPOCHS)
+		p->keys++;
+	memmove(&p->key[at + 1], &p->key[at], (p->keys - at - 1U) * sizeof(p->key[0]));
+	p->key[at] = (struct keying_peer_key) {
+	    .instance = row->instance,
+	    .epoch = r->epoch,
+	    .public_key = r->public_key.p,
+	    .nonce = r->nonce.p,
+	    .transform = {.encr = (uint16_t)r->encr,
+		.encr_key_bits = (uint16_t)r->encr_key_bits,
+		.integ = (uint16_t)r->integ},
+	    .certificate = r->certificate,
+	    .signature = r->signature,
+	};
+}
+
+static void gather_ack(void *arg, const struct pib_row *row)
+{
+	const struct pib_ce_vpn_peer_ack *r = row->data;
+	*(uint32_t *)arg = r->epoch;
+}
+
+uint32_t vpn_peer_acked(const struct pib_store *store, uint32_t peer)
+{
+	uint32_t epoch = 0;
+	pib_store_referrers(store, &pib_ce_vpn_peer_ack_class,
+	    pib_column_find(&pib_ce_vpn_peer_ack_class, PIB_CE_VPN_PEER_ACK_COL_PEER), peer,
+	    gather_ack, &epoch);
+	return epoch;
+}
+
+int vpn_peer_keys(struct vpn_peer *p, const struct vpn_env *env, struct vpn_faults *f)
+{
+	struct keys g = {.env = env, .p = p, .f = f};
+
+	pib_store_referrers(env->store, &pib_ce_vpn_peer_key_class,
+	    pib_column_find(&pib_ce_vpn_peer_key_class, PIB_CE_VPN_PEER_KEY_COL_PEER), p->row->id,
+	    gather_key, &g);
+	p->peer.acked = vpn_peer_acked(env->store, p->row->id);
+	return g.ret;
+}
+
+int vpn_blocked_load(
+    struct spd_prefix *p, const struct vpn_env *env, uint32_t instance, struct vpn_faults *f)
+{
+	const struct pib_ce_vpn_peer_prefix *r =
+	    pib_store_find(env->store, &pib_ce_vpn_peer_prefix_class, instance)->data;
+
+	return load_prefix(p, &far_columns, instance, r->addr_type, &r->addr, r->prefix_length, f);
+}

@@ -1,0 +1,78 @@
+/*
+ * vpn_rows.h - rows of CE-VPN-PIB as the values the enforcer works with, and every
+ * check that can be made before the kernel is asked.  What we do not implement is refused
+ * with its column, never ignored.
+ */
+#ifndef PEP_VPN_ROWS_H
+#define PEP_VPN_ROWS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pep/kern.h"
+#include "pep/keying.h"
+#include "pep/kplan.h"
+#include "pep/spd.h"
+#include "pib/gen/ce_vpn_pib.h"
+#include "pib/pib_err.h"
+
+struct pib_store;
+struct pib_txn;
+
+/* Where faults go: to a transaction, or without one (reconcile) the first as text. */
+struct vpn_faults {
+	struct pib_txn *txn;
+	unsigned count;
+	char text[200];
+};
+
+/*
+ * Record a fault of row cls.instance; column 0 = the row.  The text is logged. Always -1.
+ */
+int vpn_fault(struct vpn_faults *f, const struct pib_class *cls, uint32_t instance,
+    enum pib_cperr code, unsigned sub, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+/* cls may be NULL: no row is to blame. */
+int vpn_fault_memory(struct vpn_faults *f);
+/* What the kernel refused, as the row that asked for it. */
+int vpn_fault_kernel(struct vpn_faults *f, const struct kern_fault *k, const struct korigin *o);
+
+/* One VPN as its rows say. */
+struct vpn_net {
+	const struct pib_ce_vpn *row; /* borrowed from the store */
+	struct spd_near near;	      /* owned */
+	struct keying_member member;
+};
+
+/* A peer in it. */
+struct vpn_peer {
+	const struct pib_ce_vpn_peer *row; /* borrowed */
+	char name[256];
+	struct spd_list far; /* owned */
+	struct keying_peer peer;
+};
+
+struct vpn_env { /* what checks may ask */
+	const struct pib_store *store;
+	const struct kern_ops *ops;
+	struct kern *kern;
+	bool (*keying)(int32_t keying); /* is there a provider? */
+	bool lenient; /* rows that were accepted once: what the host lost since is no fault */
+};
+
+/* Each 0 and to be cleared, or -1 with faults recorded and nothing to clear. */
+int vpn_net_load(
+    struct vpn_net *n, const struct vpn_env *env, uint32_t instance, struct vpn_faults *f);
+void vpn_net_clear(struct vpn_net *n);
+/* Without keys: vpn_peer_keys() adds them. reqid is filled in by the caller. */
+int vpn_peer_load(struct vpn_peer *p, const struct vpn_env *env, const struct vpn_net *n,
+    uint32_t instance, bool prefixes, struct vpn_faults *f);
+void vpn_peer_clear(struct vpn_peer *p);
+/* The newest KEYING_EPOCHS keys, newest first, and the acknowledgement. */
+int vpn_peer_keys(struct vpn_peer *p, const struct vpn_env *env, struct vpn_faults *f);
+/* One ceVpnPeerPrefix row without peer. */
+int vpn_blocked_load(
+    struct spd_prefix *p, const struct vpn_env *env, uint32_t instance, struct vpn_faults *f);
+/* Our epoch that peer has acknowledged, 0 = none. */
+uint32_t vpn_peer_acked(const struct pib_store *store, uint32_t peer);
+
+#endif

@@ -1,0 +1,404 @@
+/*
+ * vpn_run.c - the touched parts computed anew from rows: each drops its policies and
+ * puts them again, each peer's SAs come from its keying provider; one plan, applied or undone
+ * as a whole.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pep/pep_conf.h"
+#include "pep/vpn_int.h"
+#include "pib/pib_store.h"
+
+#define RELAY_PREFIXES_MAX 256 /* without a space each pair of them is four policies */
+
+struct net { /* a VPN met in this run */
+	uint32_t id;
+	bool failed;
+	struct vpn_net net;
+	UT_hash_handle hh;
+};
+
+struct fresh { /* a reqid taken in this run */
+	uint32_t peer;
+	struct fresh *next;
+};
+
+struct run {
+	struct vpn *v;
+	const struct pib_store *store;
+	struct vpn_touched *t;
+	struct vpn_faults *f;
+	struct vpn_env env;
+	bool lenient;
+	struct kplan *plan;
+	struct spd spd;
+	struct net *nets;
+	struct fresh *fresh;
+};
+
+/* --- VPNs ------------------------------------------------------------------- */
+
+/* The VPN's values, computed once a run.  NULL: it has a fault, which is recorded, or no row. */
+static const struct vpn_net *net_get(struct run *r, uint32_t vpn)
+{
+	struct vpn_touch_key key = {.part = VPN_PART_NET, .id = vpn};
+	struct vpn_touch *touched;
+	struct net *n;
+
+	HASH_FIND(hh, r->nets, &vpn, sizeof(vpn), n);
+	if (n)
+		return n->failed ? NULL : &n->net;
+	if (!vpn_row(r->store, vpn))
+		return NULL;
+	if (!(n = calloc(1, sizeof(*n)))) {
+		vpn_fault_memory(r->f);
+		return NULL;
+	}
+	HASH_FIND(hh, r->t->part, &key, sizeof(key), touched);
+	/* What the host lost since a row was accepted is no fault of the rows that come now. */
+	r->env.lenient = r->lenient || !touched || !(touched->what & VPN_CHECK);
+	n->id = vpn;
+	n->failed = vpn_net_load(&n->net, &r->env, vpn, r->f) < 0;
+	r->env.lenient = r->lenient;
+	HASH_ADD(hh, r->nets, id, sizeof(n->id), n);
+	return n->failed ? NULL : &n->net;
+}
+
+/* What was collected in r->spd becomes the owner's policies. */
+static void put_unit(struct run *r, uint64_t owner, const struct pib_class *cls, uint8_t column)
+{
+	if (r->spd.no_memory) {
+		vpn_fault_memory(r->f);
+		return;
+	}
+	spd_finish(&r->spd);
+	kplan_policy_drop(r->plan, owner);
+	for (size_t i = 0; i < r->spd.count; i++) {
+		const struct spd_entry *e = &r->spd.entry[i];
+		struct korigin o = {.cls = cls, .instance = e->row, .column = column};
+		kplan_policy_put(r->plan, owner, &e->policy, &o);
+	}
+	spd_reset(&r->spd);
+}
+
+static void control_unit(struct run *r)
+{
+	for (unsigned i = 0; i < r->v->conf->pdps; i++)
+		spd_control(&r->spd, &r->v->conf->pdp[i].addr, r->v->conf->pdp[i].port);
+	put_unit(r, vpn_owner(VPN_OWNER_CONTROL, 0), NULL, 0);
+}
+
+static void site_of_net(void *arg, const struct pib_row *row)
+{
+	struct run *r = arg;
+	const struct vpn_net *n = net_get(r, row->instance);
+	if (n)
+		spd_site(&r->spd, &n->near);
+}
+
+/* All VPNs together: a prefix of the site may be in several. */
+static void site_unit(struct run *r)
+{
+	pib_store_each(r->store, &pib_ce_vpn_class, site_of_net, r);
+	put_unit(r, vpn_owner(VPN_OWNER_SITE, 0), &pib_ce_vpn_local_prefix_class,
+	    PIB_CE_VPN_LOCAL_PREFIX_COL_ADDR);
+}
+
+/* --- peers ------------------------------------------------------------------ */
+
+static uint32_t reqid_get(struct run *r, uint32_t peer)
+{
+	uint32_t reqid = vpn_reqids_find(r->v->reqids, peer);
+	struct fresh *n;
+
+	if (reqid)
+		return reqid;
+	if (!(n = calloc(1, sizeof(*n)))) {
+		vpn_fault_memory(r->f);
+		return 0;
+	}
+	reqid = vpn_reqids_get(r->v->reqids, peer);
+	if (!reqid) {
+		free(n);
+		vpn_fault(r->f, &pib_ce_vpn_peer_class, peer, PIB_CPERR_SPACE, 0,
+		    "all %u reqids of this kernel interface are in use",
+		    (unsigned)r->v->ops->reqid_max(r->v->kern));
+		return 0;
+	}
+	n->peer = peer;
+	n->next = r->fresh;
+	r->fresh = n;
+	return reqid;
+}
+
+static struct spd_tunnel tunnel_of(const struct vpn_net *n, const struct vpn_peer *p)
+{
+	return (struct spd_tunnel) {
+	    .local = n->member.local, .remote = p->peer.addr, .reqid = p->peer.reqid};
+}
+
+static void peer_sas(struct run *r, const struct vpn_net *n, struct vpn_peer *p)
+{
+	const struct vpn_provider *provider = vpn_provider_find(n->row->keying);
+
+	if (vpn_peer_keys(p, &r->env, r->f) < 0 ||
+	    provider->verify(r->v, n, p, r->f, r->lenient) < 0)
+		return;
+	provider->plan(r->v, n, p, r->plan, r->f);
+}
+
+static void peer_gone(struct run *r, uint32_t peer)
+{
+	kplan_policy_drop(r->plan, vpn_owner(VPN_OWNER_PEER, peer));
+	kplan_sa_drop(r->plan, vpn_reqids_find(r->v->reqids, peer));
+}
+
+static void peer_part(struct run *r, const struct vpn_touch *e)
+{
+	const struct pib_ce_vpn_peer *row = vpn_peer_row(r->store, e->key.id);
+	const struct vpn_net *n;
+	struct spd_tunnel tunnel;
+	struct vpn_peer p;
+
+	if (!row) {
+		peer_gone(r, e->key.id);
+		return;
+	}
+	if (!(n = net_get(r, row->vpn)) ||
+	    vpn_peer_load(&p, &r->env, n, row->id, e->what & VPN_POLICY, r->f) < 0)
+		return;
+	p.peer.reqid = reqid_get(r, row->id);
+	if (p.peer.reqid) {
+		tunnel = tunnel_of(n, &p);
+		if (e->what & VPN_POLICY) {
+			spd_peer(&r->spd, &n->near, &tunnel, &p.far);
+			put_unit(r, vpn_owner(VPN_OWNER_PEER, row->id),
+			    &pib_ce_vpn_peer_prefix_class, PIB_CE_VPN_PEER_PREFIX_COL_ADDR);
+		}
+		if (e->what & VPN_KEYS)
+			peer_sas(r, n, &p);
+	}
+	vpn_peer_clear(&p);
+}
+
+static void blocked_part(struct run *r, const struct vpn_touch *e)
+{
+	const struct pib_row *row = pib_store_find(
+	    r->store, &pib_ce_vpn_peer_prefix_class, e->key.id);
+	const struct pib_ce_vpn_peer_prefix *data = row ? row->data : NULL;
+	const struct vpn_net *n = data && !data->peer ? net_get(r, data->vpn) : NULL;
+	struct spd_prefix far;
+
+	if (n) {
+		if (vpn_blocked_load(&far, &r->env, e->key.id, r->f) < 0)
+			return;
+		spd_blocked(&r->spd, &n->near, &(struct spd_list) {.p = &far, .count = 1});
+	}
+	put_unit(r, vpn_owner(VPN_OWNER_BLOCKED, e->key.id), &pib_ce_vpn_peer_prefix_class,
+	    PIB_CE_VPN_PEER_PREFIX_COL_ADDR);
+}
+
+/* --- relaying --------------------------------------------------------------- */
+
+struct relays { /* the peers of a VPN, for pairs of them */
+	struct run *r;
+	const struct vpn_net *n;
+	struct vpn_peer *p;
+	size_t count;
+	size_t prefixes;
+	bool failed;
+};
+
+static void relay_peer(void *arg, const struct pib_row *row)
+{
+	struct relays *g = arg;
+	struct vpn_peer *more;
+
+	if (g->failed)
+		return;
+	more = reallocarray(g->p, g->count + 1, sizeof(*more));
+	if (!more) {
+		vpn_fault_memory(g->r->f);
+		g->failed = true;
+		return;
+	}
+	g->p = more;
+	if (vpn_peer_load(&g->p[g->count], &g->r->env, g->n, row->instance, true, g->r->f) < 0) {
+		g->failed = true;
+		return;
+	}
+	g->p[g->count].peer.reqid = reqid_get(g->r, row->instance);
+	g->prefixes += g->p[g->count++].far.count;
+	if (g->prefixes <= RELAY_PREFIXES_MAX)
+		return;
+	vpn_fault(g->r->f, &pib_ce_vpn_class, g->n->member.vpn, PIB_CPERR_VALUE_SUP,
+	    PIB_CE_VPN_COL_RELAY, "more than %d prefixes to relay between, and no space",
+	    RELAY_PREFIXES_MAX);
+	g->failed = true;
+}
+
+static void relay_pairs(struct relays *g)
+{
+	for (size_t i = 0; i < g->count; i++)
+		for (size_t j = i + 1; j < g->count; j++) {
+			struct spd_tunnel a = tunnel_of(g->n, &g->p[i]);
+			struct spd_tunnel b = tunnel_of(g->n, &g->p[j]);
+			spd_relay(&g->r->spd, &a, &g->p[i].far, &b, &g->p[j].far);
+		}
+}
+
+static void relay_unit(struct run *r, uint32_t vpn)
+{
+	struct relays g = {.r = r, .n = net_get(r, vpn)};
+
+	if (g.n && g.n->near.relay && !g.n->near.space.count) {
+		pib_store_referrers(r->store, &pib_ce_vpn_peer_class,
+		    pib_column_find(&pib_ce_vpn_peer_class, PIB_CE_VPN_PEER_COL_VPN), vpn,
+		    relay_peer, &g);
+		if (!g.failed)
+			relay_pairs(&g);
+	}
+	put_unit(r, vpn_owner(VPN_OWNER_RELAY, vpn), &pib_ce_vpn_peer_prefix_class,
+	    PIB_CE_VPN_PEER_PREFIX_COL_ADDR);
+	for (size_t i = 0; i < g.count; i++)
+		vpn_peer_clear(&g.p[i]);
+	free(g.p);
+}
+
+/* --- everything ------------------------------------------------------------- */
+
+/* SAs of ours whose peer is not in the rows. */
+static void drop_stray(void *arg, const struct kern_sa_state *sa, bool inbound)
+{
+	struct run *r = arg;
+	uint32_t peer = vpn_reqids_peer(r->v->reqids, sa->reqid);
+
+	(void)inbound;
+	if (!peer || !vpn_peer_row(r->store, peer))
+		kplan_sa_del(r->plan, &sa->id);
+}
+
+/* The file of reqids was lost?  An inbound SA says whose it is: SPI = sender << 8 | epochs. */
+static void claim_reqid(void *arg, const struct kern_sa_state *sa, bool inbound)
+{
+	struct run *r = arg;
+	uint32_t peer = sa->id.spi >> 8;
+
+	if (inbound && !vpn_reqids_peer(r->v->reqids, sa->reqid) && vpn_peer_row(r->store, peer))
+		vpn_reqids_claim(r->v->reqids, peer, sa->reqid);
+}
+
+static void collect(struct run *r)
+{
+	struct vpn_touch *e, *next;
+	bool site = r->t->everything;
+
+	if (r->t->everything) {
+		kstate_sa_each(r->v->ks, 0, claim_reqid, r);
+		kstate_sa_each(r->v->ks, 0, drop_stray, r);
+		kplan_policy_drop(r->plan, 0);
+		control_unit(r);
+	}
+	vpn_touch_expand(r->t, r->store);
+	HASH_ITER (hh, r->t->part, e, next) {
+		switch (e->key.part) {
+		case VPN_PART_NET:
+			site |= (e->what & VPN_NEAR) != 0;
+			(void)net_get(r, e->key.id); /* its faults */
+			if (e->what & VPN_RELAY)
+				relay_unit(r, e->key.id);
+			break;
+		case VPN_PART_PEER:
+			peer_part(r, e);
+			break;
+		default:
+			blocked_part(r, e);
+		}
+	}
+	if (site)
+		site_unit(r);
+	if (r->t->no_memory)
+		vpn_fault_memory(r->f);
+}
+
+static void drop_reqid(void *arg, uint32_t peer, uint32_t reqid)
+{
+	struct run *r = arg;
+	(void)reqid;
+	if (!vpn_peer_row(r->store, peer))
+		vpn_reqids_drop(r->v->reqids, peer);
+}
+
+/* What is no more has no reqid either; without the disk's help that is repeated at the next start.
+ */
+static void done(struct run *r)
+{
+	struct vpn_touch *e, *next;
+
+	if (r->t->everything)
+		vpn_reqids_each(r->v->reqids, drop_reqid, r);
+	HASH_ITER (hh, r->t->part, e, next)
+		if (e->key.part == VPN_PART_PEER)
+			drop_reqid(r, e->key.id, 0);
+}
+
+static int apply(struct run *r)
+{
+	struct kern_fault k;
+	struct korigin o = {0};
+
+	if (r->f->count)
+		return -1;
+	if (vpn_reqids_save(r->v->reqids) < 0) {
+		kern_fault_set(
+		    &k, KERN_REFUSED, errno, "cannot write %s/reqids", r->v->env.state_dir);
+		return vpn_fault_kernel(r->f, &k, &o);
+	}
+	if (kplan_apply(r->plan, &k, &o) < 0)
+		return vpn_fault_kernel(r->f, &k, &o);
+	done(r);
+	return 0;
+}
+
+static void run_clear(struct run *r, bool failed)
+{
+	struct net *n, *n_next;
+
+	while (r->fresh) {
+		struct fresh *next = r->fresh->next;
+		if (failed)
+			vpn_reqids_drop(r->v->reqids, r->fresh->peer);
+		free(r->fresh);
+		r->fresh = next;
+	}
+	HASH_ITER (hh, r->nets, n, n_next) {
+		HASH_DEL(r->nets, n);
+		if (!n->failed)
+			vpn_net_clear(&n->net);
+		free(n);
+	}
+	spd_clear(&r->spd);
+	kplan_free(r->plan);
+}
+
+int vpn_run(struct vpn *v, const struct pib_store *store, struct vpn_touched *t,
+    struct vpn_faults *f, bool lenient)
+{
+	struct run r = {.v = v,
+	    .store = store,
+	    .t = t,
+	    .f = f,
+	    .env = vpn_row_env(v, store, lenient),
+	    .lenient = lenient};
+	int ret;
+
+	spd_init(&r.spd);
+	if (!(r.plan = kplan_new(v->ks)))
+		return vpn_fault_memory(f);
+	collect(&r);
+	ret = apply(&r);
+	run_clear(&r, ret < 0);
+	return ret;
+}

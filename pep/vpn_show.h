@@ -1,0 +1,66 @@
+/*
+ * vpn_show.h - what the enforcer holds, for people: policies, SAs and peers as plain
+ * structs through callbacks.  self is pep_agent_self(agent, &pep_client_vpn); texts are borrowed
+ * until the callback returns.
+ */
+#ifndef PEP_VPN_SHOW_H
+#define PEP_VPN_SHOW_H
+
+#include "pep/kern.h"
+#include "pep/keying.h"
+
+struct vpn_show_policy {
+	struct kern_policy policy;
+	const char *part; /* "control", "site", "peer", "relay", "blocked"; "?" = left over */
+	const char *vpn;  /* names; "" where there is none */
+	const char *peer;
+};
+/* In the order in which they are looked up. 0, or -1: no memory. */
+int vpn_show_policies(
+    void *self, void (*fn)(void *arg, const struct vpn_show_policy *p), void *arg);
+
+struct vpn_show_sa {
+	struct kern_sa_state sa; /* octets and packets as the kernel counts them now */
+	bool inbound;
+	const char *vpn;
+	const char *peer;
+	uint32_t own_epoch; /* from the SPI's low bits; 0 = no such epoch lives */
+	uint32_t peer_epoch;
+	int64_t age_s; /* -1 = not known */
+};
+/* Those of ours. 0, or -1 and *f. */
+int vpn_show_sas(void *self, void (*fn)(void *arg, const struct vpn_show_sa *s), void *arg,
+    struct kern_fault *f);
+
+struct vpn_show_peer {
+	const char *vpn;
+	const char *name;
+	struct addr addr;
+	uint32_t member;
+	uint32_t reqid;
+	unsigned prefixes;
+	struct keying_epoch_info own[KEYING_EPOCHS]; /* newest first */
+	unsigned own_count;
+	uint32_t peer_epoch[KEYING_EPOCHS]; /* published, newest first */
+	unsigned peer_count;
+	uint32_t acked;	  /* our newest epoch the peer holds, 0 = none */
+	uint32_t out_own; /* epochs of the outbound SA in use, 0 = none */
+	uint32_t out_peer;
+	unsigned inbound; /* SAs */
+	unsigned outbound;
+	bool ready;	     /* traffic can go out */
+	const char *why_not; /* "" when ready */
+};
+void vpn_show_peers(void *self, void (*fn)(void *arg, const struct vpn_show_peer *p), void *arg);
+
+struct vpn_show_status {
+	const char *backend;
+	size_t policies;
+	size_t sas;
+	bool loaded;	   /* the kernel was read */
+	bool owes;	   /* operations are being retried */
+	uint64_t acquires; /* packets that found no SA, as the kernel told */
+};
+void vpn_show_status(void *self, struct vpn_show_status *s);
+
+#endif
