@@ -1,8 +1,9 @@
 # libpep: copspepd but for main(), so that tests and benchmarks link the real thing.
 noinst_LTLIBRARIES += pep/libpep.la
-pep_libpep_la_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS)
+pep_libpep_la_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS) $(JANSSON_CFLAGS)
 pep_libpep_la_SOURCES =
-pep_libpep_la_LIBADD = common/libcommon.la
+pep_libpep_la_LIBADD = common/libcommon.la libcops/libcops.la pib/libpib.la $(JANSSON_LIBS) \
+	$(EVENT_LIBS) $(SSL_LIBS)
 
 # the kernel, and rows made true in it
 pep_libpep_la_SOURCES += \
@@ -38,7 +39,15 @@ pep_libpep_la_SOURCES += \
 	pep/agent.c pep/agent.h \
 	pep/cache.c pep/cache.h \
 	pep/client.h \
+	pep/control.c pep/control.h \
+	pep/control_vpn.c pep/control_vpn.h \
 	pep/dec.c pep/dec.h \
 	pep/link.c pep/link.h \
+	pep/pep.c pep/pep.h \
 	pep/pep_conf.c pep/pep_conf.h \
 	pep/request.c pep/request.h
+
+sbin_PROGRAMS += pep/copspepd
+pep_copspepd_SOURCES = pep/main.c
+pep_copspepd_LDADD = pep/libpep.la
+pep_copspepd_LDFLAGS = $(AM_LDFLAGS) -static

@@ -27,7 +27,7 @@
 
 #define NODES_MAX 3
 #define KEYS_MAX  8
-#define SCHEDULES 300 /* of each kind; COPSVPN_SCHEDULES changes it */
+#define SCHEDULES 150 /* of each kind; COPSVPN_SCHEDULES changes it */
 
 static char top[64]; /* directory of certificates and states */
 

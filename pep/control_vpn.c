@@ -1,0 +1,280 @@
+/*
+ * control_vpn.c - see control_vpn.h.
+ */
+#include "pep/control_vpn.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "pep/vpn_show.h"
+#include "pib/gen/ce_vpn_pib.h"
+#include "pib/pib_codec.h"
+#include "pib/pib_store.h"
+
+static void put(json_t *o, const char *key, json_t *v)
+{
+	json_object_set_new(o, key, v);
+}
+
+static json_t *text(const char *s)
+{
+	return s[0] == '\0' ? json_null() : json_string(s);
+}
+
+static json_t *address(const struct addr *a)
+{
+	char buf[ADDR_STRLEN];
+
+	return a->family == 0 ? json_null() : json_string(addr_print(a, buf));
+}
+
+static json_t *number(uint64_t n)
+{
+	return json_integer((json_int_t)n);
+}
+
+/* Epochs and reqids are never 0; 0 stands for none. */
+static json_t *number_or_none(uint64_t n)
+{
+	return n == 0 ? json_null() : number(n);
+}
+
+/* ------------------------------------------------------------------ peers */
+
+struct peers {
+	json_t *list;	 /* NULL: only counted */
+	const char *vpn; /* NULL: all */
+	unsigned count;
+	unsigned ready;
+};
+
+/* "7", "7 6*", newest first; * is one whose private key is gone, - one on its way out. */
+static json_t *own_epochs(const struct vpn_show_peer *p)
+{
+	struct buf b;
+	json_t *s;
+
+	buf_init(&b, 0);
+	for (unsigned i = 0; i < p->own_count; i++)
+		buf_printf(&b, "%s%u%s%s", i == 0 ? "" : " ", p->own[i].epoch,
+		    p->own[i].private_key || p->own[i].withdrawing ? "" : "*",
+		    p->own[i].withdrawing ? "-" : "");
+	s = b.len == 0 ? json_null() : json_stringn((const char *)b.data, b.len);
+	buf_clear(&b);
+	return s;
+}
+
+static json_t *peer_epochs(const struct vpn_show_peer *p)
+{
+	struct buf b;
+	json_t *s;
+
+	buf_init(&b, 0);
+	for (unsigned i = 0; i < p->peer_count; i++)
+		buf_printf(&b, "%s%u", i == 0 ? "" : " ", p->peer_epoch[i]);
+	s = b.len == 0 ? json_null() : json_stringn((const char *)b.data, b.len);
+	buf_clear(&b);
+	return s;
+}
+
+static void peer_one(void *arg, const struct vpn_show_peer *p)
+{
+	struct peers *l = arg;
+	json_t *o;
+
+	if (l->vpn != NULL && strcmp(l->vpn, p->vpn) != 0)
+		return;
+	l->count++;
+	l->ready += p->ready;
+	if (l->list == NULL)
+		return;
+	o = json_object();
+	put(o, "vpn", text(p->vpn));
+	put(o, "peer", text(p->name));
+	put(o, "address", address(&p->addr));
+	put(o, "ready", json_boolean(p->ready));
+	put(o, "prefixes", number(p->prefixes));
+	put(o, "own_epochs", own_epochs(p));
+	put(o, "peer_epochs", peer_epochs(p));
+	put(o, "acked", number_or_none(p->acked));
+	put(o, "sends_own", number_or_none(p->out_own));
+	put(o, "sends_peer", number_or_none(p->out_peer));
+	put(o, "sas_in", number(p->inbound));
+	put(o, "sas_out", number(p->outbound));
+	put(o, "reqid", number_or_none(p->reqid));
+	put(o, "why_not", text(p->why_not));
+	json_array_append_new(l->list, o);
+}
+
+json_t *control_peers(void *self, const char *vpn)
+{
+	struct peers l = {.list = json_array(), .vpn = vpn};
+
+	vpn_show_peers(self, peer_one, &l);
+	return l.list;
+}
+
+/* ------------------------------------------------------------------ VPNs */
+
+struct vpns {
+	void *self;
+	const struct pib_store *store;
+	json_t *list;
+	const char *only; /* NULL: all */
+};
+
+static json_t *octets_text(const struct pib_octets *o)
+{
+	return json_stringn((const char *)o->p, o->len);
+}
+
+static json_t *column(const struct pib_row *row, uint8_t number_)
+{
+	const struct pib_column *c = pib_column_find(row->cls, number_);
+	struct buf b;
+	json_t *s;
+
+	buf_init(&b, 0);
+	pib_value_print(&b, row->cls, c, row->data);
+	s = json_stringn((const char *)b.data, b.len);
+	buf_clear(&b);
+	return s;
+}
+
+static void vpn_one(void *arg, const struct pib_row *row)
+{
+	const struct pib_ce_vpn *v = row->data;
+	struct vpns *l = arg;
+	struct peers n = {0};
+	char name[65];
+	json_t *o;
+
+	snprintf(name, sizeof(name), "%.*s", (int)v->name.len, (const char *)v->name.p);
+	if (l->only != NULL && strcmp(l->only, name) != 0)
+		return;
+	n.vpn = name;
+	vpn_show_peers(l->self, peer_one, &n);
+	o = json_object();
+	put(o, "vpn", octets_text(&v->name));
+	put(o, "vpn_id", column(row, PIB_CE_VPN_COL_VPN_ID));
+	put(o, "member", number(v->member));
+	put(o, "role", column(row, PIB_CE_VPN_COL_ROLE));
+	put(o, "mode", column(row, PIB_CE_VPN_COL_MODE));
+	put(o, "keying", column(row, PIB_CE_VPN_COL_KEYING));
+	put(o, "address", column(row, PIB_CE_VPN_COL_LOCAL_ADDR));
+	put(o, "peers", number(n.count));
+	put(o, "ready", number(n.ready));
+	json_array_append_new(l->list, o);
+}
+
+json_t *control_vpns(void *self, const struct pib_store *store)
+{
+	struct vpns l = {.self = self, .store = store, .list = json_array()};
+
+	pib_store_each(store, &pib_ce_vpn_class, vpn_one, &l);
+	return l.list;
+}
+
+json_t *control_vpn(void *self, const struct pib_store *store, const char *name)
+{
+	struct vpns l = {.self = self, .store = store, .list = json_array(), .only = name};
+	json_t *o;
+
+	pib_store_each(store, &pib_ce_vpn_class, vpn_one, &l);
+	o = json_incref(json_array_get(l.list, 0));
+	json_decref(l.list);
+	if (o != NULL)
+		put(o, "peer_list", control_peers(self, name));
+	return o;
+}
+
+/* ------------------------------------------------------------------ kernel */
+
+static void sa_one(void *arg, const struct vpn_show_sa *s)
+{
+	json_t *o = json_object();
+	char spi[11];
+
+	snprintf(spi, sizeof(spi), "0x%08x", s->sa.id.spi);
+	put(o, "dir", json_string(s->inbound ? "in" : "out"));
+	put(o, "vpn", text(s->vpn));
+	put(o, "peer", text(s->peer));
+	put(o, "src", address(&s->sa.src));
+	put(o, "dst", address(&s->sa.id.dst));
+	put(o, "spi", json_string(spi));
+	put(o, "own_epoch", number_or_none(s->own_epoch));
+	put(o, "peer_epoch", number_or_none(s->peer_epoch));
+	put(o, "reqid", number(s->sa.reqid));
+	put(o, "packets", number(s->sa.packets));
+	put(o, "octets", number(s->sa.octets));
+	put(o, "age_s", s->age_s < 0 ? json_null() : json_integer((json_int_t)s->age_s));
+	json_array_append_new(arg, o);
+}
+
+json_t *control_sas(void *self)
+{
+	json_t *list = json_array();
+	struct kern_fault f;
+
+	if (vpn_show_sas(self, sa_one, list, &f) == 0)
+		return list;
+	json_decref(list);
+	return NULL;
+}
+
+static json_t *prefix(const struct prefix *p)
+{
+	char buf[PREFIX_STRLEN];
+
+	return p->addr.family == 0 ? json_string("any") : json_string(prefix_print(p, buf));
+}
+
+static void policy_one(void *arg, const struct vpn_show_policy *s)
+{
+	static const char *const dirs[] = {[KERN_IN] = "in", [KERN_OUT] = "out", [KERN_FWD] = "fwd"};
+	static const char *const actions[] = {
+	    [KERN_PROTECT] = "protect", [KERN_BYPASS] = "bypass", [KERN_DISCARD] = "discard"};
+	const struct kern_policy *p = &s->policy;
+	json_t *o = json_object();
+	char prio[11];
+
+	snprintf(prio, sizeof(prio), "0x%08x", p->priority);
+	put(o, "dir", json_string(dirs[p->sel.dir]));
+	put(o, "src", prefix(&p->sel.src));
+	put(o, "dst", prefix(&p->sel.dst));
+	put(o, "proto", number_or_none(p->sel.proto));
+	put(o, "sport", number_or_none(p->sel.sport));
+	put(o, "dport", number_or_none(p->sel.dport));
+	put(o, "action", json_string(actions[p->action]));
+	put(o, "tunnel", p->action == KERN_PROTECT ? address(&p->tmpl_dst) : json_null());
+	put(o, "reqid", number_or_none(p->reqid));
+	put(o, "part", text(s->part));
+	put(o, "vpn", text(s->vpn));
+	put(o, "peer", text(s->peer));
+	put(o, "priority", json_string(prio));
+	json_array_append_new(arg, o);
+}
+
+json_t *control_policies(void *self)
+{
+	json_t *list = json_array();
+
+	if (vpn_show_policies(self, policy_one, list) == 0)
+		return list;
+	json_decref(list);
+	return NULL;
+}
+
+void control_kernel(void *self, json_t *o)
+{
+	struct vpn_show_status s;
+
+	vpn_show_status(self, &s);
+	put(o, "backend", text(s.backend));
+	put(o, "kernel_read", json_boolean(s.loaded));
+	put(o, "kernel_owes", json_boolean(s.owes));
+	put(o, "policies", number(s.policies));
+	put(o, "sas", number(s.sas));
+	put(o, "acquires", number(s.acquires));
+}
