@@ -633,12 +633,17 @@ static void stamp_side(const struct stamp *st, const struct side *s)
 	    s->a ? s->a->site : NULL, s->a ? s->a->sites : 0);
 }
 
-/* A hub that is none any more: those it was a peer of cannot tell from what is left. */
-static bool hub_lost(const struct vpn_work *w)
+/*
+ * A hub that is none any more, or a member that is back: what others hold of it cannot be told
+ * from what is left.
+ */
+static bool cannot_tell(const struct vpn_work *w)
 {
 	for (size_t i = 0; i < w->touches; i++) {
 		const struct side *s = w->touched[i];
 		if (s->b && s->b->role == ROLE_HUB && (!s->a || s->a->role != ROLE_HUB))
+			return true;
+		if (!s->b && s->a->id->dead)
 			return true;
 	}
 	return false;
@@ -664,7 +669,7 @@ static void stamp_vpn(const struct stamp *st, const struct vpn_work *w)
 		stamp_dead(st, id);
 	else if (!w->b || vpn_row_differs(w->b, w->a))
 		stamp_rows(st, id);
-	if (!w->a || !w->b || w->all_pairs || hub_lost(w))
+	if (!w->a || !w->b || w->all_pairs || cannot_tell(w))
 		stamp_aux(st, id);
 	stamp_proposals(st, w);
 	stamp_prefixes(st, w->b ? w->b->space : NULL, w->b ? w->b->spaces : 0,

@@ -109,3 +109,23 @@ EXTRA_PROGRAMS += tests/bench/bench_intent
 tests_bench_bench_intent_SOURCES = tests/bench/bench_intent.c
 tests_bench_bench_intent_LDADD = $(PDP_BRAIN_LIBS)
 tests_bench_bench_intent_LDFLAGS = $(AM_LDFLAGS) -static
+
+# --- the policy server's machinery, whole servers with scripted PEPs
+check_PROGRAMS += tests/unit/test_pdp
+tests_unit_test_pdp_SOURCES = tests/unit/test_pdp.c tests/unit/pdp_pep.c tests/unit/pdp_pep.h
+tests_unit_test_pdp_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS) \
+	$(JANSSON_CFLAGS)
+tests_unit_test_pdp_LDADD = pdp/libpdp.la copsctl/libcopsctl.la $(CHECK_LIBS)
+tests_unit_test_pdp_LDFLAGS = $(AM_LDFLAGS) -static
+
+# --- pep: policies, the enforcer
+check_PROGRAMS += tests/unit/test_spd tests/unit/test_pep_vpn
+tests_unit_test_spd_SOURCES = tests/unit/test_spd.c
+tests_unit_test_spd_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_spd_LDADD = pep/libpep.la $(CHECK_LIBS)
+tests_unit_test_pep_vpn_SOURCES = tests/unit/test_pep_vpn.c
+tests_unit_test_pep_vpn_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS) \
+	$(JANSSON_CFLAGS)
+tests_unit_test_pep_vpn_LDADD = pep/libpep.la copsctl/libcopsctl.la libcops/libcops.la \
+	pib/libpib.la common/libcommon.la $(CHECK_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(JANSSON_LIBS)
+tests_unit_test_pep_vpn_LDFLAGS = $(AM_LDFLAGS) -static
