@@ -137,6 +137,8 @@ static bool is_key(const struct pib_class *cls)
 	return cls == &pib_ce_vpn_peer_key_class || cls == &pib_ce_vpn_peer_ack_class;
 }
 
+static unsigned dec; /* counts them */
+
 static void apply_named(
     const struct cops_decision *d, struct map *m, struct pib_txn *txn, struct applied *a)
 {
