@@ -58,9 +58,16 @@ struct kern {
 	struct addr absent;
 };
 
+static struct kern *kept; /* by a test, across open and close */
+
 static struct kern *mem_open(struct kern_fault *f)
 {
-	struct kern *k = calloc(1, sizeof(*k));
+	struct kern *k = kept;
+
+	kept = NULL;
+	if (k)
+		return k;
+	k = calloc(1, sizeof(*k));
 	if (!k || (k->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) < 0) {
 		kern_fault_set(f, KERN_REFUSED, errno, "kernel in memory");
 		free(k);
@@ -95,7 +102,7 @@ static void mem_close(struct kern *k)
 	struct mem_policy *p, *p_next;
 	struct mem_digest *d, *d_next;
 
-	if (!k)
+	if (!k || k == kept)
 		return;
 	sa_flush(k);
 	HASH_ITER (hh, k->policies, p, p_next) {
@@ -331,6 +338,11 @@ void kern_mem_fail_at(struct kern *k, unsigned n, enum kern_fault_kind kind, int
 	k->fail_at = n ? k->operations + n : 0;
 	k->fail_kind = kind;
 	k->fail_err = err;
+}
+
+void kern_mem_keep(struct kern *k)
+{
+	kept = k;
 }
 
 void kern_mem_set_absent(struct kern *k, const struct addr *a)

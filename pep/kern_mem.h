@@ -14,6 +14,8 @@
 void kern_mem_fail_at(struct kern *k, unsigned n, enum kern_fault_kind kind, int err);
 /* This host has every address but this one. */
 void kern_mem_set_absent(struct kern *k, const struct addr *a);
+/* As if the process restarted: close() leaves it be, and the next open() finds it. */
+void kern_mem_keep(struct kern *k);
 /* Modifying operations since open, refused ones too. */
 unsigned kern_mem_operations(const struct kern *k);
 /* How many SAs were added with key material that an earlier sa_add had already used. */

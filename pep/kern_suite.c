@@ -73,8 +73,8 @@ int kern_suite_check(uint16_t encr, unsigned encr_key_bits, uint16_t integ, uint
 	if (e->refused)
 		return kern_fault_set(f, KERN_UNSUPPORTED_ENCR, 0, "%s: %s", e->name, e->refused);
 	if (!has_bits(e, encr_key_bits))
-		return kern_fault_set(
-		    f, KERN_UNSUPPORTED_ENCR, 0, "%s: no keys of %u bits", e->name, encr_key_bits);
+		return kern_fault_set(f, KERN_UNSUPPORTED_KEY_BITS, 0, "%s: no keys of %u bits",
+		    e->name, encr_key_bits);
 	if (!i)
 		return kern_fault_set(f, KERN_UNSUPPORTED_INTEG, 0,
 		    "integrity transform %u: unknown", (unsigned)integ);

@@ -254,17 +254,18 @@ static void tick(struct vpn *v)
 	evtimer_add(v->on_tick, &tv);
 }
 
-static void settle(struct vpn *v)
+/* Tell keying what came of it, now that it holds; clears t. */
+static void settle(struct vpn *v, struct vpn_touched *t)
 {
 	struct vpn_touch *e, *next;
 
-	HASH_ITER (hh, v->settle.part, e, next)
+	HASH_ITER (hh, t->part, e, next)
 		if (e->member_before)
 			leave_net(v, e);
-	HASH_ITER (hh, v->settle.part, e, next)
+	HASH_ITER (hh, t->part, e, next)
 		if (e->key.part == VPN_PART_NET)
 			settle_net(v, e);
-	vpn_touched_clear(&v->settle);
+	vpn_touched_clear(t);
 	tick(v);
 }
 
@@ -297,7 +298,7 @@ static void vpn_settled(void *self, const struct pib_store *store)
 	struct vpn *v = self;
 
 	v->store = store;
-	settle(v);
+	settle(v, &v->settle);
 }
 
 /* Nothing is known of what should be: there was no decision yet, or the cache is lost. */
@@ -322,10 +323,7 @@ static int reconcile(struct vpn *v, char *err, unsigned long err_len)
 			v->unclaimed = false;
 	}
 	if (ret == 0) {
-		vpn_touched_clear(&v->settle);
-		v->settle = t;
-		t = (struct vpn_touched) {0};
-		settle(v);
+		settle(v, &t);
 		lost_settle(v, &l);
 		tick(v);
 	}
@@ -401,11 +399,13 @@ static void sa_expired(struct vpn *v, const struct kern_event *e)
 	kstate_sa_forget(v->ks, &e->sa);
 	if (!peer || !v->store || !vpn_peer_row(v->store, peer))
 		return;
-	vpn_touch(&t, VPN_PART_PEER, peer, VPN_KEYS);
-	if (vpn_run(v, v->store, &t, &f, true) < 0)
-		change_soon(v);
+	vpn_touch_sas(&t, v->store, peer);
+	if (vpn_run(v, v->store, &t, &f, true) == 0) {
+		settle(v, &t);
+		return;
+	}
 	vpn_touched_clear(&t);
-	tick(v);
+	change_soon(v);
 }
 
 static void sa_expiring(struct vpn *v, const struct kern_event *e)

@@ -32,7 +32,7 @@ enum vpn_what {
 	VPN_KEYS = 2,	 /* a peer's SAs */
 	VPN_NEAR = 4,	 /* of a VPN: near side, and with it everybody's policies and SAs */
 	VPN_RELAY = 8,	 /* of a VPN: policies between its peers */
-	VPN_MEMBER = 16, /* of a VPN: our membership */
+	VPN_MEMBER = 16, /* of a VPN: our membership, to be settled with its keying */
 	VPN_ACK = 32,	 /* of a VPN: what its peers acknowledged */
 	VPN_CHECK = 64,	 /* of a VPN: its row is new, check it against this host */
 };
@@ -63,6 +63,8 @@ void vpn_touch_everything(struct vpn_touched *t, const struct pib_store *store);
 void vpn_touch_expand(struct vpn_touched *t, const struct pib_store *store);
 void vpn_touch_peers(
     struct vpn_touched *t, const struct pib_store *store, uint32_t vpn, unsigned what);
+/* A peer's SAs, and its membership's settling. */
+void vpn_touch_sas(struct vpn_touched *t, const struct pib_store *store, uint32_t peer);
 void vpn_touched_clear(struct vpn_touched *t);
 
 /* Owners of policies in the shadow. */

@@ -111,7 +111,7 @@ static void peer_changed(struct touching *g, const void *before, const void *aft
 	for (int i = 0; i < 2; i++)
 		if (rows[i]) {
 			touch(g->t, VPN_PART_PEER, rows[i]->id, VPN_POLICY | VPN_KEYS);
-			touch(g->t, VPN_PART_NET, rows[i]->vpn, VPN_RELAY | VPN_ACK);
+			touch(g->t, VPN_PART_NET, rows[i]->vpn, VPN_RELAY | VPN_ACK | VPN_MEMBER);
 		}
 }
 
@@ -126,26 +126,30 @@ static void far_changed(struct touching *g, const void *before, const void *afte
 		}
 }
 
+/* SAs of a peer may change; keying is to hear of what became of them. */
+static void sas_changed(struct touching *g, uint32_t peer, unsigned what)
+{
+	const struct pib_ce_vpn_peer *p = vpn_peer_row(g->store, peer);
+
+	touch(g->t, VPN_PART_PEER, peer, VPN_KEYS);
+	if (p)
+		touch(g->t, VPN_PART_NET, p->vpn, VPN_MEMBER | what);
+}
+
 static void key_changed(struct touching *g, const void *before, const void *after)
 {
 	const struct pib_ce_vpn_peer_key *rows[] = {before, after};
 	for (int i = 0; i < 2; i++)
 		if (rows[i])
-			touch(g->t, VPN_PART_PEER, rows[i]->peer, VPN_KEYS);
+			sas_changed(g, rows[i]->peer, 0);
 }
 
 static void ack_changed(struct touching *g, const void *before, const void *after)
 {
 	const struct pib_ce_vpn_peer_ack *rows[] = {before, after};
-	for (int i = 0; i < 2; i++) {
-		const struct pib_ce_vpn_peer *p = rows[i] ? vpn_peer_row(g->store, rows[i]->peer)
-							  : NULL;
-		if (!rows[i])
-			continue;
-		touch(g->t, VPN_PART_PEER, rows[i]->peer, VPN_KEYS);
-		if (p)
-			touch(g->t, VPN_PART_NET, p->vpn, VPN_ACK);
-	}
+	for (int i = 0; i < 2; i++)
+		if (rows[i])
+			sas_changed(g, rows[i]->peer, VPN_ACK);
 }
 
 static const struct binding {
@@ -210,6 +214,12 @@ void vpn_touch_peers(
 	struct touching g = {.t = t, .store = store, .what = what};
 	pib_store_referrers(store, &pib_ce_vpn_peer_class,
 	    pib_column_find(&pib_ce_vpn_peer_class, PIB_CE_VPN_PEER_COL_VPN), vpn, touch_peer, &g);
+}
+
+void vpn_touch_sas(struct vpn_touched *t, const struct pib_store *store, uint32_t peer)
+{
+	struct touching g = {.t = t, .store = store};
+	sas_changed(&g, peer, 0);
 }
 
 void vpn_touch_expand(struct vpn_touched *t, const struct pib_store *store)

@@ -1,0 +1,1000 @@
+/*
+ * test_pep_vpn.c - the enforcer whole: rows in transactions, real keying, kernel in
+ * memory.  Two CEs in one process exchange keys through the test, which plays the PDP.
+ */
+#include <check.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/buf.h"
+#include "common/diag.h"
+#include "copsctl/pki.h"
+#include "pep/kern_mem.h"
+#include "pep/pep_conf.h"
+#include "pep/vpn.h"
+#include "pep/vpn_show.h"
+#include "pib/gen/ce_vpn_pib.h"
+#include "pib/gen/framework_pib.h"
+#include "pib/pib_codec.h"
+#include "pib/pib_store.h"
+
+static char top[] = "/tmp/test_pep_vpn.XXXXXX";
+static struct event_base *base;
+
+struct ce {
+	unsigned n;
+	struct pep_conf conf;
+	char dir[64];
+	struct pib_schema *schema;
+	struct pib_store *store;
+	void *self;
+	struct kern *kern;
+};
+
+static struct ce a, b;
+
+/* --- rows ------------------------------------------------------------------- */
+
+static const uint8_t vpn_id[7] = {0, 0, 0x5e, 0, 0, 0, 1};
+
+static struct pib_octets text(const char *s)
+{
+	return (struct pib_octets) {(const uint8_t *)s, (uint32_t)strlen(s)};
+}
+
+static struct pib_octets ip(const char *s)
+{
+	static struct addr keep[64];
+	static unsigned next;
+	struct addr *x = &keep[next++ % 64];
+
+	ck_assert_int_eq(addr_parse(x, s), 0);
+	return (struct pib_octets) {x->octets, (uint32_t)addr_len(x)};
+}
+
+static void install(struct pib_txn *t, const struct pib_class *cls, const void *row)
+{
+	const struct pib_column *index = pib_column_find(cls, 1);
+	struct buf epd;
+
+	buf_init(&epd, 0);
+	pib_epd_put(&epd, cls, row);
+	ck_assert(!epd.failed);
+	ck_assert_int_eq(pib_txn_install_row(t, cls, (uint32_t)pib_row_number(index, row), epd.data,
+			     (uint32_t)epd.len),
+	    0);
+	buf_clear(&epd);
+}
+
+/* CE n is member n with 10.n.0.0/16 at 192.0.2.n; VPN 1. */
+static struct pib_ce_vpn vpn_row_of(unsigned n)
+{
+	char local[32];
+	snprintf(local, sizeof(local), "192.0.2.%u", n);
+	return (struct pib_ce_vpn) {.id = 1,
+	    .vpn_id = {vpn_id, 7},
+	    .name = text("acme"),
+	    .member = n,
+	    .role = PIB_CE_VPN_ROLE_MESH,
+	    .mode = PIB_CE_VPN_MODE_TUNNEL,
+	    .keying = PIB_CE_VPN_KEYING_CONTROLLER,
+	    .proposals = 5,
+	    .local_addr_type = 1,
+	    .local_addr = ip(local),
+	    .non_vpn_traffic = PIB_CE_VPN_NON_VPN_TRAFFIC_BYPASS,
+	    .relay = PIB_CE_VPN_RELAY_FALSE};
+}
+
+static struct pib_ce_vpn_proposal proposal(void)
+{
+	return (struct pib_ce_vpn_proposal) {.id = 50,
+	    .tag = 5,
+	    .order = 1,
+	    .encr = 12,
+	    .encr_key_bits = 256,
+	    .integ = 14,
+	    .replay_window = 32,
+	    .lifetime_seconds = 3600};
+}
+
+static struct pib_ce_vpn_local_prefix local_prefix(unsigned n)
+{
+	char p[32];
+	snprintf(p, sizeof(p), "10.%u.0.0", n);
+	return (struct pib_ce_vpn_local_prefix) {.id = 100 + n,
+	    .vpn = 1,
+	    .addr_type = 1,
+	    .addr = ip(p),
+	    .prefix_length = 16,
+	    .kind = PIB_CE_VPN_LOCAL_PREFIX_KIND_SITE};
+}
+
+static struct pib_ce_vpn_peer peer(unsigned n)
+{
+	static char name[8][32];
+	char p[32];
+	snprintf(p, sizeof(p), "192.0.2.%u", n);
+	snprintf(name[n % 8], sizeof(name[0]), "ce%u.example.net", n);
+	return (struct pib_ce_vpn_peer) {.id = n,
+	    .vpn = 1,
+	    .name = text(name[n % 8]),
+	    .role = PIB_CE_VPN_PEER_ROLE_MESH,
+	    .addr_type = 1,
+	    .addr = ip(p)};
+}
+
+static struct pib_ce_vpn_peer_prefix peer_prefix(unsigned n)
+{
+	char p[32];
+	snprintf(p, sizeof(p), "10.%u.0.0", n);
+	return (struct pib_ce_vpn_peer_prefix) {
+	    .id = 100 + n, .vpn = 1, .peer = n, .addr_type = 1, .addr = ip(p), .prefix_length = 16};
+}
+
+#define INSTALL(t, name, row)                                                                      \
+	do {                                                                                       \
+		struct pib_##name r_ = row;                                                        \
+		install(t, &pib_##name##_class, &r_);                                              \
+	} while (0)
+
+static void first_rows(struct pib_txn *t, unsigned n, unsigned other)
+{
+	INSTALL(t, ce_vpn_proposal, proposal());
+	INSTALL(t, ce_vpn, vpn_row_of(n));
+	INSTALL(t, ce_vpn_local_prefix, local_prefix(n));
+	INSTALL(t, ce_vpn_peer, peer(other));
+	INSTALL(t, ce_vpn_peer_prefix, peer_prefix(other));
+}
+
+/* --- a CE ------------------------------------------------------------------- */
+
+static void ce_start(struct ce *c)
+{
+	struct pep_env env = {
+	    .base = base, .identity = c->conf.identity, .state_dir = c->dir, .conf = &c->conf};
+	char err[200];
+
+	c->self = pep_client_vpn.start(&env, err, sizeof(err));
+	ck_assert_msg(c->self != NULL, "%s", err);
+	c->kern = vpn_kern(c->self);
+	ck_assert_msg(
+	    pep_client_vpn.reconcile(c->self, c->store, err, sizeof(err)) == 0, "%s", err);
+}
+
+static void ce_new(struct ce *c, unsigned n)
+{
+	struct pep_conf *conf = &c->conf;
+	struct diag d;
+	char settings[800];
+
+	c->n = n;
+	snprintf(c->dir, sizeof(c->dir), "%s/ce%u", top, n);
+	snprintf(settings, sizeof(settings), "rm -rf %s && mkdir -m 700 %s", c->dir, c->dir);
+	ck_assert_int_eq(system(settings), 0);
+	snprintf(settings, sizeof(settings),
+	    "pdp = { \"pdp.example.net@198.51.100.10\" }\nbackend = mem\nstate-dir = \"%s\"\n"
+	    "certificate = \"%s/pki/ce%u.example.net.pem\"\nkey = \"%s/pki/ce%u.example.net.key\"\n"
+	    "ca = \"%s/pki/ca.pem\"\n",
+	    c->dir, top, n, top, n, top);
+	diag_init(&d);
+	if (pep_conf_parse(conf, settings, &d) < 0) {
+		diag_print(&d, stderr);
+		ck_abort();
+	}
+	diag_clear(&d);
+	c->schema = pib_schema_new(pep_client_vpn.module, pep_client_vpn.module_count);
+	c->store = pib_store_new(c->schema, PIB_INSTALL, 100000);
+	ce_start(c);
+}
+
+static void ce_restart(struct ce *c)
+{
+	kern_mem_keep(c->kern);
+	pep_client_vpn.stop(c->self);
+	ce_start(c);
+}
+
+static void ce_free(struct ce *c)
+{
+	pep_client_vpn.stop(c->self);
+	pib_store_free(c->store);
+	pib_schema_free(c->schema);
+	pep_conf_clear(&c->conf);
+}
+
+/* Judge, enforce, commit. 0, or -1: aborted, *f is the first fault. */
+static int commit(struct ce *c, struct pib_txn *t, struct pib_fault *f)
+{
+	const struct pib_fault *faults;
+
+	if (pib_txn_check(t) == 0 && pep_client_vpn.enforce(c->self, c->store, t) == 0) {
+		pib_txn_commit(t);
+		pep_client_vpn.settled(c->self, c->store);
+		return 0;
+	}
+	ck_assert_uint_gt(pib_txn_faults(t, &faults), 0);
+	*f = faults[0];
+	pib_txn_abort(t);
+	return -1;
+}
+
+static void must(struct ce *c, struct pib_txn *t)
+{
+	struct pib_fault f;
+	char line[200];
+
+	if (commit(c, t, &f) < 0)
+		ck_abort_msg("%s", pib_fault_print(&f, line, sizeof(line)));
+}
+
+static void remove_row(struct pib_txn *t, const struct pib_class *cls, uint32_t instance)
+{
+	ck_assert_int_eq(pib_txn_remove_row(t, cls, instance), 0);
+}
+
+/* --- the policy server ------------------------------------------------------- */
+
+static struct pib_txn *relay_to;
+static uint32_t relay_newest;
+
+static void relay_key(void *arg, const struct pib_class *cls, uint32_t instance, const void *row)
+{
+	const struct pib_ce_vpn_site_key *k = row;
+	struct pib_ce_vpn_peer_key p;
+
+	(void)arg;
+	if (cls != &pib_ce_vpn_site_key_class)
+		return;
+	p = (struct pib_ce_vpn_peer_key) {.id = instance,
+	    .peer = k->member,
+	    .epoch = k->epoch,
+	    .public_key = k->public_key,
+	    .nonce = k->nonce,
+	    .encr = k->encr,
+	    .encr_key_bits = k->encr_key_bits,
+	    .integ = k->integ,
+	    .certificate = k->certificate,
+	    .signature = k->signature};
+	install(relay_to, &pib_ce_vpn_peer_key_class, &p);
+	if (k->epoch > relay_newest)
+		relay_newest = k->epoch;
+}
+
+static void remove_key(void *arg, const struct pib_row *row)
+{
+	(void)arg;
+	remove_row(relay_to, row->cls, row->instance);
+}
+
+/* What one published becomes known to the other, and its success the acknowledgement. */
+static void pass_keys(struct ce *from, struct ce *to)
+{
+	struct pib_ce_vpn_peer_ack ack = {.id = to->n, .peer = to->n};
+
+	relay_to = pib_txn_begin(to->store);
+	pib_store_each(to->store, &pib_ce_vpn_peer_key_class, remove_key, NULL);
+	relay_newest = 0;
+	pep_client_vpn.notify(from->self, relay_key, NULL);
+	must(to, relay_to);
+	if (!relay_newest)
+		return;
+	ack.epoch = relay_newest;
+	relay_to = pib_txn_begin(from->store);
+	install(relay_to, &pib_ce_vpn_peer_ack_class, &ack);
+	must(from, relay_to);
+}
+
+static void exchange(void)
+{
+	pass_keys(&a, &b);
+	pass_keys(&b, &a);
+}
+
+static void run_ms(int ms)
+{
+	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	event_base_loopexit(base, &tv);
+	event_base_dispatch(base);
+}
+
+static void join(void)
+{
+	struct pib_txn *t = pib_txn_begin(a.store);
+	first_rows(t, 1, 2);
+	must(&a, t);
+	t = pib_txn_begin(b.store);
+	first_rows(t, 2, 1);
+	must(&b, t);
+	exchange();
+}
+
+static unsigned count_lines(const char *dump, const char *with)
+{
+	unsigned n = 0;
+	for (const char *p = dump; (p = strstr(p, with)); p++)
+		n++;
+	return n;
+}
+
+/* Every outbound SA of one is an inbound one of the other. */
+static void check_pair(void)
+{
+	char *x = kern_mem_dump(a.kern);
+	char *y = kern_mem_dump(b.kern);
+	char *save = NULL;
+	unsigned shared = 0;
+
+	for (char *l = strtok_r(x, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
+		char *reqid = strstr(l, " reqid");
+		if (strncmp(l, "sa ", 3) || !reqid)
+			continue;
+		*reqid = '\0';
+		ck_assert_msg(
+		    strstr(y, l) || !strncmp(l, "sa 192.0.2.1 ", 13), "%s: not at b\n%s", l, y);
+		shared += strstr(y, l) != NULL;
+	}
+	ck_assert_uint_ge(shared, 2);
+	free(x);
+	free(y);
+}
+
+/* --- tests ------------------------------------------------------------------ */
+
+static void setup(void)
+{
+	base = event_base_new();
+	ce_new(&a, 1);
+	ce_new(&b, 2);
+}
+
+static void teardown(void)
+{
+	ce_free(&a);
+	ce_free(&b);
+	event_base_free(base);
+}
+
+START_TEST(policies_before_keys)
+{
+	struct pib_txn *t = pib_txn_begin(a.store);
+	char *dump;
+
+	first_rows(t, 1, 2);
+	must(&a, t);
+	dump = kern_mem_dump(a.kern);
+	ck_assert_uint_eq(count_lines(dump, "protect"), 3);
+	ck_assert_uint_eq(count_lines(dump, "policy out 0.0.0.0/0 > 10.2.0.0/16 discard"), 1);
+	ck_assert_uint_eq(count_lines(dump, "proto 6 port"), 2); /* the control channel */
+	ck_assert_uint_eq(count_lines(dump, "sa "), 0);
+	free(dump);
+}
+END_TEST
+
+START_TEST(keys_make_a_pair)
+{
+	join();
+	check_pair();
+	ck_assert_uint_eq(kern_mem_key_repeats(a.kern) + kern_mem_key_repeats(b.kern), 0);
+}
+END_TEST
+
+static void note_peer(void *arg, const struct vpn_show_peer *p)
+{
+	*(struct vpn_show_peer *)arg = *p;
+	ck_assert_str_eq(p->vpn, "acme");
+	ck_assert_str_eq(p->name, "ce2.example.net");
+}
+
+static void note_sa(void *arg, const struct vpn_show_sa *s)
+{
+	unsigned *n = arg;
+	ck_assert_str_eq(s->peer, "ce2.example.net");
+	ck_assert_uint_ne(s->own_epoch, 0);
+	ck_assert_uint_ne(s->peer_epoch, 0);
+	ck_assert_int_eq(s->inbound, s->sa.id.dst.octets[3] == 1);
+	++*n;
+}
+
+static void note_policy(void *arg, const struct vpn_show_policy *p)
+{
+	unsigned *n = arg;
+	ck_assert_str_ne(p->part, "?");
+	if (p->policy.action == KERN_PROTECT)
+		ck_assert_str_eq(p->peer, "ce2.example.net");
+	++*n;
+}
+
+START_TEST(show)
+{
+	struct vpn_show_status st;
+	struct vpn_show_peer p;
+	struct kern_fault f;
+	unsigned n = 0;
+	struct pib_txn *t = pib_txn_begin(a.store);
+
+	first_rows(t, 1, 2);
+	must(&a, t);
+	vpn_show_peers(a.self, note_peer, &p);
+	ck_assert(!p.ready);
+	ck_assert_str_eq(p.why_not, "the peer has published no key");
+	t = pib_txn_begin(b.store);
+	first_rows(t, 2, 1);
+	must(&b, t);
+	exchange();
+	vpn_show_peers(a.self, note_peer, &p);
+	ck_assert_msg(p.ready, "%s", p.why_not);
+	ck_assert_uint_ne(p.out_own, 0);
+	ck_assert_uint_eq(p.acked, p.out_own);
+	ck_assert_int_eq(vpn_show_sas(a.self, note_sa, &n, &f), 0);
+	ck_assert_uint_eq(n, kern_mem_sa_count(a.kern));
+	n = 0;
+	ck_assert_int_eq(vpn_show_policies(a.self, note_policy, &n), 0);
+	ck_assert_uint_eq(n, kern_mem_policy_count(a.kern));
+	vpn_show_status(a.self, &st);
+	ck_assert_str_eq(st.backend, "mem");
+	ck_assert(st.loaded);
+	ck_assert(!st.owes);
+}
+END_TEST
+
+START_TEST(rekey)
+{
+	unsigned before;
+
+	join();
+	before = (unsigned)kern_mem_sa_count(a.kern);
+	ck_assert_int_eq(vpn_rekey(a.self, "nobody"), -1);
+	ck_assert_int_eq(vpn_rekey(a.self, "acme"), 1);
+	ck_assert_uint_gt(kern_mem_sa_count(a.kern), before);
+	exchange();
+	check_pair();
+	ck_assert_uint_eq(kern_mem_key_repeats(a.kern) + kern_mem_key_repeats(b.kern), 0);
+}
+END_TEST
+
+START_TEST(removing_the_peer_removes_all_of_it)
+{
+	struct pib_txn *t;
+	char *before, *dump;
+
+	t = pib_txn_begin(a.store);
+	INSTALL(t, ce_vpn_proposal, proposal());
+	INSTALL(t, ce_vpn, vpn_row_of(1));
+	INSTALL(t, ce_vpn_local_prefix, local_prefix(1));
+	must(&a, t);
+	before = kern_mem_dump(a.kern);
+	join();
+	t = pib_txn_begin(a.store);
+	remove_row(t, &pib_ce_vpn_peer_prefix_class, 102);
+	remove_row(t, &pib_ce_vpn_peer_ack_class, 2);
+	relay_to = t;
+	pib_store_each(a.store, &pib_ce_vpn_peer_key_class, remove_key, NULL);
+	remove_row(t, &pib_ce_vpn_peer_class, 2);
+	must(&a, t);
+	dump = kern_mem_dump(a.kern);
+	ck_assert_str_eq(before, dump);
+	free(before);
+	free(dump);
+	t = pib_txn_begin(a.store);
+	remove_row(t, &pib_ce_vpn_local_prefix_class, 101);
+	remove_row(t, &pib_ce_vpn_class, 1);
+	remove_row(t, &pib_ce_vpn_proposal_class, 50);
+	must(&a, t);
+	ck_assert_uint_eq(kern_mem_policy_count(a.kern), 2);
+	ck_assert_uint_eq(kern_mem_sa_count(a.kern), 0);
+}
+END_TEST
+
+/* one thing wrong with the rows of a first decision */
+struct wrong {
+	const char *what;
+	void (*rows)(struct pib_txn *t);
+	unsigned code, sub;
+	const struct pib_class *cls;
+	uint32_t instance;
+};
+
+#define CHANGED(name, init, change)                                                                \
+	struct pib_##name r = init;                                                                \
+	change;                                                                                    \
+	install(t, &pib_##name##_class, &r)
+
+static void bad_mode(struct pib_txn *t)
+{
+	CHANGED(ce_vpn, vpn_row_of(1), r.mode = PIB_CE_VPN_MODE_IPIP_TRANSPORT);
+}
+
+static void bad_keying(struct pib_txn *t)
+{
+	CHANGED(ce_vpn, vpn_row_of(1), r.keying = PIB_CE_VPN_KEYING_IKE);
+}
+
+static void bad_local(struct pib_txn *t)
+{
+	CHANGED(ce_vpn, vpn_row_of(1), r.local_addr = ip("192.0.2.77"));
+}
+
+static void bad_tag(struct pib_txn *t)
+{
+	CHANGED(ce_vpn_proposal, proposal(), r.tag = 6);
+}
+
+static void bad_encr(struct pib_txn *t)
+{
+	CHANGED(ce_vpn_proposal, proposal(), r.encr = 20; r.integ = 0);
+}
+
+static void bad_bits(struct pib_txn *t)
+{
+	CHANGED(ce_vpn_proposal, proposal(), r.encr_key_bits = 100);
+}
+
+static void bad_integ(struct pib_txn *t)
+{
+	CHANGED(ce_vpn_proposal, proposal(), r.integ = 12);
+}
+
+static void bad_window(struct pib_txn *t)
+{
+	CHANGED(ce_vpn_proposal, proposal(), r.replay_window = 64);
+}
+
+static void bad_family(struct pib_txn *t)
+{
+	CHANGED(ce_vpn_peer, peer(2), r.addr_type = 2; r.addr = ip("2001:db8::2"));
+}
+
+static void bad_type(struct pib_txn *t)
+{
+	CHANGED(ce_vpn_peer, peer(2), r.addr = ip("2001:db8::2"));
+}
+
+static void bad_dns(struct pib_txn *t)
+{
+	CHANGED(ce_vpn_peer, peer(2), r.addr_type = PIB_CE_VPN_PEER_ADDR_TYPE_DNS);
+}
+
+static void bad_host_bits(struct pib_txn *t)
+{
+	CHANGED(ce_vpn_peer_prefix, peer_prefix(2), r.addr = ip("10.2.0.1"));
+}
+
+static void bad_length(struct pib_txn *t)
+{
+	CHANGED(ce_vpn_local_prefix, local_prefix(1), r.prefix_length = 33);
+}
+
+static void bad_key(struct pib_txn *t)
+{
+	static const uint8_t octets[32] = {1};
+	struct pib_ce_vpn_peer_key k = {.id = 2 << 4 | 1,
+	    .peer = 2,
+	    .epoch = 1,
+	    .public_key = {octets, 32},
+	    .nonce = {octets, 32},
+	    .encr = 12,
+	    .encr_key_bits = 256,
+	    .integ = 14,
+	    .certificate = {octets, 32},
+	    .signature = {octets, 32}};
+	install(t, &pib_ce_vpn_peer_key_class, &k);
+}
+
+static void bad_key_alg(struct pib_txn *t)
+{
+	static const uint8_t octets[32] = {1};
+	struct pib_ce_vpn_peer_key k = {.id = 2 << 4 | 1,
+	    .peer = 2,
+	    .epoch = 1,
+	    .public_key = {octets, 32},
+	    .nonce = {octets, 32},
+	    .encr = 12,
+	    .encr_key_bits = 256,
+	    .integ = 12,
+	    .certificate = {octets, 32},
+	    .signature = {octets, 32}};
+	install(t, &pib_ce_vpn_peer_key_class, &k);
+}
+
+static const struct wrong wrongs[] = {
+    {"mode", bad_mode, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_MODE, &pib_ce_vpn_class, 1},
+    {"keying", bad_keying, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_KEYING, &pib_ce_vpn_class, 1},
+    {"local", bad_local, PIB_CPERR_SPECIFIC, PIB_CE_VPN_ERR_NO_SUCH_LOCAL_ADDRESS,
+	&pib_ce_vpn_class, 1},
+    {"tag", bad_tag, PIB_CPERR_REFERENCE, PIB_CE_VPN_COL_PROPOSALS, &pib_ce_vpn_class, 1},
+    {"encr", bad_encr, PIB_CPERR_VALUE_SUP, PIB_CE_VPN_PROPOSAL_COL_ENCR,
+	&pib_ce_vpn_proposal_class, 50},
+    {"bits", bad_bits, PIB_CPERR_VALUE_SUP, PIB_CE_VPN_PROPOSAL_COL_ENCR_KEY_BITS,
+	&pib_ce_vpn_proposal_class, 50},
+    {"integ", bad_integ, PIB_CPERR_VALUE_SUP, PIB_CE_VPN_PROPOSAL_COL_INTEG,
+	&pib_ce_vpn_proposal_class, 50},
+    {"window", bad_window, PIB_CPERR_VALUE_SUP, PIB_CE_VPN_PROPOSAL_COL_REPLAY_WINDOW,
+	&pib_ce_vpn_proposal_class, 50},
+    {"family", bad_family, PIB_CPERR_VALUE_SUP, PIB_CE_VPN_PEER_COL_ADDR, &pib_ce_vpn_peer_class,
+	2},
+    {"type", bad_type, PIB_CPERR_VALUE, PIB_CE_VPN_PEER_COL_ADDR, &pib_ce_vpn_peer_class, 2},
+    {"dns", bad_dns, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_PEER_COL_ADDR_TYPE, &pib_ce_vpn_peer_class, 2},
+    {"host bits", bad_host_bits, PIB_CPERR_VALUE, PIB_CE_VPN_PEER_PREFIX_COL_ADDR,
+	&pib_ce_vpn_peer_prefix_class, 102},
+    {"length", bad_length, PIB_CPERR_VALUE, PIB_CE_VPN_LOCAL_PREFIX_COL_PREFIX_LENGTH,
+	&pib_ce_vpn_local_prefix_class, 101},
+    {"key", bad_key, PIB_CPERR_SPECIFIC, PIB_CE_VPN_PEER_KEY_ERR_BAD_CERTIFICATE,
+	&pib_ce_vpn_peer_key_class, 33},
+    {"key's integ", bad_key_alg, PIB_CPERR_VALUE_SUP, PIB_CE_VPN_PEER_KEY_COL_INTEG,
+	&pib_ce_vpn_peer_key_class, 33},
+};
+
+START_TEST(wrong_rows_are_named)
+{
+	const struct wrong *w = &wrongs[_i];
+	struct addr absent;
+	struct pib_fault f;
+	struct pib_txn *t;
+	char *before = kern_mem_dump(a.kern);
+	char *after;
+	char line[200];
+
+	addr_parse(&absent, "192.0.2.77");
+	kern_mem_set_absent(a.kern, &absent);
+	t = pib_txn_begin(a.store);
+	first_rows(t, 1, 2);
+	w->rows(t);
+	ck_assert_msg(commit(&a, t, &f) == -1, "%s was taken", w->what);
+	pib_fault_print(&f, line, sizeof(line));
+	ck_assert_msg(f.cperr == w->code && f.sub == w->sub && f.cls == w->cls &&
+			  f.instance == w->instance && f.prid_len,
+	    "%s: %s", w->what, line);
+	after = kern_mem_dump(a.kern);
+	ck_assert_str_eq(before, after);
+	ck_assert_uint_eq(pib_store_count(a.store, NULL), 0);
+	free(before);
+	free(after);
+	/* and the right ones pass afterwards */
+	t = pib_txn_begin(a.store);
+	first_rows(t, 1, 2);
+	must(&a, t);
+}
+END_TEST
+
+START_TEST(list_of_proposals_takes_the_first_possible)
+{
+	struct pib_ce_vpn_proposal gcm = proposal();
+	struct pib_txn *t = pib_txn_begin(a.store);
+
+	first_rows(t, 1, 2);
+	gcm.id = 49;
+	gcm.order = 0;
+	gcm.encr = 20;
+	gcm.integ = 0;
+	install(t, &pib_ce_vpn_proposal_class, &gcm);
+	must(&a, t);
+}
+END_TEST
+
+static void undo_all(struct ce *c)
+{
+	struct pib_txn *t = pib_txn_begin(c->store);
+	relay_to = t;
+	pib_store_each(c->store, NULL, remove_key, NULL);
+	must(c, t);
+}
+
+/* the kernel refuses the k-th operation of a decision, for every k */
+START_TEST(kernel_refusals_undo_and_name)
+{
+	static const enum kern_fault_kind kind[] = {KERN_REFUSED, KERN_NO_REPLY};
+	struct pib_fault f;
+	struct pib_txn *t;
+
+	for (unsigned i = 0; i < 2; i++)
+		for (unsigned k = 1;; k++) {
+			unsigned before = kern_mem_operations(a.kern);
+			char *was = kern_mem_dump(a.kern);
+			char *is;
+			int ret;
+
+			t = pib_txn_begin(a.store);
+			first_rows(t, 1, 2);
+			kern_mem_fail_at(a.kern, k, kind[i], EINVAL);
+			ret = commit(&a, t, &f);
+			kern_mem_fail_at(a.kern, 0, KERN_REFUSED, 0);
+			is = kern_mem_dump(a.kern);
+			if (ret == 0) {
+				ck_assert_uint_lt(kern_mem_operations(a.kern) - before, k);
+				ck_assert_uint_ge(k, 9);
+				free(was);
+				free(is);
+				undo_all(&a);
+				break;
+			}
+			ck_assert_str_eq(was, is);
+			ck_assert(f.cperr == PIB_CPERR_SPECIFIC || f.gperr == PIB_GPERR_UNKNOWN);
+			free(was);
+			free(is);
+		}
+}
+END_TEST
+
+START_TEST(everything_removed_is_nothing_left)
+{
+	join();
+	undo_all(&a);
+	ck_assert_uint_eq(kern_mem_policy_count(a.kern), 2);
+	ck_assert_uint_eq(kern_mem_sa_count(a.kern), 0);
+}
+END_TEST
+
+START_TEST(changes_are_local)
+{
+	struct pib_txn *t;
+	unsigned before;
+
+	join();
+	/* another peer: its own policies and nothing else */
+	before = kern_mem_operations(a.kern);
+	t = pib_txn_begin(a.store);
+	INSTALL(t, ce_vpn_peer, peer(3));
+	INSTALL(t, ce_vpn_peer_prefix, peer_prefix(3));
+	must(&a, t);
+	ck_assert_uint_eq(kern_mem_operations(a.kern) - before, 4);
+	/* a name: nothing */
+	before = kern_mem_operations(a.kern);
+	t = pib_txn_begin(a.store);
+	{
+		CHANGED(ce_vpn, vpn_row_of(1), r.name = text("acme2"));
+	}
+	must(&a, t);
+	ck_assert_uint_eq(kern_mem_operations(a.kern) - before, 0);
+	/* the prefix gets blocked: out l > r and in, fwd r > l turn to discards in place */
+	before = kern_mem_operations(a.kern);
+	t = pib_txn_begin(a.store);
+	{
+		CHANGED(ce_vpn_peer_prefix, peer_prefix(3), r.peer = 0);
+	}
+	must(&a, t);
+	ck_assert_uint_eq(kern_mem_operations(a.kern) - before, 3);
+}
+END_TEST
+
+START_TEST(two_vpns_cannot_share_a_selector)
+{
+	static const uint8_t other_id[7] = {0, 0, 0x5e, 0, 0, 0, 2};
+	struct pib_fault f;
+	struct pib_txn *t;
+
+	join();
+	t = pib_txn_begin(a.store);
+	{
+		CHANGED(ce_vpn, vpn_row_of(1), r.id = 2; r.member = 11;
+			r.vpn_id = ((struct pib_octets) {other_id, 7}));
+	}
+	{
+		CHANGED(ce_vpn_local_prefix, local_prefix(1), r.id = 201; r.vpn = 2);
+	}
+	{
+		CHANGED(ce_vpn_peer, peer(12), r.vpn = 2);
+	}
+	{
+		CHANGED(ce_vpn_peer_prefix, peer_prefix(2), r.id = 212; r.vpn = 2; r.peer = 12);
+	}
+	ck_assert_int_eq(commit(&a, t, &f), -1);
+	ck_assert_uint_eq(f.cperr, PIB_CPERR_VALUE_SUP);
+	ck_assert_uint_eq(f.sub, PIB_CE_VPN_PEER_PREFIX_COL_ADDR);
+	ck_assert_uint_eq(f.instance, 212);
+}
+END_TEST
+
+START_TEST(hub_relays)
+{
+	struct pib_txn *t = pib_txn_begin(a.store);
+	char *dump;
+
+	first_rows(t, 1, 2);
+	{
+		CHANGED(ce_vpn, vpn_row_of(1), r.relay = PIB_CE_VPN_RELAY_TRUE);
+	}
+	INSTALL(t, ce_vpn_peer, peer(3));
+	INSTALL(t, ce_vpn_peer_prefix, peer_prefix(3));
+	must(&a, t);
+	dump = kern_mem_dump(a.kern);
+	ck_assert_uint_eq(count_lines(dump, "policy out 10.2.0.0/16 > 10.3.0.0/16 protect"), 1);
+	ck_assert_uint_eq(count_lines(dump, "policy fwd 10.2.0.0/16 > 10.3.0.0/16 protect"), 1);
+	free(dump);
+	/* a space takes the place of the pairs */
+	t = pib_txn_begin(a.store);
+	{
+		CHANGED(ce_vpn_local_prefix, local_prefix(1), r.id = 300; r.addr = ip("10.0.0.0");
+			r.prefix_length = 8; r.kind = PIB_CE_VPN_LOCAL_PREFIX_KIND_SPACE);
+	}
+	must(&a, t);
+	dump = kern_mem_dump(a.kern);
+	ck_assert_uint_eq(count_lines(dump, "10.2.0.0/16 > 10.3.0.0/16"), 0);
+	ck_assert_uint_eq(count_lines(dump, "policy out 10.0.0.0/8 > 10.3.0.0/16 protect"), 1);
+	ck_assert_uint_eq(count_lines(dump, "policy out 0.0.0.0/0 > 10.0.0.0/8 discard"), 1);
+	free(dump);
+}
+END_TEST
+
+START_TEST(restart_disturbs_nothing)
+{
+	char *before, *after;
+	unsigned policies;
+
+	join();
+	before = kern_mem_dump(a.kern);
+	policies = count_lines(before, "policy");
+	ce_restart(&a);
+	after = kern_mem_dump(a.kern);
+	ck_assert_uint_eq(count_lines(after, "policy"), policies);
+	for (char *l = before, *end; (end = strchr(l, '\n')); l = end + 1) {
+		*end = '\0';
+		ck_assert_msg(strstr(after, l) != NULL, "gone: %s", l);
+	}
+	free(before);
+	free(after);
+	exchange();
+	check_pair();
+	ck_assert_uint_eq(kern_mem_key_repeats(a.kern) + kern_mem_key_repeats(b.kern), 0);
+}
+END_TEST
+
+/* without a cache nobody knows what should be: nothing is touched until a decision says */
+START_TEST(restart_without_rows_waits)
+{
+	char *before, *after;
+	struct pib_txn *t;
+
+	join();
+	before = kern_mem_dump(a.kern);
+	pib_store_free(a.store);
+	a.store = pib_store_new(a.schema, PIB_INSTALL, 100000);
+	ce_restart(&a);
+	after = kern_mem_dump(a.kern);
+	ck_assert_str_eq(before, after);
+	free(before);
+	free(after);
+	t = pib_txn_begin(a.store);
+	INSTALL(t, ce_vpn_proposal, proposal());
+	must(&a, t);
+	ck_assert_uint_eq(kern_mem_policy_count(a.kern), 2);
+	ck_assert_uint_eq(kern_mem_sa_count(a.kern), 0);
+}
+END_TEST
+
+START_TEST(flush_is_repaired)
+{
+	uint32_t epoch;
+	char *before, *after;
+	struct vpn_show_peer p;
+
+	join();
+	before = kern_mem_dump(a.kern);
+	vpn_show_peers(a.self, note_peer, &p);
+	epoch = p.own[0].epoch;
+	kern_mem_foreign_sa_flush(a.kern);
+	run_ms(400);
+	vpn_show_peers(a.self, note_peer, &p);
+	ck_assert_uint_gt(p.own[0].epoch, epoch);
+	exchange();
+	check_pair();
+	after = kern_mem_dump(a.kern);
+	ck_assert_uint_eq(count_lines(before, "policy"), count_lines(after, "policy"));
+	ck_assert_uint_eq(kern_mem_key_repeats(a.kern) + kern_mem_key_repeats(b.kern), 0);
+	free(before);
+	free(after);
+}
+END_TEST
+
+static void drop_policy(void *arg, const struct vpn_show_policy *p)
+{
+	struct kern_selector *sel = arg;
+	if (p->policy.action == KERN_PROTECT)
+		*sel = p->policy.sel;
+}
+
+START_TEST(foreign_policy_changes_are_repaired)
+{
+	struct kern_selector sel = {0};
+	struct kern_policy foreign = {.action = KERN_DISCARD, .priority = 7};
+	char *before, *after;
+
+	join();
+	before = kern_mem_dump(a.kern);
+	vpn_show_policies(a.self, drop_policy, &sel);
+	kern_mem_foreign_policy_del(a.kern, &sel);
+	run_ms(300);
+	after = kern_mem_dump(a.kern);
+	ck_assert_str_eq(before, after);
+	free(after);
+	free(before);
+	/* what is not ours stays as it is */
+	foreign.sel = sel;
+	foreign.sel.dst.len = 32;
+	kern_mem_foreign_policy_put(a.kern, &foreign);
+	before = kern_mem_dump(a.kern);
+	kern_mem_foreign_policy_del(a.kern, &sel);
+	run_ms(300);
+	after = kern_mem_dump(a.kern);
+	ck_assert_str_eq(before, after);
+	free(after);
+	free(before);
+}
+END_TEST
+
+START_TEST(soft_expiry_rekeys)
+{
+	struct kern_event e = {.kind = KERN_EV_EXPIRE_SOFT};
+	struct vpn_show_peer p;
+	uint32_t epoch;
+
+	join();
+	vpn_show_peers(a.self, note_peer, &p);
+	epoch = p.own[0].epoch;
+	e.reqid = p.reqid;
+	e.sa.spi = 1U << 8 | (p.out_peer & 15) << 4 | (p.out_own & 15);
+	addr_parse(&e.sa.dst, "192.0.2.2");
+	kern_mem_event_give(a.kern, &e);
+	run_ms(100);
+	vpn_show_peers(a.self, note_peer, &p);
+	ck_assert_uint_gt(p.own[0].epoch, epoch);
+}
+END_TEST
+
+static void make_pki(void)
+{
+	char dir[64];
+	char err[200];
+
+	if (!mkdtemp(top))
+		abort();
+	snprintf(dir, sizeof(dir), "%s/pki", top);
+	if (pki_init(dir, false, err, sizeof(err)) == PKI_FAILED)
+		abort();
+	for (unsigned i = 1; i <= 2; i++) {
+		char name[32];
+		const struct pki_request req = {.name = name, .kind = PKI_CE, .days = 30};
+		snprintf(name, sizeof(name), "ce%u.example.net", i);
+		if (pki_issue(dir, &req, err, sizeof(err)) == PKI_FAILED)
+			abort();
+	}
+}
+
+int main(void)
+{
+	Suite *s = suite_create("pep_vpn");
+	TCase *t = tcase_create("pep_vpn");
+	SRunner *r = srunner_create(s);
+	char cmd[64];
+	int failed;
+
+	make_pki();
+	tcase_set_timeout(t, 30);
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, policies_before_keys);
+	tcase_add_test(t, keys_make_a_pair);
+	tcase_add_test(t, show);
+	tcase_add_test(t, rekey);
+	tcase_add_test(t, removing_the_peer_removes_all_of_it);
+	tcase_add_loop_test(t, wrong_rows_are_named, 0, (int)(sizeof(wrongs) / sizeof(wrongs[0])));
+	tcase_add_test(t, list_of_proposals_takes_the_first_possible);
+	tcase_add_test(t, kernel_refusals_undo_and_name);
+	tcase_add_test(t, everything_removed_is_nothing_left);
+	tcase_add_test(t, changes_are_local);
+	tcase_add_test(t, two_vpns_cannot_share_a_selector);
+	tcase_add_test(t, hub_relays);
+	tcase_add_test(t, restart_disturbs_nothing);
+	tcase_add_test(t, restart_without_rows_waits);
+	tcase_add_test(t, flush_is_repaired);
+	tcase_add_test(t, foreign_policy_changes_are_repaired);
+	tcase_add_test(t, soft_expiry_rekeys);
+	suite_add_tcase(s, t);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", top);
+	return system(cmd) || failed ? 1 : 0;
+}

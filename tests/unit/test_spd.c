@@ -1,0 +1,364 @@
+/*
+ * test_spd.c - SPD entries of whole CEs: what becomes of a packet, looked up as the kernel
+ * does it; the entries of the plainest case word by word; order by specificity.
+ */
+#include <check.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pep/spd.h"
+
+static struct spd spd;
+
+static struct prefix prefix(const char *s)
+{
+	struct prefix p;
+	ck_assert_msg(prefix_parse(&p, s) == PREFIX_OK, "%s", s);
+	return p;
+}
+
+static struct addr addr(const char *s)
+{
+	struct addr a;
+	ck_assert_int_eq(addr_parse(&a, s), 0);
+	return a;
+}
+
+/* Lists are never freed: tests fork. */
+static struct spd_list list(const char *a, const char *b)
+{
+	const char *text[] = {a, b};
+	struct spd_list l = {.p = calloc(2, sizeof(*l.p))};
+
+	for (int i = 0; i < 2; i++)
+		if (text[i])
+			l.p[l.count++] = (struct spd_prefix) {
+			    .prefix = prefix(text[i]), .row = (uint32_t)i + 1};
+	return l;
+}
+
+static struct spd_tunnel tunnel(uint32_t reqid)
+{
+	struct spd_tunnel t = {.local = addr("192.0.2.1"), .reqid = reqid};
+	char text[32];
+	snprintf(text, sizeof(text), "192.0.2.%u", 100 + (unsigned)reqid);
+	t.remote = addr(text);
+	return t;
+}
+
+/*
+ * What the kernel does with a packet: the first entry that matches.  -1: none, it passes in
+ * clear; 0: discarded; 1000: bypassed; else the reqid that protects it.
+ */
+static int fate(enum kern_dir dir, const char *src, const char *dst)
+{
+	struct addr s = addr(src);
+	struct addr d = addr(dst);
+
+	for (size_t i = 0; i < spd.count; i++) {
+		const struct kern_policy *p = &spd.entry[i].policy;
+		if (p->sel.dir != dir || p->sel.proto || !prefix_has(&p->sel.src, &s) ||
+		    !prefix_has(&p->sel.dst, &d))
+			continue;
+		return p->action == KERN_PROTECT  ? (int)p->reqid
+		       : p->action == KERN_BYPASS ? 1000
+						  : 0;
+	}
+	return -1;
+}
+
+#define CLEAR			(-1)
+#define DISCARDED		0
+#define BYPASSED		1000
+#define FATE(dir, src, dst, is) ck_assert_int_eq(fate(dir, src, dst), is)
+
+START_TEST(mesh_word_by_word)
+{
+	struct spd_near near = {.site = list("10.1.0.0/16", NULL)};
+	struct spd_list far = list("10.2.0.0/16", NULL);
+	struct spd_tunnel t = tunnel(2);
+	static const char *const expected[] = {
+	    "in 10.2.0.0/16 > 10.1.0.0/16 protect 2 192.0.2.102 > 192.0.2.1",
+	    "out 10.1.0.0/16 > 10.2.0.0/16 protect 2 192.0.2.1 > 192.0.2.102",
+	    "fwd 10.2.0.0/16 > 10.1.0.0/16 protect 2 192.0.2.102 > 192.0.2.1",
+	    "out 0.0.0.0/0 > 10.2.0.0/16 discard 0 - > -",
+	};
+
+	spd_peer(&spd, &near, &t, &far);
+	spd_finish(&spd);
+	ck_assert_uint_eq(spd.count, 4);
+	for (size_t i = 0; i < spd.count; i++) {
+		const struct kern_policy *p = &spd.entry[i].policy;
+		char sel[KERN_STRLEN], a[ADDR_STRLEN], b[ADDR_STRLEN], text[400];
+		bool found = false;
+		snprintf(text, sizeof(text), "%s %s %u %s > %s", kern_selector_print(&p->sel, sel),
+		    kern_action_name(p->action), (unsigned)p->reqid, addr_print(&p->tmpl_src, a),
+		    addr_print(&p->tmpl_dst, b));
+		for (size_t j = 0; j < 4; j++)
+			found |= !strcmp(text, expected[j]);
+		ck_assert_msg(found, "%s", text);
+		ck_assert_uint_eq(spd.entry[i].row, 1);
+		ck_assert(kern_policy_ours(p));
+	}
+	ck_assert_int_eq(spd.entry[3].policy.action, KERN_DISCARD);
+}
+END_TEST
+
+START_TEST(mesh)
+{
+	struct spd_near near = {.site = list("10.1.0.0/24", "10.1.1.0/24")};
+	struct spd_list b = list("10.2.0.0/16", NULL);
+	struct spd_list c = list("10.3.0.0/16", "10.3.9.0/24");
+	struct spd_tunnel tb = tunnel(2);
+	struct spd_tunnel tc = tunnel(3);
+
+	spd_site(&spd, &near);
+	spd_peer(&spd, &near, &tb, &b);
+	spd_peer(&spd, &near, &tc, &c);
+	spd_finish(&spd);
+	FATE(KERN_OUT, "10.1.0.5", "10.2.3.4", 2);
+	FATE(KERN_OUT, "10.1.1.5", "10.3.9.4", 3);
+	FATE(KERN_IN, "10.2.3.4", "10.1.0.1", 2);
+	FATE(KERN_FWD, "10.2.3.4", "10.1.0.1", 2);
+	FATE(KERN_FWD, "10.3.3.4", "10.1.1.1", 3);
+	FATE(KERN_OUT, "192.0.2.1", "10.2.3.4", DISCARDED); /* ours, not the site's */
+	FATE(KERN_OUT, "10.1.0.5", "198.51.100.1", CLEAR);  /* Internet access */
+	FATE(KERN_FWD, "198.51.100.1", "10.1.0.5", CLEAR);
+	FATE(KERN_OUT, "10.1.0.5", "10.1.1.5", BYPASSED);
+	FATE(KERN_FWD, "10.1.0.5", "10.1.1.5", BYPASSED);
+	FATE(KERN_OUT, "10.2.3.4", "10.1.0.5", BYPASSED); /* after the tunnel */
+}
+END_TEST
+
+START_TEST(other_traffic_discarded)
+{
+	struct spd_near near = {.site = list("10.1.0.0/24", "10.1.1.0/24"), .discard_other = true};
+	struct spd_list b = list("10.2.0.0/16", NULL);
+	struct spd_tunnel tb = tunnel(2);
+	struct addr pdp = addr("198.51.100.10");
+	struct spd_entry *e;
+
+	spd_site(&spd, &near);
+	spd_peer(&spd, &near, &tb, &b);
+	spd_control(&spd, &pdp, 3288);
+	spd_control(&spd, &pdp, 3288);
+	spd_finish(&spd);
+	FATE(KERN_OUT, "10.1.0.5", "10.2.3.4", 2);
+	FATE(KERN_IN, "10.2.3.4", "10.1.0.1", 2);
+	FATE(KERN_OUT, "10.1.0.5", "198.51.100.1", DISCARDED);
+	FATE(KERN_FWD, "198.51.100.1", "10.1.0.5", DISCARDED);
+	FATE(KERN_IN, "198.51.100.1", "10.1.0.1", DISCARDED);
+	FATE(KERN_OUT, "10.1.0.5", "10.1.1.5", BYPASSED);
+	FATE(KERN_IN, "10.1.1.5", "10.1.0.1", BYPASSED);
+	FATE(KERN_OUT, "10.2.3.4", "10.1.0.5", BYPASSED);
+	FATE(KERN_OUT, "192.0.2.1", "192.0.2.102", CLEAR); /* ESP's outer packets */
+	/* the control channel is first of all, and once */
+	e = spd.entry;
+	ck_assert_uint_eq(e[0].policy.priority, KERN_PRIO_BASE);
+	ck_assert_uint_eq(e[1].policy.priority, KERN_PRIO_BASE);
+	ck_assert_uint_gt(e[2].policy.priority, KERN_PRIO_BASE);
+	ck_assert_int_eq(e[0].policy.action, KERN_BYPASS);
+	ck_assert_uint_eq(e[0].policy.sel.proto, IPPROTO_TCP);
+	ck_assert_uint_eq(e[0].policy.sel.sport + e[0].policy.sel.dport, 3288);
+}
+END_TEST
+
+/* a spoke that reaches the VPN's space through the hub, its own site being inside */
+START_TEST(spoke_with_space)
+{
+	struct spd_near near = {.site = list("10.7.0.0/16", NULL)};
+	struct spd_list far = list("10.0.0.0/16", "10.0.0.0/8");
+	struct spd_tunnel hub = tunnel(1);
+
+	spd_site(&spd, &near);
+	spd_peer(&spd, &near, &hub, &far);
+	spd_finish(&spd);
+	FATE(KERN_OUT, "10.7.0.5", "10.0.3.4", 1);
+	FATE(KERN_OUT, "10.7.0.5", "10.9.3.4", 1);
+	FATE(KERN_FWD, "10.9.3.4", "10.7.0.5", 1);
+	FATE(KERN_OUT, "10.9.3.4", "10.7.0.5", BYPASSED); /* decrypted, on to the site */
+	FATE(KERN_OUT, "10.7.0.5", "10.7.3.4", BYPASSED);
+	FATE(KERN_FWD, "10.7.0.5", "10.7.3.4", BYPASSED);
+	FATE(KERN_OUT, "198.51.100.1", "10.9.3.4", DISCARDED);
+	FATE(KERN_OUT, "10.7.0.5", "198.51.100.1", CLEAR);
+}
+END_TEST
+
+static void hub(bool with_space)
+{
+	struct spd_near near = {.site = list("10.0.0.0/16", NULL), .relay = true};
+	struct spd_list b = list("10.2.0.0/16", NULL);
+	struct spd_list c = list("10.3.0.0/16", NULL);
+	struct spd_tunnel tb = tunnel(2);
+	struct spd_tunnel tc = tunnel(3);
+
+	if (with_space)
+		near.space = list("10.0.0.0/8", NULL);
+	else
+		spd_relay(&spd, &tb, &b, &tc, &c);
+	spd_site(&spd, &near);
+	spd_peer(&spd, &near, &tb, &b);
+	spd_peer(&spd, &near, &tc, &c);
+	spd_finish(&spd);
+	FATE(KERN_FWD, "10.2.0.1", "10.3.0.1", 2); /* in from b ... */
+	FATE(KERN_OUT, "10.2.0.1", "10.3.0.1", 3); /* ... and out to c */
+	FATE(KERN_FWD, "10.3.0.1", "10.2.0.1", 3);
+	FATE(KERN_OUT, "10.3.0.1", "10.2.0.1", 2);
+	FATE(KERN_OUT, "10.0.0.1", "10.2.0.1", 2);
+	FATE(KERN_FWD, "10.2.0.1", "10.0.0.1", 2);
+	FATE(KERN_OUT, "10.2.0.1", "10.0.0.1", BYPASSED);
+	FATE(KERN_OUT, "198.51.100.1", "10.3.0.1", DISCARDED);
+	FATE(KERN_OUT, "10.0.0.1", "198.51.100.1", CLEAR);
+	/* an address of the VPN that no site has */
+	FATE(KERN_OUT, "10.0.0.1", "10.200.0.1", with_space ? DISCARDED : CLEAR);
+	FATE(KERN_OUT, "10.2.0.1", "10.200.0.1", with_space ? DISCARDED : CLEAR);
+	FATE(KERN_FWD, "10.200.0.1", "10.0.0.1", with_space ? DISCARDED : CLEAR);
+}
+
+START_TEST(hub_with_space)
+{
+	hub(true);
+}
+END_TEST
+
+START_TEST(hub_without_space)
+{
+	hub(false);
+}
+END_TEST
+
+/* partial mesh: what is not linked is not sent in clear, nor through a link around it */
+START_TEST(blocked)
+{
+	struct spd_near near = {.site = list("10.1.0.0/16", NULL)};
+	struct spd_list b = list("10.2.0.0/16", NULL);
+	struct spd_list dark = list("10.4.0.0/16", "10.0.0.0/8");
+	struct spd_tunnel tb = tunnel(2);
+
+	spd_site(&spd, &near);
+	spd_peer(&spd, &near, &tb, &b);
+	spd_blocked(&spd, &near, &dark);
+	spd_finish(&spd);
+	FATE(KERN_OUT, "10.1.0.1", "10.2.0.1", 2);
+	FATE(KERN_FWD, "10.2.0.1", "10.1.0.1", 2);
+	FATE(KERN_OUT, "10.1.0.1", "10.4.0.1", DISCARDED);
+	FATE(KERN_OUT, "10.1.0.1", "10.5.0.1", DISCARDED);
+	FATE(KERN_FWD, "10.5.0.1", "10.1.0.1", DISCARDED);
+	FATE(KERN_IN, "10.4.0.1", "10.1.0.1", DISCARDED);
+	FATE(KERN_OUT, "10.1.0.1", "10.1.9.1", BYPASSED);
+	FATE(KERN_FWD, "10.1.0.1", "10.1.9.1", BYPASSED);
+	FATE(KERN_OUT, "10.2.0.1", "10.1.0.1", BYPASSED);
+
+	/* a blocked site inside a tunnel's prefix */
+	spd_reset(&spd);
+	b = list("10.0.0.0/8", NULL);
+	dark = list("10.4.0.0/16", NULL);
+	spd_peer(&spd, &near, &tb, &b);
+	spd_blocked(&spd, &near, &dark);
+	spd_finish(&spd);
+	FATE(KERN_OUT, "10.1.0.1", "10.4.0.1", DISCARDED);
+	FATE(KERN_FWD, "10.4.0.1", "10.1.0.1", DISCARDED);
+	FATE(KERN_OUT, "10.1.0.1", "10.5.0.1", 2);
+}
+END_TEST
+
+START_TEST(families_do_not_mix)
+{
+	struct spd_near near = {.site = list("10.1.0.0/16", "2001:db8:1::/48")};
+	struct spd_list b = list("10.2.0.0/16", "2001:db8:2::/48");
+	struct spd_tunnel tb = tunnel(2);
+
+	spd_site(&spd, &near);
+	spd_peer(&spd, &near, &tb, &b);
+	spd_finish(&spd);
+	for (size_t i = 0; i < spd.count; i++)
+		ck_assert_uint_eq(spd.entry[i].policy.sel.src.addr.family,
+		    spd.entry[i].policy.sel.dst.addr.family);
+	FATE(KERN_OUT, "2001:db8:1::1", "2001:db8:2::1", 2);
+	FATE(KERN_OUT, "10.1.0.1", "10.2.0.1", 2);
+}
+END_TEST
+
+/* x comes before y: other selectors, and y not inside of x unless they are alike to a packet */
+static bool in_order(const struct kern_policy *x, const struct kern_policy *y)
+{
+	const struct kern_selector *a = &x->sel;
+	const struct kern_selector *b = &y->sel;
+
+	if (x->priority > y->priority)
+		return false;
+	if (a->dir != b->dir || !prefix_contains(&a->src, &b->src) ||
+	    !prefix_contains(&a->dst, &b->dst))
+		return true;
+	return x->priority == y->priority &&
+	       (prefix_cmp(&a->src, &b->src) || prefix_cmp(&a->dst, &b->dst));
+}
+
+/* of two entries that a packet may match, the one inside the other is looked up first */
+START_TEST(nested_selectors_are_sorted)
+{
+	struct spd_list a = {.p = calloc(40, sizeof(*a.p))};
+	struct spd_near near;
+	struct spd_tunnel t = tunnel(2);
+
+	srand(7);
+	for (int round = 0; round < 10; round++) {
+		spd_reset(&spd);
+		a.count = 0;
+		for (int i = 0; i < 20; i++) {
+			char text[32];
+			unsigned len = 4 + (unsigned)rand() % 20;
+			unsigned v = ((unsigned)rand() & 0xffffff00) & ~(0xffffffffU >> len);
+			snprintf(text, sizeof(text), "%u.%u.%u.%u/%u", v >> 24, v >> 16 & 255,
+			    v >> 8 & 255, v & 255, len);
+			a.p[a.count].prefix = prefix(text);
+			a.p[a.count].row = (uint32_t)i + 1;
+			a.count++;
+		}
+		near = (struct spd_near) {.site = {a.p, a.count / 2}, .discard_other = true};
+		spd_site(&spd, &near);
+		spd_peer(&spd, &near, &t, &(struct spd_list) {a.p + a.count / 2, a.count / 2});
+		spd_finish(&spd);
+		for (size_t i = 0; i < spd.count; i++)
+			for (size_t j = i + 1; j < spd.count; j++)
+				if (!in_order(&spd.entry[i].policy, &spd.entry[j].policy))
+					ck_abort_msg("entries %zu and %zu", i, j);
+	}
+}
+END_TEST
+
+static void setup(void)
+{
+	spd_init(&spd);
+}
+
+static void teardown(void)
+{
+	spd_clear(&spd);
+}
+
+int main(void)
+{
+	Suite *s = suite_create("spd");
+	TCase *t = tcase_create("spd");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, mesh_word_by_word);
+	tcase_add_test(t, mesh);
+	tcase_add_test(t, other_traffic_discarded);
+	tcase_add_test(t, spoke_with_space);
+	tcase_add_test(t, hub_with_space);
+	tcase_add_test(t, hub_without_space);
+	tcase_add_test(t, blocked);
+	tcase_add_test(t, families_do_not_mix);
+	tcase_add_test(t, nested_selectors_are_sorted);
+	suite_add_tcase(s, t);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? 1 : 0;
+}
