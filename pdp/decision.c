@@ -9,6 +9,7 @@
 /* Room for a PRID, headers and padding beside the EPD of one more row. */
 #define ROW_EXTRA 96
 #define NAMED_MAX 65535
+#define ANY_TYPE  0xffff /* a DEC has some client-type, but the rows do not care */
 
 void decision_init(struct decision *d, enum cops_command command)
 {
@@ -149,7 +150,7 @@ int decision_each(struct cops_chunk *const *chunk, size_t n, const struct pib_sc
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		/* a chunk is the middle of a DEC: what the walker takes is a whole one */
 		buf_init(&b, 0);
-		size_t mark = cops_msg_begin(&b, COPS_OP_DEC, false, 0);
+		size_t mark = cops_msg_begin(&b, COPS_OP_DEC, false, ANY_TYPE);
 		cops_put_handle(&b, handle, sizeof(handle));
 		buf_put(&b, chunk[i]->data, chunk[i]->len);
 		cops_msg_end(&b, mark);

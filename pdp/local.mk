@@ -18,7 +18,7 @@ pdp_libpdp_la_SOURCES = \
 	pdp/rows.c pdp/rows.h \
 	pdp/transform.c pdp/transform.h
 nodist_pdp_libpdp_la_SOURCES = pdp/intent_xsd.h
-$(pdp_libpdp_la_OBJECTS): $(PIB_GEN_H)
+$(pdp_libpdp_la_OBJECTS): $(PIB_GEN_H) pdp/intent_xsd.h
 pdp_libpdp_la_CPPFLAGS = $(AM_CPPFLAGS) $(XML_CFLAGS) $(SQLITE_CFLAGS) $(JANSSON_CFLAGS) \
 	$(EVENT_CFLAGS) $(SSL_CFLAGS)
 pdp_libpdp_la_LIBADD = common/libcommon.la libcops/libcops.la pib/libpib.la $(XML_LIBS) \

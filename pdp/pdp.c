@@ -320,7 +320,7 @@ static int workers_open(struct pdp *p, char err[PDP_ERR_LEN])
 		    .cert = c->tls ? c->certificate : NULL,
 		    .key = c->key,
 		    .ca = c->ca,
-		    .crl = c->crl[0] != '\0' ? c->crl : NULL,
+		    .crl = c->crl,
 		},
 	    .conn =
 		{
@@ -364,7 +364,8 @@ static int control_open(struct pdp *p, char err[PDP_ERR_LEN])
 
 static void set_name(struct pdp *p)
 {
-	snprintf(p->name, sizeof(p->name), "%s", p->conf->name);
+	if (p->conf->name != NULL)
+		snprintf(p->name, sizeof(p->name), "%s", p->conf->name);
 	if (p->name[0] == '\0' && gethostname(p->name, sizeof(p->name) - 1) != 0)
 		snprintf(p->name, sizeof(p->name), "pdp");
 }

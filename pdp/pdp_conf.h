@@ -13,7 +13,7 @@
 
 struct diag;
 
-struct pdp_conf {
+struct pdp_conf { /* a string that was not given and has no default is NULL */
 	struct conf_list listen;
 	int64_t port;
 	bool tls;

@@ -129,6 +129,7 @@ static uint16_t on_open(void *arg, const struct cops_msg *opn, const char *pepid
 	why = identity_fault(s, name);
 	if (why != NULL) {
 		log_refused(s, name, why);
+		cops_io_shutdown(s->io); /* once the CC is out (RFC 4261 7) */
 		return COPS_ERR_AUTH_FAILURE;
 	}
 	/* a second OPN for an open client-type is answered like the first (3.6) */

@@ -741,8 +741,10 @@ bool sync_retry(struct sync *s, const char *name)
 
 /* -------------------------------------------------------------------- show */
 
-static struct sync_info info_of(const struct sync_ce *ce)
+static struct sync_info info_of(const struct sync *s, const struct sync_ce *ce)
 {
+	uint64_t newest = ce->sid == 0 ? s->conf.client->newest(s->conf.self, ce->name) : 0;
+
 	return (struct sync_info) {
 	    .name = ce->name,
 	    .state = ce->state,
@@ -750,7 +752,7 @@ static struct sync_info info_of(const struct sync_ce *ce)
 	    .leaving = ce->leaving,
 	    .known = ce->known,
 	    .applied = ce->applied,
-	    .wanted = ce->wanted,
+	    .wanted = newest > ce->wanted ? newest : ce->wanted,
 	    .address = ce->address != NULL ? ce->address : "",
 	    .connected_at = ce->sid != 0 ? ce->connected_at : 0,
 	    .confirmed_at = ce->confirmed_at,
@@ -766,7 +768,7 @@ bool sync_info(struct sync *s, const char *name, struct sync_info *info)
 	struct sync_ce *ce = find(s, name);
 
 	if (ce != NULL)
-		*info = info_of(ce);
+		*info = info_of(s, ce);
 	return ce != NULL;
 }
 
@@ -776,7 +778,7 @@ void sync_each(struct sync *s, void (*fn)(void *arg, const struct sync_info *inf
 	struct sync_ce *ce, *more;
 
 	HASH_ITER (hh, s->by_name, ce, more) {
-		info = info_of(ce);
+		info = info_of(s, ce);
 		fn(arg, &info);
 	}
 }

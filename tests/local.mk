@@ -129,3 +129,9 @@ tests_unit_test_pep_vpn_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) $(
 tests_unit_test_pep_vpn_LDADD = pep/libpep.la copsctl/libcopsctl.la libcops/libcops.la \
 	pib/libpib.la common/libcommon.la $(CHECK_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(JANSSON_LIBS)
 tests_unit_test_pep_vpn_LDFLAGS = $(AM_LDFLAGS) -static
+
+check_PROGRAMS += tests/unit/test_pep_agent
+tests_unit_test_pep_agent_SOURCES = tests/unit/test_pep_agent.c
+tests_unit_test_pep_agent_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS)
+tests_unit_test_pep_agent_LDADD = pep/libpep.la $(CHECK_LIBS)
+tests_unit_test_pep_agent_LDFLAGS = $(AM_LDFLAGS) -static

@@ -1,0 +1,519 @@
+/* pdp_pep.c - see pdp_pep.h. */
+#include "tests/unit/pdp_pep.h"
+
+#include <arpa/inet.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/diag.h"
+#include "common/log.h"
+#include "common/tls.h"
+#include "copsctl/pki.h"
+#include "pdp/decision.h"
+#include "pdp/delta.h"
+#include "pdp/vpn.h"
+#include "pib/gen/ce_vpn_pib.h"
+#include "pib/gen/framework_pib.h"
+#include "pib/pib_codec.h"
+
+#define VPN_TYPE PIB_CE_VPN_PIB_SUBJECT_CATEGORY
+
+static const uint8_t handle[4] = {0, 0, 0, 1};
+
+/* ------------------------------------------------------------------- world */
+
+static void issue(struct world *w, const char *name, enum pki_kind kind)
+{
+	const struct pki_request r = {.name = name, .kind = kind, .days = 2};
+	char text[256], dir[80];
+
+	snprintf(dir, sizeof(dir), "%s/pki", w->dir);
+	ck_assert_msg(pki_issue(dir, &r, text, sizeof(text)) != PKI_FAILED, "%s", text);
+}
+
+void world_identity(struct world *w, const char *name)
+{
+	char cert[160], key[160], ca[160], err[TLS_ERR_LEN];
+
+	issue(w, name, PKI_CE);
+	snprintf(cert, sizeof(cert), "%s/pki/%s.pem", w->dir, name);
+	snprintf(key, sizeof(key), "%s/pki/%s.key", w->dir, name);
+	snprintf(ca, sizeof(ca), "%s/pki/ca.pem", w->dir);
+	SSL_CTX_free(w->tls);
+	w->tls = tls_client_ctx_new(cert, key, ca, NULL, err);
+	ck_assert_msg(w->tls != NULL, "%s", err);
+}
+
+static void start(struct world *w)
+{
+	char err[PDP_ERR_LEN];
+
+	w->pdp = pdp_new(w->base, &w->conf, err);
+	ck_assert_msg(w->pdp != NULL, "%s", err);
+}
+
+void world_init(struct world *w, bool tls)
+{
+	char text[2048], dir[80];
+	struct diag d;
+
+	*w = (struct world) {0};
+	strcpy(w->dir, "/tmp/test_pdp.XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(w->dir));
+	signal(SIGPIPE, SIG_IGN);
+	log_init("test", getenv("TEST_LOG") != NULL ? LOG_DEBUG : LOG_CRIT, false);
+	w->base = event_base_new();
+	w->pool = cops_io_pool_new(w->base);
+	if (tls) {
+		snprintf(dir, sizeof(dir), "%s/pki", w->dir);
+		ck_assert_int_ne(pki_init(dir, false, text, sizeof(text)), PKI_FAILED);
+		issue(w, "pdp.test", PKI_PDP);
+	}
+	snprintf(text, sizeof(text),
+	    "listen = 127.0.0.1\ntls = %s\nname = pdp.test\nstate-dir = %s/state\n"
+	    "control-socket = %s/sock\ncertificate = %s/pki/pdp.test.pem\n"
+	    "key = %s/pki/pdp.test.key\nca = %s/pki/ca.pem\nworkers = 2\nretry = 0\n",
+	    tls ? "yes" : "no", w->dir, w->dir, w->dir, w->dir, w->dir);
+	diag_init(&d);
+	ck_assert_int_eq(pdp_conf_parse(&w->conf, text, &d), 0);
+	diag_clear(&d);
+	w->conf.port = 0;
+	start(w);
+	w->conf.port = pdp_port(w->pdp); /* for restarts */
+}
+
+void world_restart(struct world *w)
+{
+	pdp_free(w->pdp);
+	start(w);
+}
+
+void world_clear(struct world *w)
+{
+	char cmd[128];
+
+	pdp_free(w->pdp);
+	pdp_conf_clear(&w->conf);
+	cops_io_pool_free(w->pool);
+	event_base_free(w->base);
+	SSL_CTX_free(w->tls);
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", w->dir);
+	ck_assert_int_eq(system(cmd), 0);
+}
+
+void settle(struct world *w, int ms)
+{
+	for (int i = 0; i < ms; i++) {
+		event_base_loop(w->base, EVLOOP_NONBLOCK);
+		usleep(1000);
+	}
+}
+
+enum change_result world_apply(struct world *w, const char *xml)
+{
+	const struct change_text t = {
+	    .name = "test.xml", .text = xml, .len = strlen(xml), .who = "test", .comment = ""};
+	char err[DB_ERR_LEN] = "";
+	enum change_result res;
+	struct change c;
+	struct diag d;
+
+	diag_init(&d);
+	res = change_apply(&w->pdp->env, &t, &d, &c, err);
+	if (getenv("TEST_LOG") != NULL)
+		diag_print(&d, stderr);
+	diag_clear(&d);
+	change_clear(&c);
+	return res;
+}
+
+char *world_mesh(size_t n, const char *extra, bool hub)
+{
+	struct buf b;
+	size_t len;
+
+	buf_init(&b, 0);
+	buf_printf(&b, "<intent xmlns=\"urn:copsvpn:intent:1\"><customer name=\"c\">\n");
+	for (size_t i = 0; i < n; i++)
+		buf_printf(&b, "<ce name=\"ce%zu\" address=\"192.0.%zu.%zu\"/>\n", i, 2 + i / 250,
+		    1 + i % 250);
+	buf_printf(&b,
+	    "<transform name=\"t\" encr=\"aes-cbc-256\" integ=\"hmac-sha2-512-256\" %s/>\n"
+	    "<vpn name=\"v\" id=\"00005e:00000001\" topology=\"%s\" %s internet=\"bypass\""
+	    " transforms=\"t\">\n",
+	    extra, hub ? "hub-and-spoke" : "full-mesh", hub ? "relay=\"yes\"" : "");
+	for (size_t i = 0; i < n; i++)
+		buf_printf(&b,
+		    "<member ce=\"ce%zu\" %s><site prefix=\"10.%zu.%zu.0/24\"/></member>\n", i,
+		    !hub     ? ""
+		    : i == 0 ? "role=\"hub\""
+			     : "role=\"spoke\"",
+		    i / 250, i % 250);
+	buf_printf(&b, "</vpn></customer></intent>");
+	buf_put_u8(&b, 0);
+	return (char *)buf_take(&b, &len);
+}
+
+/* --------------------------------------------------------------------- PEP */
+
+static void report(struct pep *p, enum cops_report type)
+{
+	struct buf b;
+	size_t mark, named, sub;
+
+	buf_init(&b, 0);
+	mark = cops_msg_begin(&b, COPS_OP_RPT, true, VPN_TYPE);
+	cops_put_handle(&b, handle, sizeof(handle));
+	cops_put_u16x2(&b, COPS_C_REPORT_TYPE, 1, type, 0);
+	if (type == COPS_RPT_FAILURE) {
+		named = cops_named_open(&b, COPS_C_CLIENT_SI, 2);
+		sub = cops_sub_open(&b, COPS_S_ERROR_PRID);
+		pib_prid_put(&b, &pib_ce_vpn_class, 1);
+		cops_sub_close(&b, sub);
+		cops_put_perr(&b, COPS_S_CPERR, PIB_CPERR_VALUE_SUP, PIB_CE_VPN_COL_LOCAL_ADDR);
+		cops_named_close(&b, named);
+	}
+	cops_msg_end(&b, mark);
+	ck_assert_int_eq(cops_conn_send(cops_io_conn(p->io), b.data, b.len), 0);
+	buf_clear(&b);
+}
+
+static void finish(struct pep *p)
+{
+	if (p->refuse) {
+		p->refusals++;
+		pib_txn_abort(p->txn);
+		report(p, COPS_RPT_FAILURE);
+	} else {
+		pib_txn_commit(p->txn);
+		report(p, COPS_RPT_SUCCESS);
+	}
+	p->txn = NULL;
+}
+
+void pep_release(struct pep *p)
+{
+	p->hold = false;
+	ck_assert_ptr_nonnull(p->txn);
+	finish(p);
+}
+
+static void take_decision(struct pep *p, const struct cops_decision *d)
+{
+	struct cops_sub_iter it;
+	struct cops_sub s, prid = {0};
+
+	if (d->data.c_num == 0)
+		return;
+	cops_sub_iter_init(&it, &d->data);
+	while (cops_sub_iter_next(&it, &s) == COPS_SUB_OK) {
+		if (d->command == COPS_CMD_REMOVE) {
+			p->fulls += s.s_num == COPS_S_PPRID;
+			pib_txn_remove(p->txn, s.body, s.len);
+		} else if (s.s_num == COPS_S_PRID) {
+			const struct pib_class *cls;
+			struct pib_fault f;
+			uint32_t n;
+
+			prid = s;
+			ck_assert_int_eq(pib_prid_parse(p->schema, s.body, s.len, &cls, &n, &f), 0);
+			p->frwk_errors += cls == &pib_frwk_error_class;
+		} else {
+			ck_assert_int_eq(
+			    pib_txn_install(p->txn, prid.body, prid.len, s.body, s.len), 0);
+		}
+	}
+}
+
+static void on_dec(struct pep *p, const struct cops_msg *m)
+{
+	const struct pib_fault *f;
+	struct cops_dec_iter it;
+	struct cops_decision d;
+	unsigned rows = 0;
+	char text[256];
+
+	p->solicited += m->solicited;
+	if (cops_msg_has(m, COPS_SLOT_ERROR)) {
+		p->errors++;
+		return;
+	}
+	ck_assert_ptr_null(p->txn); /* one DEC outstanding */
+	p->txn = pib_txn_begin(p->rows);
+	cops_dec_iter_init(&it, m);
+	while (cops_dec_iter_next(&it, &d)) {
+		rows += d.data.c_num != 0;
+		take_decision(p, &d);
+	}
+	if (rows > 0)
+		p->decs++;
+	else
+		p->nulls++;
+	if (pib_txn_check(p->txn) != 0) {
+		p->faults++;
+		pib_txn_faults(p->txn, &f);
+		fprintf(stderr, "%s: %s\n", p->name, pib_fault_print(f, text, sizeof(text)));
+	}
+	if (!p->hold)
+		finish(p);
+}
+
+static void on_msg(void *arg, const struct cops_msg *m, const struct cops_fault *fault)
+{
+	struct pep *p = arg;
+
+	ck_assert_ptr_null(fault);
+	if (m->op == COPS_OP_DEC)
+		on_dec(p, m);
+}
+
+static void on_accept(void *arg, uint16_t type)
+{
+	struct pep *p = arg;
+
+	(void)type;
+	p->up = true;
+	if (!p->silent)
+		pep_request(p, true, NULL, 0);
+}
+
+static void on_client_close(
+    void *arg, uint16_t type, uint16_t error, uint16_t sub, const struct cops_obj *redir)
+{
+	struct pep *p = arg;
+
+	(void)type, (void)sub, (void)redir;
+	p->cc_error = error;
+	p->up = false;
+}
+
+static const struct cops_conn_ops conn_ops = {
+    .on_accept = on_accept, .on_client_close = on_client_close, .on_msg = on_msg};
+
+static void open_type(struct pep *p)
+{
+	ck_assert_int_eq(cops_conn_open(cops_io_conn(p->io), VPN_TYPE, NULL), 0);
+}
+
+static void on_connect(void *arg)
+{
+	struct pep *p = arg;
+
+	if (p->w->tls == NULL)
+		open_type(p);
+}
+
+static bool on_secure(void *arg, SSL *ssl)
+{
+	(void)ssl;
+	open_type(arg);
+	return true;
+}
+
+static void on_end(void *arg, const char *why)
+{
+	struct pep *p = arg;
+
+	(void)why;
+	p->ended = true;
+	p->up = false;
+	cops_io_free(p->io);
+	p->io = NULL;
+	if (p->txn != NULL)
+		pib_txn_abort(p->txn);
+	p->txn = NULL;
+}
+
+static const struct cops_io_ops io_ops = {
+    .on_connect = on_connect, .on_secure = on_secure, .on_end = on_end};
+
+void pep_init(struct pep *p, struct world *w, const char *name)
+{
+	*p = (struct pep) {.w = w};
+	snprintf(p->name, sizeof(p->name), "%s", name);
+	p->schema = pib_schema_new(pdp_client_vpn.module, pdp_client_vpn.modules);
+	p->rows = pib_store_new(p->schema, PIB_INSTALL, 100000);
+}
+
+void pep_forget(struct pep *p)
+{
+	pib_store_free(p->rows);
+	p->rows = pib_store_new(p->schema, PIB_INSTALL, 100000);
+}
+
+void pep_connect(struct pep *p)
+{
+	static struct cops_conn_conf conf[64]; /* outlives the connections of a test */
+	static unsigned next;
+	struct cops_conn_conf *c = &conf[next++ % 64];
+	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(pdp_port(p->w->pdp))};
+
+	*c = (struct cops_conn_conf) {.role = COPS_PEP,
+	    .pepid = p->name,
+	    .tls = p->w->tls != NULL,
+	    .max_msg = 16 << 20,
+	    .max_unsent = 16 << 20,
+	    .open_timeout_ms = 10000};
+	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	p->ended = false;
+	p->cc_error = 0;
+	p->io = cops_io_connect(p->w->pool, (struct sockaddr *)&sa, sizeof(sa), p->w->tls,
+	    p->w->tls != NULL ? "pdp.test" : NULL, c, &conn_ops, &io_ops, p);
+	ck_assert_ptr_nonnull(p->io);
+}
+
+void pep_drop(struct pep *p)
+{
+	cops_io_free(p->io);
+	p->io = NULL;
+	p->up = false;
+	if (p->txn != NULL)
+		pib_txn_abort(p->txn);
+	p->txn = NULL;
+}
+
+void pep_clear(struct pep *p)
+{
+	if (p->io != NULL)
+		pep_drop(p);
+	pib_store_free(p->rows);
+	pib_schema_free(p->schema);
+}
+
+static void put_row(struct buf *b, const struct pib_class *cls, uint32_t instance, const void *row)
+{
+	size_t sub = cops_sub_open(b, COPS_S_PRID);
+
+	pib_prid_put(b, cls, instance);
+	cops_sub_close(b, sub);
+	sub = cops_sub_open(b, COPS_S_EPD);
+	if (row != NULL)
+		pib_epd_put(b, cls, row);
+	cops_sub_close(b, sub);
+}
+
+static void put_incarnation(struct pep *p, struct buf *b, bool full)
+{
+	const struct pib_row *have = pib_store_find(p->rows, &pib_frwk_pib_incarnation_class, 1);
+	struct pib_frwk_pib_incarnation row = {
+	    .prid = 1, .longevity = 1, .in_ctxt_set = 1, .active = 1};
+
+	if (have != NULL)
+		row = *(const struct pib_frwk_pib_incarnation *)have->data;
+	row.full_state = full ? 1 : 2;
+	put_row(b, &pib_frwk_pib_incarnation_class, 1, &row);
+}
+
+static void put_key(struct buf *b, const struct pep_key *k)
+{
+	uint8_t fill[64];
+	struct pib_ce_vpn_site_key row = {
+	    .id = k->member << 4 | (k->epoch & 15),
+	    .member = k->member,
+	    .epoch = k->epoch,
+	    .public_key = {fill, 32},
+	    .nonce = {fill, 32},
+	    .encr = 12,
+	    .encr_key_bits = 256,
+	    .integ = 14,
+	    .certificate = {k->cert != NULL ? k->cert : fill,
+		(uint32_t)(k->cert != NULL ? k->cert_len : 64)},
+	    .signature = {fill, 64},
+	};
+
+	memset(fill, k->fill, sizeof(fill));
+	put_row(b, &pib_ce_vpn_site_key_class, row.id, &row);
+}
+
+static size_t req_begin(struct buf *b)
+{
+	size_t mark;
+
+	buf_init(b, 0);
+	mark = cops_msg_begin(b, COPS_OP_REQ, false, VPN_TYPE);
+	cops_put_handle(b, handle, sizeof(handle));
+	cops_put_config_context(b);
+	return mark;
+}
+
+static void req_send(struct pep *p, struct buf *b, size_t mark)
+{
+	cops_msg_end(b, mark);
+	ck_assert_int_eq(cops_conn_send(cops_io_conn(p->io), b->data, b->len), 0);
+	buf_clear(b);
+}
+
+void pep_request(struct pep *p, bool full, const struct pep_key *key, size_t keys)
+{
+	struct buf b;
+	size_t mark = req_begin(&b), named = cops_named_open(&b, COPS_C_CLIENT_SI, 2);
+
+	put_incarnation(p, &b, full);
+	for (size_t i = 0; i < keys; i++)
+		put_key(&b, &key[i]);
+	cops_named_close(&b, named);
+	req_send(p, &b, mark);
+}
+
+void pep_withdraw(struct pep *p, uint32_t member, uint32_t epoch)
+{
+	struct buf b;
+	size_t mark = req_begin(&b), named = cops_named_open(&b, COPS_C_CLIENT_SI, 2);
+
+	put_row(&b, &pib_ce_vpn_site_key_class, member << 4 | (epoch & 15), NULL);
+	cops_named_close(&b, named);
+	req_send(p, &b, mark);
+}
+
+size_t pep_rows(struct pep *p, const char *cls)
+{
+	return pib_store_count(p->rows, pib_schema_find_name(p->schema, cls));
+}
+
+/* ---------------------------------------------------------------- matching */
+
+struct matching {
+	struct pep *p;
+	size_t rows;
+	bool same;
+};
+
+static int match_one(void *arg, const struct pib_class *cls, uint32_t instance, const void *row)
+{
+	struct matching *m = arg;
+	const struct pib_row *have = pib_store_find(m->p->rows, cls, instance);
+	struct buf epd;
+
+	m->rows++;
+	buf_init(&epd, 0);
+	pib_epd_put(&epd, cls, row);
+	/* ceVpn.EpochFloor moves without the row being sent again */
+	if (have == NULL ||
+	    (cls != &pib_ce_vpn_class &&
+		(have->epd_len != epd.len || memcmp(have->epd, epd.data, epd.len) != 0))) {
+		fprintf(stderr, "%s: %s.%u %s\n", m->p->name, cls->name, instance,
+		    have == NULL ? "is missing" : "differs");
+		m->same = false;
+	}
+	buf_clear(&epd);
+	return 0;
+}
+
+bool pep_matches(struct pep *p)
+{
+	struct matching m = {.p = p, .same = true};
+	struct delta_list l;
+	size_t extra;
+
+	delta_list_init(&l);
+	ck_assert_int_eq(pdp_client_vpn.full(p->w->pdp->vpn, p->name, &l), 0);
+	ck_assert_int_eq(decision_each(l.chunk, l.count, p->schema, match_one, &m), 0);
+	delta_list_clear(&l);
+	extra = pib_store_count(p->rows, NULL) -
+		pib_store_count(p->rows, &pib_frwk_pib_incarnation_class);
+	if (extra != m.rows)
+		fprintf(stderr, "%s: %zu rows instead of %zu\n", p->name, extra, m.rows);
+	return m.same && extra == m.rows;
+}

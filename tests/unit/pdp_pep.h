@@ -1,0 +1,91 @@
+/*
+ * pdp_pep.h - for tests of the policy server: a whole server in this process and PEPs that
+ * do as told.  A PEP keeps its rows in a real row store, so that every decision is judged as
+ * a transaction, as a CE would.
+ */
+#ifndef TESTS_PDP_PEP_H
+#define TESTS_PDP_PEP_H
+
+#include <check.h>
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#include "libcops/cops_io.h"
+#include "pdp/pdp.h"
+#include "pib/pib_store.h"
+
+struct world {
+	char dir[64];
+	struct event_base *base;
+	struct pdp_conf conf;
+	struct pdp *pdp;
+	struct cops_io_pool *pool;
+	SSL_CTX *tls; /* the PEPs', NULL = plain */
+};
+
+struct pep_key { /* a ceVpnSiteKey to notify */
+	uint32_t member;
+	uint32_t epoch;
+	uint8_t fill; /* every octet of public key, nonce ... */
+	const uint8_t *cert;
+	size_t cert_len;
+};
+
+struct pep {
+	struct world *w;
+	char name[64];
+	struct cops_io *io;
+	struct pib_schema *schema;
+	struct pib_store *rows;
+	struct pib_txn *txn; /* of a decision held */
+	bool hold;	     /* do not report yet */
+	bool refuse;	     /* report a failure of ceVpn.1 column 10 */
+	bool silent;	     /* never send the REQ by itself */
+	bool up;	     /* CAT was received */
+	bool ended;
+	unsigned cc_error; /* of the last CC */
+	unsigned decs, nulls, errors, solicited, fulls, refusals, frwk_errors;
+	unsigned faults; /* decisions that are no good transaction: must stay 0 */
+};
+
+/* A server with an empty database; tls: with certificates for it and for these CEs. */
+void world_init(struct world *w, bool tls);
+void world_clear(struct world *w);
+void world_restart(struct world *w); /* SIGTERM and start, without the PEPs noticing first */
+/* Certificate of a CE from here on; NULL: none */
+void world_identity(struct world *w, const char *name);
+
+/* Run the loops until cond() holds; false after 5 s. */
+#define until(w, cond)                                                                             \
+	do {                                                                                       \
+		int64_t left_ = 20000;                                                             \
+		while (!(cond) && left_-- > 0) {                                                   \
+			event_base_loop((w)->base, EVLOOP_NONBLOCK);                               \
+			usleep(250);                                                               \
+		}                                                                                  \
+		ck_assert_msg((cond), "never came true: %s", #cond);                               \
+	} while (0)
+void settle(struct world *w, int ms); /* run that long */
+
+void pep_init(struct pep *p, struct world *w, const char *name);
+void pep_connect(struct pep *p);
+void pep_drop(struct pep *p); /* the TCP connection is cut */
+void pep_clear(struct pep *p);
+void pep_forget(struct pep *p); /* the rows are lost */
+/* A REQ: full state with what the incarnation row says, and these keys. */
+void pep_request(struct pep *p, bool full, const struct pep_key *key, size_t keys);
+void pep_withdraw(struct pep *p, uint32_t member, uint32_t epoch);
+/* Report on the decision that was held. */
+void pep_release(struct pep *p);
+size_t pep_rows(struct pep *p, const char *cls);
+/* Are its rows exactly those that the server would send in full? */
+bool pep_matches(struct pep *p);
+
+/* Apply a document; its result. */
+enum change_result world_apply(struct world *w, const char *xml);
+/* A full mesh (or hub and spoke with ce0 as hub) of n CEs ce0 ..., VPN "v" of customer "c". */
+char *world_mesh(size_t n, const char *extra, bool hub);
+
+#endif

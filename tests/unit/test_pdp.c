@@ -1,0 +1,852 @@
+/*
+ * test_pdp.c - the whole policy server against PEPs that do as told: what is sent when, what is
+ * kept, who is refused.  Worker threads are real; the control thread is this one.
+ */
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/json.h"
+#include "common/tls.h"
+#include "pdp/sync.h"
+#include "pdp/worker.h"
+#include "pib/gen/ce_vpn_pib.h"
+#include "tests/unit/pdp_pep.h"
+
+#define PEPS 3
+
+static struct world w;
+static struct pep pep[PEPS];
+
+static void plain_setup(void)
+{
+	char name[16];
+
+	world_init(&w, false);
+	for (int i = 0; i < PEPS; i++) {
+		snprintf(name, sizeof(name), "ce%d", i);
+		pep_init(&pep[i], &w, name);
+	}
+}
+
+static void teardown(void)
+{
+	for (int i = 0; i < PEPS; i++) {
+		ck_assert_uint_eq(pep[i].faults, 0);
+		pep_clear(&pep[i]);
+	}
+	world_clear(&w);
+}
+
+static struct sync_info info(int i)
+{
+	struct sync_info s = {0};
+
+	ck_assert(sync_info(w.pdp->sync, pep[i].name, &s));
+	return s;
+}
+
+static bool in_sync(int i)
+{
+	struct sync_info s = info(i);
+
+	return s.state == SYNC_IDLE && s.known && !s.failed && s.applied >= s.wanted;
+}
+
+static bool all_in_sync(void)
+{
+	for (int i = 0; i < PEPS; i++)
+		if (!in_sync(i))
+			return false;
+	return true;
+}
+
+static void apply_mesh(size_t n, const char *extra)
+{
+	char *xml = world_mesh(n, extra, false);
+
+	ck_assert_int_eq(world_apply(&w, xml), CHANGE_OK);
+	free(xml);
+}
+
+/* Three CEs in a mesh, connected and in sync. */
+static void mesh_up(void)
+{
+	apply_mesh(PEPS, "");
+	for (int i = 0; i < PEPS; i++)
+		pep_connect(&pep[i]);
+	until(&w, all_in_sync());
+}
+
+static uint32_t member(int i)
+{
+	const struct model_ce *ce = registry_ce(w.pdp->db.registry, pep[i].name);
+
+	ck_assert_ptr_nonnull(ce);
+	ck_assert_uint_eq(ce->members, 1);
+	return ce->member[0]->id->number;
+}
+
+/* ---------------------------------------------------------------- decisions */
+
+START_TEST(test_apply)
+{
+	mesh_up();
+	for (int i = 0; i < PEPS; i++) {
+		ck_assert_uint_eq(pep[i].decs, 1);
+		ck_assert_uint_eq(pep[i].solicited, 1);
+		ck_assert_uint_eq(pep_rows(&pep[i], "ceVpnPeer"), 2);
+		ck_assert(pep_matches(&pep[i]));
+	}
+	/* one more site: everyone gets one unsolicited decision, the newcomer everything */
+	apply_mesh(PEPS + 1, "");
+	until(&w, all_in_sync());
+	for (int i = 0; i < PEPS; i++) {
+		ck_assert_uint_eq(pep[i].decs, 2);
+		ck_assert_uint_eq(pep[i].solicited, 1);
+		ck_assert_uint_eq(pep_rows(&pep[i], "ceVpnPeer"), 3);
+		ck_assert(pep_matches(&pep[i]));
+	}
+}
+END_TEST
+
+START_TEST(test_nothing_changed)
+{
+	uint64_t generation;
+
+	mesh_up();
+	generation = w.pdp->db.generation;
+	apply_mesh(PEPS, "");
+	settle(&w, 50);
+	ck_assert_uint_eq(w.pdp->db.generation, generation);
+	ck_assert_uint_eq(pep[0].decs, 1);
+}
+END_TEST
+
+START_TEST(test_only_concerned)
+{
+	char *xml = world_mesh(2, "", true);
+
+	/* a hub and a spoke; a second spoke concerns the first one too, as there is no space */
+	ck_assert_int_eq(world_apply(&w, xml), CHANGE_OK);
+	free(xml);
+	for (int i = 0; i < 2; i++)
+		pep_connect(&pep[i]);
+	until(&w, in_sync(0) && in_sync(1));
+	ck_assert_uint_eq(pep_rows(&pep[1], "ceVpnPeer"), 1);
+	/* another customer concerns nobody here */
+	ck_assert_int_eq(
+	    world_apply(&w, "<intent xmlns=\"urn:copsvpn:intent:1\"><customer name=\"other\">"
+			    "<ce name=\"x\" address=\"198.51.100.1\"/></customer></intent>"),
+	    CHANGE_OK);
+	settle(&w, 50);
+	ck_assert_uint_eq(pep[0].decs + pep[0].nulls, 1);
+	ck_assert_uint_eq(pep[1].decs + pep[1].nulls, 1);
+}
+END_TEST
+
+START_TEST(test_coalescing)
+{
+	mesh_up();
+	pep[0].hold = true;
+	apply_mesh(PEPS, "lifetime=\"1h\"");
+	until(&w, pep[0].txn != NULL && in_sync(1) && in_sync(2));
+	apply_mesh(PEPS, "lifetime=\"2h\"");
+	apply_mesh(PEPS, "lifetime=\"3h\"");
+	apply_mesh(PEPS + 2, "lifetime=\"4h\"");
+	until(&w, in_sync(1) && in_sync(2));
+	ck_assert_uint_eq(pep[0].decs, 2); /* no second one while one is outstanding */
+	pep_release(&pep[0]);
+	until(&w, all_in_sync());
+	ck_assert_uint_eq(pep[0].decs, 3); /* all of it in one */
+	for (int i = 0; i < PEPS; i++)
+		ck_assert(pep_matches(&pep[i]));
+}
+END_TEST
+
+START_TEST(test_failure_then_fix)
+{
+	struct sync_info s;
+	uint64_t before;
+
+	mesh_up();
+	before = info(0).applied;
+	pep[0].refuse = true;
+	apply_mesh(PEPS, "lifetime=\"1h\"");
+	until(&w, info(0).failed && in_sync(1) && in_sync(2));
+	s = info(0);
+	ck_assert_uint_eq(s.applied, before);
+	ck_assert_ptr_nonnull(strstr(s.failure, "ceVpn.1"));
+	ck_assert_ptr_nonnull(strstr(s.failure, "local_addr"));
+	ck_assert_ptr_nonnull(strstr(s.failure, "attrValueSupLimited"));
+	settle(&w, 100);
+	ck_assert_uint_eq(pep[0].decs, 2); /* not asked again by itself at once */
+	pep[0].refuse = false;
+	apply_mesh(PEPS + 1, "lifetime=\"1h\"");
+	until(&w, all_in_sync());
+	ck_assert_uint_eq(pep[0].decs, 3);
+	ck_assert_ptr_null(info(0).failure);
+	ck_assert(pep_matches(&pep[0]));
+	/* and by hand */
+	pep[0].refuse = true;
+	apply_mesh(PEPS, "");
+	until(&w, info(0).failed);
+	pep[0].refuse = false;
+	ck_assert(sync_retry(w.pdp->sync, "ce0"));
+	until(&w, all_in_sync());
+	ck_assert(pep_matches(&pep[0]));
+}
+END_TEST
+
+/* -------------------------------------------------------------- reconnecting */
+
+static void reconnect(int i)
+{
+	pep_drop(&pep[i]);
+	until(&w, info(i).state == SYNC_OFFLINE);
+	pep_connect(&pep[i]);
+	until(&w, in_sync(i));
+}
+
+START_TEST(test_reconnect)
+{
+	mesh_up();
+	reconnect(0); /* equal: the empty decision */
+	ck_assert_uint_eq(pep[0].decs, 1);
+	ck_assert_uint_eq(pep[0].nulls, 1);
+
+	unsigned removes = pep[0].fulls;
+	pep_drop(&pep[0]); /* older: what changed since */
+	until(&w, info(0).state == SYNC_OFFLINE);
+	apply_mesh(PEPS + 1, "lifetime=\"1h\"");
+	pep_connect(&pep[0]);
+	until(&w, in_sync(0));
+	ck_assert_uint_eq(pep[0].decs, 2);
+	ck_assert_uint_eq(pep[0].fulls, removes);
+	ck_assert(pep_matches(&pep[0]));
+
+	pep_forget(&pep[0]); /* unknown: everything, after a Remove of every class */
+	reconnect(0);
+	ck_assert_uint_eq(pep[0].decs, 3);
+	ck_assert_uint_gt(pep[0].fulls, removes);
+	ck_assert(pep_matches(&pep[0]));
+}
+END_TEST
+
+START_TEST(test_restart)
+{
+	uint64_t generation, lsn;
+
+	mesh_up();
+	generation = w.pdp->db.generation;
+	lsn = w.pdp->db.lsn;
+	world_restart(&w);
+	ck_assert_uint_eq(w.pdp->db.generation, generation);
+	ck_assert_uint_eq(w.pdp->db.lsn, lsn);
+	for (int i = 0; i < PEPS; i++) {
+		until(&w, pep[i].ended);
+		ck_assert_uint_eq(pep[i].cc_error, COPS_ERR_SHUTDOWN);
+		ck_assert_uint_eq(info(i).applied, lsn);
+		pep_connect(&pep[i]);
+	}
+	until(&w, all_in_sync());
+	for (int i = 0; i < PEPS; i++) {
+		ck_assert_uint_eq(pep[i].decs, 1);
+		ck_assert_uint_eq(pep[i].nulls, 1);
+		ck_assert(pep_matches(&pep[i]));
+	}
+	apply_mesh(PEPS, "");
+	ck_assert_uint_eq(w.pdp->db.generation, generation); /* still nothing new */
+	apply_mesh(PEPS + 1, "");
+	until(&w, all_in_sync());
+	for (int i = 0; i < PEPS; i++)
+		ck_assert(pep_matches(&pep[i]));
+}
+END_TEST
+
+START_TEST(test_removed)
+{
+	mesh_up();
+	/* ce2 leaves while connected: it is told, then disconnected */
+	apply_mesh(2, "");
+	until(&w, pep[2].ended);
+	ck_assert_uint_eq(pep_rows(&pep[2], "ceVpn"), 0);
+	ck_assert_uint_eq(pep_rows(&pep[2], "ceVpnPeer"), 0);
+	ck_assert_uint_eq(pep[2].cc_error, COPS_ERR_AUTH_FAILURE);
+	ck_assert(pep_matches(&pep[0]));
+	pep_connect(&pep[2]);
+	until(&w, pep[2].ended);
+	ck_assert_uint_eq(pep[2].cc_error, COPS_ERR_AUTH_FAILURE);
+
+	/* ce1 leaves while away, and a restart later it is told */
+	pep_drop(&pep[1]);
+	until(&w, info(1).state == SYNC_OFFLINE);
+	apply_mesh(1, "");
+	until(&w, in_sync(0));
+	world_restart(&w);
+	pep_connect(&pep[1]);
+	until(&w, pep[1].ended);
+	ck_assert_uint_eq(pep_rows(&pep[1], "ceVpn"), 0);
+	ck_assert_uint_eq(pep_rows(&pep[1], "ceVpnPeer"), 0);
+	struct sync_info s;
+	ck_assert(!sync_info(w.pdp->sync, "ce1", &s));
+	/* back again: as new */
+	until(&w, pep[0].ended);
+	pep_connect(&pep[0]);
+	apply_mesh(2, "");
+	pep_connect(&pep[1]);
+	until(&w, in_sync(0) && in_sync(1));
+	ck_assert(pep_matches(&pep[0]) && pep_matches(&pep[1]));
+}
+END_TEST
+
+/* --------------------------------------------------------------------- keys */
+
+static bool pairs_keyed(void)
+{
+	for (int i = 0; i < PEPS; i++)
+		for (int k = 0; k < i; k++)
+			if (!keyring_pair(w.pdp->db.keys, member(i), member(k)))
+				return false;
+	return true;
+}
+
+static bool rows_are(int i, size_t keys, size_t acks)
+{
+	return pep_rows(&pep[i], "ceVpnPeerKey") == keys &&
+	       pep_rows(&pep[i], "ceVpnPeerAck") == acks;
+}
+
+static void publish(int i, uint32_t epoch)
+{
+	const struct pep_key k = {.member = member(i), .epoch = epoch, .fill = (uint8_t)epoch};
+
+	pep_request(&pep[i], false, &k, 1);
+}
+
+static void all_keyed(void)
+{
+	for (int i = 0; i < PEPS; i++)
+		publish(i, 1);
+	until(&w, pairs_keyed() && all_in_sync() && rows_are(0, 2, 2) && rows_are(1, 2, 2) &&
+		      rows_are(2, 2, 2));
+}
+
+START_TEST(test_keys)
+{
+	mesh_up();
+	publish(0, 1);
+	until(&w, rows_are(1, 1, 0) && rows_are(2, 1, 0) && rows_are(0, 0, 2));
+	all_keyed();
+	ck_assert_uint_eq(pep[0].errors + pep[0].frwk_errors, 0);
+	for (int i = 0; i < PEPS; i++)
+		ck_assert(pep_matches(&pep[i]));
+
+	/* the next epoch, beside the first, then instead of it */
+	publish(1, 2);
+	until(&w, rows_are(0, 3, 2) && keyring_ack(w.pdp->db.keys, member(1), member(0)) == 2 &&
+		      keyring_ack(w.pdp->db.keys, member(1), member(2)) == 2);
+	pep_withdraw(&pep[1], member(1), 1);
+	until(&w, rows_are(0, 2, 2) && rows_are(2, 2, 2) && all_in_sync());
+	for (int i = 0; i < PEPS; i++)
+		ck_assert(pep_matches(&pep[i]));
+}
+END_TEST
+
+START_TEST(test_keys_refused)
+{
+	struct pep_key k;
+
+	mesh_up();
+	publish(0, 5);
+	until(&w, rows_are(1, 1, 0));
+	k = (struct pep_key) {
+	    .member = member(0), .epoch = 5, .fill = 9}; /* another key, same epoch */
+	pep_request(&pep[0], false, &k, 1);
+	until(&w, pep[0].frwk_errors == 1);
+	publish(0, 4); /* going back */
+	until(&w, pep[0].frwk_errors == 2);
+	k = (struct pep_key) {.member = member(1), .epoch = 1, .fill = 1}; /* somebody else's */
+	pep_request(&pep[0], false, &k, 1);
+	until(&w, pep[0].frwk_errors == 3 && all_in_sync());
+	publish(0, 5); /* the same again is fine */
+	until(&w, pep[0].nulls >= 1 && all_in_sync());
+	ck_assert_uint_eq(pep[0].frwk_errors, 3);
+	ck_assert_uint_eq(keyring_live(w.pdp->db.keys, member(0)), 1);
+	ck_assert_uint_eq(keyring_live(w.pdp->db.keys, member(1)), 0);
+}
+END_TEST
+
+START_TEST(test_keys_restart)
+{
+	struct pep_key k = {.epoch = 1, .fill = 1};
+	unsigned decs[PEPS];
+
+	mesh_up();
+	all_keyed();
+	for (int i = 0; i < PEPS; i++)
+		decs[i] = pep[i].decs;
+	world_restart(&w);
+	ck_assert(pairs_keyed());
+	for (int i = 0; i < PEPS; i++) {
+		until(&w, pep[i].ended);
+		pep[i].silent = true;
+		pep_connect(&pep[i]);
+		until(&w, pep[i].up);
+		k.member = member(i);
+		pep_request(&pep[i], true, &k, 1);
+	}
+	until(&w, all_in_sync());
+	for (int i = 0; i < PEPS; i++) {
+		ck_assert_uint_eq(pep[i].decs, decs[i]); /* nothing was sent again */
+		ck_assert(pep_matches(&pep[i]));
+	}
+	/* a full state without a key withdraws it */
+	pep_request(&pep[0], true, NULL, 0);
+	until(&w, rows_are(1, 1, 2) && rows_are(2, 1, 2) && all_in_sync());
+}
+END_TEST
+
+START_TEST(test_keys_of_member_removed)
+{
+	mesh_up();
+	all_keyed();
+	apply_mesh(2, "");
+	until(&w, rows_are(0, 1, 1) && rows_are(1, 1, 1));
+	ck_assert(pep_matches(&pep[0]));
+	until(&w, pep[2].ended);
+	apply_mesh(3, ""); /* back: old keys do not come back with it */
+	pep_connect(&pep[2]);
+	until(&w, all_in_sync());
+	ck_assert(rows_are(0, 1, 1));
+	publish(2, 2);
+	until(&w, pairs_keyed() && all_in_sync());
+	for (int i = 0; i < PEPS; i++)
+		ck_assert(pep_matches(&pep[i]));
+}
+END_TEST
+
+START_TEST(test_keys_while_away)
+{
+	mesh_up();
+	all_keyed();
+	pep_drop(&pep[0]);
+	until(&w, info(0).state == SYNC_OFFLINE);
+	publish(1, 2);
+	publish(2, 2);
+	until(&w, keyring_ack(w.pdp->db.keys, member(1), member(2)) == 2 && all_in_sync() == false);
+	pep_withdraw(&pep[1], member(1), 1);
+	until(&w, keyring_live(w.pdp->db.keys, member(1)) == 1);
+	ck_assert_uint_eq(keyring_ack(w.pdp->db.keys, member(1), member(0)), 1);
+	const struct pep_key k = {.member = member(0), .epoch = 1, .fill = 1};
+	pep[0].silent = true;
+	pep_connect(&pep[0]);
+	until(&w, pep[0].up);
+	pep_request(&pep[0], true, &k, 1);
+	until(&w, pairs_keyed() && all_in_sync());
+	for (int i = 0; i < PEPS; i++)
+		ck_assert(pep_matches(&pep[i]));
+}
+END_TEST
+
+START_TEST(test_rekey)
+{
+	char err[DB_ERR_LEN];
+	struct change c;
+
+	mesh_up();
+	ck_assert_int_eq(change_rekey(&w.pdp->env, "c/v", &c, err), CHANGE_OK);
+	ck_assert_uint_eq(c.ces, PEPS);
+	change_clear(&c);
+	until(&w, all_in_sync() && pep[0].decs == 2);
+	const struct pib_row *row = pib_store_find(pep[0].rows, &pib_ce_vpn_class, 1);
+	ck_assert_ptr_nonnull(row);
+	ck_assert_uint_eq(((const struct pib_ce_vpn *)row->data)->rekey_serial, 1);
+	world_restart(&w);
+	ck_assert_uint_eq(keyring_serial(w.pdp->db.keys, 1), 1);
+	ck_assert_int_eq(change_rekey(&w.pdp->env, "nosuch", &c, err), CHANGE_NOT_FOUND);
+}
+END_TEST
+
+/* ------------------------------------------------------------ who, and garbage */
+
+START_TEST(test_unknown)
+{
+	struct workers_stats st;
+	struct pep x;
+
+	mesh_up();
+	pep_init(&x, &w, "stranger");
+	pep_connect(&x);
+	until(&w, x.ended || x.cc_error != 0);
+	ck_assert_uint_eq(x.cc_error, COPS_ERR_AUTH_FAILURE);
+	workers_stats(w.pdp->workers, &st);
+	ck_assert_uint_eq(st.refused_identity, 1);
+	pep_clear(&x);
+	ck_assert(all_in_sync());
+}
+END_TEST
+
+START_TEST(test_replaced)
+{
+	struct pep twin;
+
+	mesh_up();
+	pep_init(&twin, &w, "ce0");
+	pep_connect(&twin);
+	until(&w, pep[0].ended);
+	until(&w, in_sync(0) && twin.decs == 1);
+	ck_assert_uint_eq(pep[0].cc_error, COPS_ERR_UNSPECIFIED);
+	pep_clear(&twin);
+}
+END_TEST
+
+static int raw_connect(void)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(pdp_port(w.pdp))};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	return fd;
+}
+
+START_TEST(test_garbage)
+{
+	unsigned seed = 1;
+	uint8_t junk[4096];
+	int fd[20];
+
+	mesh_up();
+	for (int i = 0; i < 20; i++) {
+		fd[i] = raw_connect();
+		for (size_t k = 0; k < sizeof(junk); k++)
+			junk[k] = (uint8_t)rand_r(&seed);
+		if (i & 1) /* looks like a message at first */
+			memcpy(junk, "\x10\x06\x40\x01\x00\x00\x10\x00", 8);
+		ck_assert_int_gt(send(fd[i], junk, sizeof(junk), MSG_NOSIGNAL), 0);
+	}
+	settle(&w, 50);
+	for (int i = 0; i < 20; i++)
+		close(fd[i]);
+	apply_mesh(PEPS + 1, "");
+	until(&w, all_in_sync());
+	for (int i = 0; i < PEPS; i++) {
+		ck_assert(!pep[i].ended);
+		ck_assert(pep_matches(&pep[i]));
+	}
+}
+END_TEST
+
+START_TEST(test_bad_request)
+{
+	static const uint8_t bad[] = {
+	    0x10, 0x01, 0x40, 0x01, 0x00, 0x00, 0x00, 0x20, /* REQ */
+	    0x00, 0x08, 0x01, 0x01, 0x00, 0x00, 0x00, 0x01, /* our handle */
+	    0x00, 0x08, 0x02, 0x01, 0x00, 0x08, 0x00, 0x00, /* context */
+	    0x00, 0x08, 0x09, 0x02, 0x00, 0x04, 0x03, 0x01, /* an EPD without PRID */
+	};
+
+	mesh_up();
+	ck_assert_int_eq(cops_conn_send(cops_io_conn(pep[0].io), bad, sizeof(bad)), 0);
+	until(&w, pep[0].errors == 1);
+	ck_assert(!pep[0].ended);
+	apply_mesh(PEPS + 1, "");
+	until(&w, all_in_sync());
+}
+END_TEST
+
+/* A store that does not take it: nothing is changed, nothing is sent. */
+static int no_generation(struct store *s, const struct store_generation *g, const char *const *c,
+    size_t n, const char *const *d, size_t k, struct ids *ids, char *err, size_t err_len)
+{
+	(void)s, (void)g, (void)c, (void)n, (void)d, (void)k, (void)ids;
+	snprintf(err, err_len, "disk full");
+	return -1;
+}
+
+START_TEST(test_store_fails)
+{
+	struct store_ops broken = store_sqlite_ops;
+	uint64_t lsn;
+
+	mesh_up();
+	lsn = w.pdp->db.lsn;
+	broken.commit_generation = no_generation;
+	w.pdp->db.ops = &broken;
+	char *xml = world_mesh(PEPS + 1, "lifetime=\"1h\"", false);
+	ck_assert_int_eq(world_apply(&w, xml), CHANGE_FAILED);
+	settle(&w, 50);
+	ck_assert_uint_eq(w.pdp->db.lsn, lsn);
+	ck_assert_uint_eq(pep[0].decs, 1);
+	for (int i = 0; i < PEPS; i++)
+		ck_assert(pep_matches(&pep[i]));
+	w.pdp->db.ops = &store_sqlite_ops;
+	ck_assert_int_eq(world_apply(&w, xml), CHANGE_OK);
+	free(xml);
+	until(&w, all_in_sync());
+	for (int i = 0; i < PEPS; i++)
+		ck_assert(pep_matches(&pep[i]));
+}
+END_TEST
+
+/* ------------------------------------------------------------- control socket */
+
+struct call {
+	char path[128];
+	const char *cmd;
+	json_t *args, *reply;
+	unsigned progress;
+	atomic_bool done;
+};
+
+static void on_progress(void *arg, const json_t *progress)
+{
+	(void)progress;
+	((struct call *)arg)->progress++;
+}
+
+static void *call_run(void *arg)
+{
+	struct call *c = arg;
+	char err[CTL_ERR_LEN];
+
+	ctl_client_call(c->path, c->cmd, c->args, on_progress, c, &c->reply, err);
+	atomic_store(&c->done, true);
+	return NULL;
+}
+
+/* The "result" of a command; new reference. */
+static json_t *call(const char *cmd, json_t *args, unsigned *progress)
+{
+	struct call c = {.cmd = cmd, .args = args};
+	json_t *result;
+	pthread_t t;
+
+	snprintf(c.path, sizeof(c.path), "%s/sock", w.dir);
+	pthread_create(&t, NULL, call_run, &c);
+	until(&w, atomic_load(&c.done));
+	pthread_join(t, NULL);
+	ck_assert_ptr_nonnull(c.reply);
+	if (progress != NULL)
+		*progress = c.progress;
+	result = json_incref(json_object_get(c.reply, "result"));
+	json_decref(c.reply);
+	return result;
+}
+
+START_TEST(test_control)
+{
+	char *xml = world_mesh(PEPS, "", false);
+	unsigned progress;
+	json_t *r, *ce;
+
+	mesh_up();
+	all_keyed();
+	pep_drop(&pep[1]);
+	pep[2].refuse = true;
+	until(&w, info(1).state == SYNC_OFFLINE);
+	free(xml);
+	xml = world_mesh(PEPS + 1, "", false);
+	r = call("apply", json_pack("{s:s, s:s, s:i}", "file", "t.xml", "content", xml, "wait", 5),
+	    &progress);
+	free(xml);
+	ck_assert(json_get_bool(r, "changed", false));
+	ck_assert_uint_ge(progress, 1);
+	ce = json_object_get(r, "ces");
+	ck_assert_uint_eq(json_array_size(ce), PEPS + 1);
+	static const char *const state[] = {"confirmed", "offline", "failed", "offline"};
+	for (size_t i = 0; i < PEPS + 1; i++)
+		ck_assert_str_eq(json_get_string(json_array_get(ce, i), "state", ""), state[i]);
+	ck_assert_str_eq(json_get_string(json_array_get(ce, 2), "row", ""), "ceVpn.1");
+	ck_assert_str_eq(json_get_string(json_array_get(ce, 2), "column", ""), "local_addr");
+	json_decref(r);
+	static const char *const shows[] = {
+	    "show status", "show sessions", "show vpns", "show ces", "show history"};
+	for (size_t i = 0; i < sizeof(shows) / sizeof(shows[0]); i++) {
+		r = call(shows[i], NULL, NULL);
+		ck_assert_ptr_nonnull(r);
+		json_decref(r);
+	}
+	r = call("show vpn", json_pack("{s:s}", "name", "v"), NULL);
+	ck_assert_uint_eq(json_array_size(json_object_get(r, "members")), PEPS + 1);
+	json_decref(r);
+	r = call("show ce", json_pack("{s:s}", "name", "ce2"), NULL);
+	ck_assert_str_eq(json_get_string(json_object_get(r, "last_failure"), "row", ""), "ceVpn.1");
+	json_decref(r);
+	r = call("show pib", json_pack("{s:s, s:s}", "ce", "ce0", "class", "ceVpnPeer"), NULL);
+	ck_assert_uint_eq(json_array_size(r), PEPS);
+	json_decref(r);
+	r = call("show pib", json_pack("{s:s}", "ce", "ce0"), NULL);
+	ck_assert_uint_gt(json_array_size(r), PEPS);
+	json_decref(r);
+	pep[2].refuse = false;
+	r = call("sync", json_pack("{s:s}", "ce", "ce2"), NULL);
+	ck_assert_ptr_nonnull(r);
+	json_decref(r);
+	until(&w, in_sync(2));
+	r = call("delete customer", json_pack("{s:s, s:b}", "name", "c", "no-wait", 1), NULL);
+	ck_assert(json_get_bool(r, "changed", false));
+	json_decref(r);
+	until(&w, pep[0].ended && pep[2].ended);
+}
+END_TEST
+
+/* ---------------------------------------------------------------------- TLS */
+
+static void tls_setup(void)
+{
+	world_init(&w, true);
+	for (int i = 0; i < PEPS; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "ce%d", i);
+		pep_init(&pep[i], &w, name);
+	}
+}
+
+START_TEST(test_tls)
+{
+	struct workers_stats st;
+
+	apply_mesh(PEPS, "");
+	world_identity(&w, "ce0");
+	pep_connect(&pep[0]);
+	until(&w, in_sync(0));
+	ck_assert(pep_matches(&pep[0]));
+	/* ce1's PEPID with ce0's certificate */
+	pep_connect(&pep[1]);
+	until(&w, pep[1].ended || pep[1].cc_error != 0);
+	ck_assert_uint_eq(pep[1].cc_error, COPS_ERR_AUTH_FAILURE);
+	workers_stats(w.pdp->workers, &st);
+	ck_assert_uint_eq(st.refused_identity, 1);
+	ck_assert(in_sync(0));
+	if (pep[1].io != NULL)
+		pep_drop(&pep[1]);
+	world_identity(&w, "ce1");
+	pep_connect(&pep[1]);
+	until(&w, in_sync(1));
+	/* a key whose certificate is not the connection's */
+	publish(1, 1);
+	until(&w, pep[1].frwk_errors == 1);
+	ck_assert_uint_eq(keyring_live(w.pdp->db.keys, member(1)), 0);
+}
+END_TEST
+
+START_TEST(test_tls_needed)
+{
+	static const uint8_t opn[] = {0x10, 0x06, 0x40, 0x01, 0x00, 0x00, 0x00, 0x10, /* OPN */
+	    0x00, 0x08, 0x0b, 0x01, 'c', 'e', '0', 0x00};
+	uint8_t answer[64];
+	ssize_t n = -1;
+	int fd = raw_connect();
+
+	apply_mesh(PEPS, "");
+	ck_assert_int_eq(send(fd, opn, sizeof(opn), 0), sizeof(opn));
+	for (int i = 0; i < 2000 && n < 0; i++) {
+		settle(&w, 1);
+		n = recv(fd, answer, sizeof(answer), MSG_DONTWAIT);
+	}
+	ck_assert_int_ge(n, 16);
+	ck_assert_uint_eq(answer[1], COPS_OP_CC);
+	ck_assert_uint_eq(answer[13], COPS_ERR_AUTH_REQUIRED);
+	close(fd);
+}
+END_TEST
+
+/* ----------------------------------------------------------- many, at random */
+
+START_TEST(test_random)
+{
+	enum { STEPS = 60 };
+	unsigned seed = (unsigned)_i + 1;
+	uint32_t epoch[PEPS] = {0};
+	bool online[PEPS] = {0};
+	char extra[32];
+
+	apply_mesh(PEPS, "");
+	for (int step = 0; step < STEPS; step++) {
+		int i = (int)((unsigned)rand_r(&seed) % PEPS);
+
+		switch (rand_r(&seed) % 5) {
+		case 0:
+			snprintf(extra, sizeof(extra), "lifetime=\"%dh\"", 1 + rand_r(&seed) % 20);
+			apply_mesh(PEPS + (unsigned)rand_r(&seed) % 3, extra);
+			break;
+		case 1:
+			if (online[i])
+				pep_drop(&pep[i]);
+			else
+				pep_connect(&pep[i]);
+			online[i] = !online[i];
+			if (online[i])
+				until(&w, pep[i].up);
+			break;
+		case 2:
+			if (online[i])
+				publish(i, ++epoch[i]);
+			break;
+		case 3:
+			if (online[i] && epoch[i] > 0)
+				pep_withdraw(&pep[i], member(i), epoch[i]);
+			break;
+		case 4:
+			settle(&w, rand_r(&seed) % 8);
+			break;
+		}
+		event_base_loop(w.base, EVLOOP_NONBLOCK);
+	}
+	for (int i = 0; i < PEPS; i++)
+		if (!online[i])
+			pep_connect(&pep[i]);
+	until(&w, all_in_sync());
+	settle(&w, 30);
+	until(&w, all_in_sync() && !keyring_pending(w.pdp->db.keys));
+	for (int i = 0; i < PEPS; i++)
+		ck_assert(pep_matches(&pep[i]));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("pdp");
+	TCase *plain = tcase_create("plain"), *tls = tcase_create("tls");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	tcase_add_checked_fixture(plain, plain_setup, teardown);
+	tcase_set_timeout(plain, 60);
+	tcase_add_test(plain, test_apply);
+	tcase_add_test(plain, test_nothing_changed);
+	tcase_add_test(plain, test_only_concerned);
+	tcase_add_test(plain, test_coalescing);
+	tcase_add_test(plain, test_failure_then_fix);
+	tcase_add_test(plain, test_reconnect);
+	tcase_add_test(plain, test_restart);
+	tcase_add_test(plain, test_removed);
+	tcase_add_test(plain, test_keys);
+	tcase_add_test(plain, test_keys_refused);
+	tcase_add_test(plain, test_keys_restart);
+	tcase_add_test(plain, test_keys_of_member_removed);
+	tcase_add_test(plain, test_keys_while_away);
+	tcase_add_test(plain, test_rekey);
+	tcase_add_test(plain, test_unknown);
+	tcase_add_test(plain, test_replaced);
+	tcase_add_test(plain, test_garbage);
+	tcase_add_test(plain, test_bad_request);
+	tcase_add_test(plain, test_store_fails);
+	tcase_add_test(plain, test_control);
+	tcase_add_loop_test(plain, test_random, 0, 10);
+	suite_add_tcase(s, plain);
+	tcase_add_checked_fixture(tls, tls_setup, teardown);
+	tcase_set_timeout(tls, 60);
+	tcase_add_test(tls, test_tls);
+	tcase_add_test(tls, test_tls_needed);
+	suite_add_tcase(s, tls);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed == 0 ? 0 : 1;
+}
