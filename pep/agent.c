@@ -123,8 +123,8 @@ static bool send_buf(struct context *x, struct buf *b)
 	return ok;
 }
 
-static void send_drq(struct context *x, uint16_t reason, uint16_t sub, const uint8_t *handle,
-    size_t len)
+static void send_drq(
+    struct context *x, uint16_t reason, uint16_t sub, const uint8_t *handle, size_t len)
 {
 	struct buf b;
 	size_t mark;
@@ -175,8 +175,7 @@ static void request_now(struct context *x)
 	struct buf b;
 	long rows;
 
-	if (!x->due || x->outstanding ||
-	    (x->state != PEP_REQUESTING && x->state != PEP_IN_SYNC))
+	if (!x->due || x->outstanding || (x->state != PEP_REQUESTING && x->state != PEP_IN_SYNC))
 		return;
 	if (x->handle == 0)
 		x->handle = ++x->agent->last_handle;
@@ -354,11 +353,12 @@ static void on_message(void *arg, const struct cops_msg *m, const struct cops_fa
 	uint8_t h[4];
 	bool ours;
 
-	if (x == NULL || (x->state != PEP_REQUESTING && x->state != PEP_IN_SYNC &&
-			     x->state != PEP_BACKING_OFF))
+	if (x == NULL ||
+	    (x->state != PEP_REQUESTING && x->state != PEP_IN_SYNC && x->state != PEP_BACKING_OFF))
 		return;
 	handle_octets(x, h);
-	ours = x->handle != 0 && handle->len == sizeof(h) && memcmp(handle->body, h, sizeof(h)) == 0;
+	ours = x->handle != 0 && handle->len == sizeof(h) &&
+	       memcmp(handle->body, h, sizeof(h)) == 0;
 	if (m->op == COPS_OP_DEC && ours)
 		dec_take(x, m, fault);
 	else if (m->op == COPS_OP_DEC)
@@ -387,7 +387,7 @@ static bool last_pdp(const struct context *x, uint8_t body[20], struct cops_obj 
 	body[len] = body[len + 1] = 0;
 	body[len + 2] = (uint8_t)(port >> 8);
 	body[len + 3] = (uint8_t)port;
-	*o = (struct cops_obj){.c_num = COPS_C_LAST_PDP,
+	*o = (struct cops_obj) {.c_num = COPS_C_LAST_PDP,
 	    .c_type = len == 4 ? 1 : 2,
 	    .len = (uint16_t)(len + 4),
 	    .body = body};
@@ -404,8 +404,8 @@ static void on_up(void *arg)
 		uint8_t body[20];
 		bool has = last_pdp(x, body, &o);
 
-		if (cops_conn_open(pep_link_conn(a->link), x->client->client_type,
-			has ? &o : NULL) == 0)
+		if (cops_conn_open(
+			pep_link_conn(a->link), x->client->client_type, has ? &o : NULL) == 0)
 			x->state = PEP_OPENING;
 	}
 }

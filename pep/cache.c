@@ -34,13 +34,13 @@ enum op { OP_REMOVE = 1, OP_INSTALL = 2 };
 
 struct pep_cache {
 	char *path;
-	int fd; /* -1: not open */
+	int fd;		 /* -1: not open */
 	size_t size;	 /* of the journal */
 	size_t snapshot; /* of its first record when last rewritten or loaded */
 	struct buf note; /* records to append */
 	bool noted_rows;
-	bool any;	 /* a decision is in it */
-	bool behind;	 /* the disk lacks something */
+	bool any;    /* a decision is in it */
+	bool behind; /* the disk lacks something */
 	struct addr pdp;
 	uint16_t pdp_port;
 	bool have_pdp;
@@ -75,10 +75,9 @@ void pep_cache_free(struct pep_cache *c)
 /* CRC-32 of IEEE 802.3, four bits at a time. */
 static uint32_t crc32_of(const uint8_t *p, size_t len)
 {
-	static const uint32_t table[16] = {
-	    0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158,
-	    0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4,
-	    0xa00ae278, 0xbdbdf21c};
+	static const uint32_t table[16] = {0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac,
+	    0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8,
+	    0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
 	uint32_t crc = 0xffffffff;
 
 	for (size_t i = 0; i < len; i++) {
@@ -103,7 +102,8 @@ static void record_close(struct buf *b, size_t mark)
 	if (b->failed)
 		return;
 	buf_patch_u32(b, mark, (uint32_t)(b->len - mark - RECORD_HEAD));
-	buf_patch_u32(b, mark + 4, crc32_of(b->data + mark + RECORD_HEAD, b->len - mark - RECORD_HEAD));
+	buf_patch_u32(
+	    b, mark + 4, crc32_of(b->data + mark + RECORD_HEAD, b->len - mark - RECORD_HEAD));
 }
 
 static void put_row(struct buf *b, enum op op, const struct pib_row *row)
@@ -216,7 +216,8 @@ long pep_cache_load(struct pep_cache *c, struct pib_store *st, char *err, size_t
 		c->size = (size_t)(cur.p - (const uint8_t *)text);
 	}
 	if (c->size < len) {
-		log_warn("%s: %zu octets at the end are not whole, cut off", c->path, len - c->size);
+		log_warn(
+		    "%s: %zu octets at the end are not whole, cut off", c->path, len - c->size);
 		if (truncate(c->path, (off_t)c->size) != 0)
 			log_warn("%s: %s", c->path, strerror(errno));
 	}

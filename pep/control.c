@@ -140,11 +140,11 @@ static void list_row(void *arg, const struct pib_row *row)
 {
 	struct listing *l = arg;
 
-	json_array_append_new(l->list,
-	    l->flat ? columns(row)
-		    : json_pack("{s:o, s:o}", "row",
-			  json_sprintf("%s.%u", row->cls->name, row->instance), "columns",
-			  columns(row)));
+	json_array_append_new(
+	    l->list, l->flat ? columns(row)
+			     : json_pack("{s:o, s:o}", "row",
+				   json_sprintf("%s.%u", row->cls->name, row->instance), "columns",
+				   columns(row)));
 }
 
 /* "show pib [CE] [CLASS]": on a CE there is only one CE, so one word is a class. */
@@ -188,8 +188,7 @@ static void cmd_show_vpns(void *arg, struct ctl_req *req, const json_t *args)
 static void cmd_show_vpn(void *arg, struct ctl_req *req, const json_t *args)
 {
 	const char *name = json_get_string(args, "name", "");
-	json_t *o = control_vpn(
-	    pep_agent_self(arg, client), pep_agent_store(arg, client), name);
+	json_t *o = control_vpn(pep_agent_self(arg, client), pep_agent_store(arg, client), name);
 
 	if (o == NULL)
 		ctl_req_fail(req, "not_found", NULL, "no VPN \"%s\"", name);

@@ -232,7 +232,8 @@ static json_t *prefix(const struct prefix *p)
 
 static void policy_one(void *arg, const struct vpn_show_policy *s)
 {
-	static const char *const dirs[] = {[KERN_IN] = "in", [KERN_OUT] = "out", [KERN_FWD] = "fwd"};
+	static const char *const dirs[] = {
+	    [KERN_IN] = "in", [KERN_OUT] = "out", [KERN_FWD] = "fwd"};
 	static const char *const actions[] = {
 	    [KERN_PROTECT] = "protect", [KERN_BYPASS] = "bypass", [KERN_DISCARD] = "discard"};
 	const struct kern_policy *p = &s->policy;

@@ -42,8 +42,7 @@ static bool sub_next(struct run *r, struct cops_sub_iter *it, struct cops_sub *s
 		general_fault(r, PIB_GPERR_BAD_PAD, 0);
 		return false;
 	case COPS_SUB_UNKNOWN:
-		general_fault(
-		    r, PIB_GPERR_UNKNOWN_OBJECT, (uint16_t)(s->s_num << 8 | s->s_type));
+		general_fault(r, PIB_GPERR_UNKNOWN_OBJECT, (uint16_t)(s->s_num << 8 | s->s_type));
 		return false;
 	case COPS_SUB_END:
 		break;
@@ -192,8 +191,7 @@ static void put_report(struct buf *b, const struct dec_target *t, const struct c
 	size_t mark = cops_msg_begin(b, COPS_OP_RPT, true, t->client->client_type);
 
 	cops_put_handle(b, handle->body, handle->len);
-	cops_put_u16x2(b, COPS_C_REPORT_TYPE, 1,
-	    success ? COPS_RPT_SUCCESS : COPS_RPT_FAILURE, 0);
+	cops_put_u16x2(b, COPS_C_REPORT_TYPE, 1, success ? COPS_RPT_SUCCESS : COPS_RPT_FAILURE, 0);
 	if (!success || has_warnings(f, n))
 		put_faults(b, f, n, success);
 	cops_msg_end(b, mark);
@@ -226,7 +224,8 @@ static void note_refusals(struct run *r)
 		if (c[i].after == NULL || c[i].after->cls != &pib_frwk_error_class)
 			continue;
 		e = c[i].after->data;
-		log_warn("%s: the PDP refused our request: frwkError code %u sub-code %u instance %u",
+		log_warn(
+		    "%s: the PDP refused our request: frwkError code %u sub-code %u instance %u",
 		    r->t->client->name, e->code, e->sub_code, e->instance);
 		r->out->request_refused = true;
 	}

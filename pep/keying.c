@@ -22,14 +22,14 @@
 #include "pep/keying_epochs.h"
 #include "pib/gen/ce_vpn_pib.h"
 
-#define GRACE_MS	5000
-#define LINGER_MS	3000
-#define RETRY_MS	2000 /* after the disk or the kernel said no */
-#define LOST_CALM_MS	1000 /* at most one new epoch for lost SAs in this time */
-#define REKEY_PERCENT	70   /* of the lifetime, +-5 */
-#define SOFT_PERCENT	80
-#define VERIFIED_MAX	65536
-#define STALE_DISTANCE	16 /* live epochs of a member differ in their low four bits */
+#define GRACE_MS       5000
+#define LINGER_MS      3000
+#define RETRY_MS       2000 /* after the disk or the kernel said no */
+#define LOST_CALM_MS   1000 /* at most one new epoch for lost SAs in this time */
+#define REKEY_PERCENT  70   /* of the lifetime, +-5 */
+#define SOFT_PERCENT   80
+#define VERIFIED_MAX   65536
+#define STALE_DISTANCE 16 /* live epochs of a member differ in their low four bits */
 
 struct verified { /* a key row that passed keying_verify() */
 	uint8_t digest[KC_DIGEST_LEN];
@@ -210,8 +210,8 @@ int keying_verify(struct keying *k, const struct keying_member *m, const struct 
 		return refuse(install_error, PIB_CE_VPN_PEER_KEY_ERR_BAD_CERTIFICATE, err, err_len,
 		    p, pk, why);
 	case KC_BAD_SIGNATURE:
-		return refuse(install_error, PIB_CE_VPN_PEER_KEY_ERR_BAD_SIGNATURE, err, err_len, p,
-		    pk, why);
+		return refuse(
+		    install_error, PIB_CE_VPN_PEER_KEY_ERR_BAD_SIGNATURE, err, err_len, p, pk, why);
 	}
 	if (kc_public_check(pk->public_key) != 0)
 		return refuse(install_error, PIB_CE_VPN_PEER_KEY_ERR_BAD_SIGNATURE, err, err_len, p,
@@ -259,11 +259,10 @@ static void have_add(void *arg, const struct kern_sa_state *sa, bool inbound)
 		pl->have = h;
 		pl->cap = cap;
 	}
-	pl->have[pl->count++] = (struct have){.id = sa->id, .src = sa->src, .inbound = inbound};
+	pl->have[pl->count++] = (struct have) {.id = sa->id, .src = sa->src, .inbound = inbound};
 }
 
-static struct have *have_find(
-    const struct planning *pl, uint32_t spi, bool inbound)
+static struct have *have_find(const struct planning *pl, uint32_t spi, bool inbound)
 {
 	const struct addr *src = inbound ? &pl->p->addr : &pl->m->local;
 	const struct addr *dst = inbound ? &pl->m->local : &pl->p->addr;
@@ -313,7 +312,7 @@ static struct epoch_used *used_get(
 
 	if (u != NULL || (u = calloc(1, sizeof(*u))) == NULL)
 		return u;
-	u->key = (struct epoch_used_key){.peer = peer, .epoch = peer_epoch, .outbound = outbound};
+	u->key = (struct epoch_used_key) {.peer = peer, .epoch = peer_epoch, .outbound = outbound};
 	HASH_ADD(hh, e->used, key, sizeof(u->key), u);
 	return u;
 }
@@ -366,14 +365,15 @@ static int sa_plan(
 	sa_lifetimes(&sa, &pl->m->transform);
 	rc = kc_agree(e->priv, pk->public_key, secret);
 	if (rc == 0)
-		rc = keying_keymat(pl->m->vpn_id, inbound ? &peer : &own, inbound ? &own : &peer, t,
-		    secret, &sa);
+		rc = keying_keymat(
+		    pl->m->vpn_id, inbound ? &peer : &own, inbound ? &own : &peer, t, secret, &sa);
 	kc_cleanse(secret, sizeof(secret));
 	if (rc == 0)
 		kplan_sa_add(pl->plan, &sa, inbound, &o);
 	else
-		snprintf(pl->err, pl->err_len, "%s: no keys for epochs %u and %u (ENCR %u, INTEG %u)",
-		    pl->p->name, e->number, pk->epoch, t->encr, t->integ);
+		snprintf(pl->err, pl->err_len,
+		    "%s: no keys for epochs %u and %u (ENCR %u, INTEG %u)", pl->p->name, e->number,
+		    pk->epoch, t->encr, t->integ);
 	kc_cleanse(&sa, sizeof(sa));
 	return rc;
 }
@@ -576,8 +576,7 @@ static void save(struct keying *k)
 }
 
 /* Inbound SAs first; only then the world is told. */
-static void epoch_publish(
-    struct keying *k, struct epoch_member *m, struct epoch *e, int64_t now_ms)
+static void epoch_publish(struct keying *k, struct epoch_member *m, struct epoch *e, int64_t now_ms)
 {
 	member_changed(k, m);
 	if (!e->complete) {
@@ -674,8 +673,7 @@ static void lingering_drop(struct epoch_member *m)
 enum renew { RENEW_WANTED, RENEW_FORCED, RENEW_LOST };
 
 /* Start a new epoch; what cannot be done now stays wanted.  True: there is a new one. */
-static bool member_renew(
-    struct keying *k, struct epoch_member *m, enum renew why, int64_t now_ms)
+static bool member_renew(struct keying *k, struct epoch_member *m, enum renew why, int64_t now_ms)
 {
 	struct epoch *victim;
 	struct epoch *e;
@@ -869,8 +867,7 @@ static void member_retire(struct keying *k, struct epoch_member *m, int64_t now_
 		member_changed(k, m);
 }
 
-static int64_t member_next(
-    const struct keying *k, const struct epoch_member *m, int64_t now_ms)
+static int64_t member_next(const struct keying *k, const struct epoch_member *m, int64_t now_ms)
 {
 	int64_t next = INT64_MAX;
 	bool waits = m->want_new;
@@ -927,7 +924,8 @@ int64_t keying_tick(struct keying *k, int64_t now_ms)
 /* ------------------------------------------------------------------ rows, show */
 
 void keying_notify(struct keying *k,
-    void (*put)(void *arg, const struct pib_class *cls, uint32_t instance, const void *row), void *arg)
+    void (*put)(void *arg, const struct pib_class *cls, uint32_t instance, const void *row),
+    void *arg)
 {
 	struct epoch_member *m;
 	struct epoch_member *tmp;
@@ -965,7 +963,7 @@ unsigned keying_epochs(const struct keying *k, uint32_t member, struct keying_ep
 	for (unsigned i = m == NULL ? 0 : m->epochs; i-- > 0 && n < max;) {
 		const struct epoch *e = m->epoch[i];
 
-		info[n++] = (struct keying_epoch_info){
+		info[n++] = (struct keying_epoch_info) {
 		    .epoch = e->number,
 		    .private_key = e->has_key,
 		    .withdrawing = e->state == EPOCH_LINGER || e->withdraw_ms != 0,

@@ -23,9 +23,9 @@ struct keying_transform {
 	uint16_t encr_key_bits;
 	uint16_t integ;
 	uint32_t replay_window;
-	uint32_t lifetime_s;	  /* hard; 0 = none */
+	uint32_t lifetime_s; /* hard; 0 = none */
 	uint64_t lifetime_kilobytes;
-	uint32_t proposal;	  /* ceVpnProposal instance, for reports */
+	uint32_t proposal; /* ceVpnProposal instance, for reports */
 };
 
 /* Our membership in a VPN, from its ceVpn and proposal rows. */
@@ -43,8 +43,8 @@ struct keying_member {
 struct keying_peer_key {
 	uint32_t instance; /* of the row */
 	uint32_t epoch;
-	const uint8_t *public_key; /* 32 octets */
-	const uint8_t *nonce;	   /* 32 octets */
+	const uint8_t *public_key;	   /* 32 octets */
+	const uint8_t *nonce;		   /* 32 octets */
 	struct keying_transform transform; /* encr, bits, integ for traffic to the peer */
 	struct pib_octets certificate;
 	struct pib_octets signature;
@@ -53,7 +53,7 @@ struct keying_peer_key {
 #define KEYING_EPOCHS 8 /* a peer's live epochs we look at, newest first */
 
 struct keying_peer {
-	uint32_t peer; /* membership id */
+	uint32_t peer;	  /* membership id */
 	const char *name; /* certificate identity */
 	struct addr addr;
 	uint32_t reqid;
@@ -122,7 +122,8 @@ int64_t keying_tick(struct keying *k, int64_t now_ms);
 
 /* The ceVpnSiteKey rows to notify. */
 void keying_notify(struct keying *k,
-    void (*put)(void *arg, const struct pib_class *cls, uint32_t instance, const void *row), void *arg);
+    void (*put)(void *arg, const struct pib_class *cls, uint32_t instance, const void *row),
+    void *arg);
 
 /* For show: own epochs of a member, newest first; returns how many. */
 struct keying_epoch_info {

@@ -90,7 +90,8 @@ int kc_hkdf_sha512(const void *ikm, size_t ikm_len, const void *salt, size_t sal
 	EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
 	EVP_KDF_CTX *ctx = kdf == NULL ? NULL : EVP_KDF_CTX_new(kdf);
 	OSSL_PARAM p[] = {
-	    OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)(uintptr_t) "SHA512", 0),
+	    OSSL_PARAM_construct_utf8_string(
+		OSSL_KDF_PARAM_DIGEST, (char *)(uintptr_t) "SHA512", 0),
 	    OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)ikm, ikm_len),
 	    OSSL_PARAM_construct_octet_string(
 		OSSL_KDF_PARAM_SALT, (void *)(uintptr_t)salt, salt_len),
@@ -152,8 +153,8 @@ static int signature_ok(
 	return ok;
 }
 
-bool kc_is_ours(const struct kc_identity *id, const void *msg, size_t len, const uint8_t *sig,
-    size_t sig_len)
+bool kc_is_ours(
+    const struct kc_identity *id, const void *msg, size_t len, const uint8_t *sig, size_t sig_len)
 {
 	bool ok = signature_ok(id->key, msg, len, sig, sig_len);
 

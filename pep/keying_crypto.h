@@ -41,8 +41,8 @@ int kc_sign(const struct kc_identity *id, const void *msg, size_t len,
     uint8_t sig[KC_SIGNATURE_MAX], size_t *sig_len);
 
 /* Does sig over msg verify under our own key? */
-bool kc_is_ours(const struct kc_identity *id, const void *msg, size_t len, const uint8_t *sig,
-    size_t sig_len);
+bool kc_is_ours(
+    const struct kc_identity *id, const void *msg, size_t len, const uint8_t *sig, size_t sig_len);
 
 enum kc_verdict { KC_OK, KC_BAD_CERTIFICATE, KC_BAD_SIGNATURE };
 /*

@@ -14,11 +14,11 @@ static const struct {
 	uint16_t fixed; /* octets; 0 = from the key length attribute */
 	uint16_t salt;
 } encr_table[] = {
-    {12, 0, 0}, /* AES-CBC */
-    {13, 0, 4}, /* AES-CTR */
-    {18, 0, 4}, /* AES-GCM-8 */
-    {19, 0, 4}, /* AES-GCM-12 */
-    {20, 0, 4}, /* AES-GCM-16 */
+    {12, 0, 0},	 /* AES-CBC */
+    {13, 0, 4},	 /* AES-CTR */
+    {18, 0, 4},	 /* AES-GCM-8 */
+    {19, 0, 4},	 /* AES-GCM-12 */
+    {20, 0, 4},	 /* AES-GCM-16 */
     {28, 32, 4}, /* ChaCha20-Poly1305 */
 };
 
@@ -26,8 +26,8 @@ static const struct {
 	uint16_t integ;
 	uint16_t octets;
 } integ_table[] = {
-    {0, 0}, /* none: the encryption authenticates */
-    {2, 20}, /* HMAC-SHA1-96 */
+    {0, 0},   /* none: the encryption authenticates */
+    {2, 20},  /* HMAC-SHA1-96 */
     {12, 32}, /* HMAC-SHA2-256-128 */
     {13, 48}, /* HMAC-SHA2-384-192 */
     {14, 64}, /* HMAC-SHA2-512-256 */
@@ -91,7 +91,8 @@ static void text_put(struct text *t, const void *p, size_t len)
 
 static void text_put_u32(struct text *t, uint32_t v)
 {
-	const uint8_t be[4] = {(uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v};
+	const uint8_t be[4] = {
+	    (uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v};
 
 	text_put(t, be, sizeof(be));
 }

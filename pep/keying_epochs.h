@@ -41,7 +41,7 @@ struct epoch_used {
 struct epoch {
 	uint32_t number;
 	enum epoch_state state;
-	bool has_key; /* false: orphan, or withdrawn */
+	bool has_key;  /* false: orphan, or withdrawn */
 	bool complete; /* all that was planned with it is in the kernel */
 	uint8_t priv[KC_KEY_LEN];
 	uint8_t pub[KC_KEY_LEN];
@@ -61,7 +61,7 @@ struct epoch_member {
 	uint32_t member; /* key */
 	bool present;	 /* keying_settle() told us of it */
 	struct keying_member conf;
-	uint32_t last; /* highest epoch number ever used */
+	uint32_t last;			      /* highest epoch number ever used */
 	struct epoch *epoch[EPOCHS_HELD_MAX]; /* oldest first */
 	unsigned epochs;
 	uint32_t acked_all;

@@ -15,7 +15,7 @@
 #include "libcops/cops_io.h"
 #include "pep/pep_conf.h"
 
-#define MAX_UNSENT ((size_t)64 << 20)
+#define MAX_UNSENT    ((size_t)64 << 20)
 #define REDIRECTS_MAX 4 /* in a row, before the list is gone through again */
 
 struct target {
@@ -150,8 +150,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 /* ------------------------------------------------------------------ the connection */
 
-static bool name_known(const struct pep_link *l, bool (*is)(const void *who, const char *name),
-    const void *who)
+static bool name_known(
+    const struct pep_link *l, bool (*is)(const void *who, const char *name), const void *who)
 {
 	if (l->target.name != NULL)
 		return is(who, l->target.name);
@@ -258,7 +258,7 @@ static void redirect(struct pep_link *l, const struct cops_obj *o)
 	}
 	log_note("redirected to %s:%u", addr_print(&a, text), port);
 	l->redirects++;
-	l->target = (struct target){.addr = a, .port = port};
+	l->target = (struct target) {.addr = a, .port = port};
 	for (unsigned i = 0; i < l->conf->pdps; i++) {
 		const struct pep_pdp *p = &l->conf->pdp[i];
 
@@ -270,8 +270,8 @@ static void redirect(struct pep_link *l, const struct cops_obj *o)
 	l->redirected = true;
 }
 
-static void on_client_close(void *arg, uint16_t client_type, uint16_t error, uint16_t sub,
-    const struct cops_obj *redir)
+static void on_client_close(
+    void *arg, uint16_t client_type, uint16_t error, uint16_t sub, const struct cops_obj *redir)
 {
 	struct pep_link *l = arg;
 
@@ -302,7 +302,7 @@ static void connect_now(struct pep_link *l)
 	if (!l->redirected) {
 		const struct pep_pdp *p = &l->conf->pdp[l->index];
 
-		l->target = (struct target){.addr = p->addr, .port = p->port, .name = p->name};
+		l->target = (struct target) {.addr = p->addr, .port = p->port, .name = p->name};
 	}
 	l->redirected = false;
 	l->status.pdp = l->target.addr;
@@ -339,8 +339,8 @@ static char *identity_find(const struct pep_conf *conf, SSL_CTX *tls, char *err,
 	if (dns != NULL)
 		identity = strndup(dns + 4, strcspn(dns + 4, ", "));
 	else
-		snprintf(err, err_len, "%s has no DNS name: identity must be set",
-		    conf->certificate);
+		snprintf(
+		    err, err_len, "%s has no DNS name: identity must be set", conf->certificate);
 	free(names);
 	return identity;
 }
@@ -368,7 +368,7 @@ struct pep_link *pep_link_new(struct event_base *base, const struct pep_conf *co
 	    (l->pool = cops_io_pool_new(base)) == NULL ||
 	    (l->timer = evtimer_new(base, on_timer, l)) == NULL)
 		goto fail;
-	l->conn_conf = (struct cops_conn_conf){
+	l->conn_conf = (struct cops_conn_conf) {
 	    .role = COPS_PEP,
 	    .pepid = l->identity,
 	    .tls = conf->tls,

@@ -32,13 +32,13 @@ struct pep_link_ops {
 };
 
 struct pep_link_status {
-	bool connected; /* and secure */
+	bool connected;	 /* and secure */
 	struct addr pdp; /* connected to, or tried last; family 0: none yet */
 	uint16_t port;
-	char name[256];	       /* the PDP's, "" without TLS */
-	int64_t since;	       /* seconds since the epoch: up or down */
-	uint64_t connections;  /* that came up, since start */
-	char last_error[512];  /* why the last one ended or did not come up */
+	char name[256];	      /* the PDP's, "" without TLS */
+	int64_t since;	      /* seconds since the epoch: up or down */
+	uint64_t connections; /* that came up, since start */
+	char last_error[512]; /* why the last one ended or did not come up */
 };
 
 /* conf and ops are borrowed. NULL and err on failure (certificates). */

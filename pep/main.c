@@ -101,8 +101,8 @@ int main(int argc, char **argv)
 	if (read_conf(&conf, a.conf) != 0)
 		return 1;
 	a.foreground |= getenv("NOTIFY_SOCKET") != NULL;
-	log_init("copspepd", a.debug ? LOG_DEBUG : pep_conf_log_level(conf.log_level),
-	    !a.foreground);
+	log_init(
+	    "copspepd", a.debug ? LOG_DEBUG : pep_conf_log_level(conf.log_level), !a.foreground);
 	if (!a.check && !a.foreground && daemon(0, 0) != 0) {
 		fputs("copspepd: cannot go to the background\n", stderr);
 		return 1;

@@ -157,26 +157,41 @@ static void check(struct pep_conf *c, const char *path, struct diag *d)
 		diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0, "retry-max is less than retry-min");
 }
 
-int pep_conf_read(struct pep_conf *c, const char *path, struct diag *d)
+/* A text that was not given is "", so that nobody has to ask twice. -1: no memory. */
+static int fill(struct pep_conf *c)
+{
+	for (const struct conf_opt *o = options; o->name != NULL; o++) {
+		char **field = (char **)(void *)((char *)c + o->offset);
+
+		if (o->type == CONF_STRING && *field == NULL && (*field = strdup("")) == NULL)
+			return -1;
+	}
+	return 0;
+}
+
+static int finish(struct pep_conf *c, const char *path, struct diag *d, int rc)
 {
 	size_t before = d->errors;
 
-	memset(c, 0, sizeof(*c));
-	if (conf_load(options, c, path, d) != 0)
+	if (rc != 0)
 		return -1;
-	check(c, path, d);
+	if (fill(c) != 0)
+		diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0, "out of memory");
+	else
+		check(c, path, d);
 	return d->errors == before ? 0 : -1;
+}
+
+int pep_conf_read(struct pep_conf *c, const char *path, struct diag *d)
+{
+	memset(c, 0, sizeof(*c));
+	return finish(c, path, d, conf_load(options, c, path, d));
 }
 
 int pep_conf_parse(struct pep_conf *c, const char *text, struct diag *d)
 {
-	size_t before = d->errors;
-
 	memset(c, 0, sizeof(*c));
-	if (conf_parse(options, c, "(text)", text, strlen(text), d) != 0)
-		return -1;
-	check(c, "(text)", d);
-	return d->errors == before ? 0 : -1;
+	return finish(c, "(text)", d, conf_parse(options, c, "(text)", text, strlen(text), d));
 }
 
 void pep_conf_clear(struct pep_conf *c)

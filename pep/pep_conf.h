@@ -24,20 +24,20 @@ struct pep_pdp { /* "NAME@ADDRESS" or "NAME@ADDRESS:PORT", an IPv6 address in br
 };
 
 struct pep_conf {
-	struct conf_list pdp_list; /* as written */
+	struct conf_list pdp_list;	   /* as written */
 	struct pep_pdp pdp[PEP_CONF_PDPS]; /* the same, parsed; in order of preference */
 	unsigned pdps;
-	char *identity;	      /* PEPID; "" until known: the name in the certificate */
-	char *certificate;    /* PEM files */
+	char *identity;	   /* PEPID; "" until known: the name in the certificate */
+	char *certificate; /* PEM files */
 	char *key;
 	char *ca;
-	char *crl;	      /* "" = none */
-	bool tls;	      /* false: plain TCP, for tests and lab captures only */
-	char *state_dir;      /* private: row cache, epoch numbers, lock */
+	char *crl;	 /* "" = none */
+	bool tls;	 /* false: plain TCP, for tests and lab captures only */
+	char *state_dir; /* private: row cache, epoch numbers, lock */
 	char *control_socket;
-	char *control_group;  /* may change things over the control socket; "" = root only */
-	char *backend;	      /* "pfkey" or "mem" */
-	char *user;	      /* user to become after start; "" = stay */
+	char *control_group; /* may change things over the control socket; "" = root only */
+	char *backend;	     /* "pfkey" or "mem" */
+	char *user;	     /* user to become after start; "" = stay */
 	char *log_level;
 	int64_t retry_min_ms;
 	int64_t retry_max_ms;

@@ -50,8 +50,7 @@ struct writer {
 	long rows;
 };
 
-struct pep_request *pep_request_new(
-    const struct pep_client *client, void *self, uint32_t max_msg)
+struct pep_request *pep_request_new(const struct pep_client *client, void *self, uint32_t max_msg)
 {
 	struct pep_request *r = calloc(1, sizeof(*r));
 

@@ -18,8 +18,7 @@ struct buf;
 struct pep_request;
 
 /* client and self are borrowed; max_msg is what frwkDeviceId says. NULL: no memory. */
-struct pep_request *pep_request_new(
-    const struct pep_client *client, void *self, uint32_t max_msg);
+struct pep_request *pep_request_new(const struct pep_client *client, void *self, uint32_t max_msg);
 void pep_request_free(struct pep_request *r);
 /* Forget what the PDP was told: the next request is full state. */
 void pep_request_forget(struct pep_request *r);

@@ -117,6 +117,7 @@ tests_unit_test_pdp_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) $(SSL_
 	$(JANSSON_CFLAGS)
 tests_unit_test_pdp_LDADD = pdp/libpdp.la copsctl/libcopsctl.la $(CHECK_LIBS)
 tests_unit_test_pdp_LDFLAGS = $(AM_LDFLAGS) -static
+$(tests_unit_test_pdp_OBJECTS): $(PIB_GEN_H)
 
 # --- pep: policies, the enforcer
 check_PROGRAMS += tests/unit/test_spd tests/unit/test_pep_vpn

@@ -275,8 +275,8 @@ static int spy_sa_add(struct kern *k, const struct kern_sa *sa, struct kern_faul
 	if (out)
 		ck_assert_msg(++e->out[n->index] == 1, "%s sends under a key again", n->name);
 	else /* undone by a refusal it may come again: no packet was received under it */
-		ck_assert_msg(++e->in[n->index] == 1 || w.failures, "%s receives under a key again",
-		    n->name);
+		ck_assert_msg(
+		    ++e->in[n->index] == 1 || w.failures, "%s receives under a key again", n->name);
 	for (unsigned i = 0; i < w.nodes; i++)
 		ck_assert_msg(i == n->index || (out ? e->out[i] : e->in[i]) == 0,
 		    "two members have a key in the same direction");
@@ -285,8 +285,8 @@ static int spy_sa_add(struct kern *k, const struct kern_sa *sa, struct kern_faul
 
 /* ------------------------------------------------------------------ a node */
 
-static void peer_fill(const struct node *n, const struct dec *d, unsigned peer,
-    struct keying_peer *p)
+static void peer_fill(
+    const struct node *n, const struct dec *d, unsigned peer, struct keying_peer *p)
 {
 	const struct node *pn = &w.node[peer];
 
@@ -302,7 +302,7 @@ static void peer_fill(const struct node *n, const struct dec *d, unsigned peer,
 		if (r->member != pn->member)
 			continue;
 		ck_assert_uint_lt(p->keys, KEYING_EPOCHS);
-		p->key[p->keys++] = (struct keying_peer_key){
+		p->key[p->keys++] = (struct keying_peer_key) {
 		    .instance = r->member << 4 | (r->epoch & 15),
 		    .epoch = r->epoch,
 		    .public_key = r->pub,
@@ -335,8 +335,9 @@ static int node_enforce(struct node *n, const struct dec *d)
 			ck_assert_msg(keying_verify(n->keying, &n->conf, &p, &p.key[j], &ie, err,
 					  sizeof(err)) == 0,
 			    "%s", err);
-		ck_assert_msg(keying_plan(n->keying, &n->conf, &p, n->ks, plan, err, sizeof(err)) == 0,
-		    "%s", err);
+		ck_assert_msg(
+		    keying_plan(n->keying, &n->conf, &p, n->ks, plan, err, sizeof(err)) == 0, "%s",
+		    err);
 	}
 	rc = kplan_apply(plan, &f, &o);
 	if (rc != 0)
@@ -653,8 +654,8 @@ static void look(bool strict)
 		(void)kstate_retry(l.n->ks); /* deletes that were refused, as pep/vpn does soon */
 		kern_mem_ops.sa_dump(l.n->kern, look_sa, &l, &f);
 		for (unsigned j = 0; j < w.nodes; j++) {
-			ck_assert_msg(l.out[j] > 0 || !l.n->talked[j], "%s cannot send to %s any more",
-			    l.n->name, w.node[j].name);
+			ck_assert_msg(l.out[j] > 0 || !l.n->talked[j],
+			    "%s cannot send to %s any more", l.n->name, w.node[j].name);
 			ck_assert_uint_le(l.out[j], 1);
 			ck_assert_uint_le(l.in[j], 40);
 			l.n->talked[j] = strict && l.out[j] > 0;
@@ -671,7 +672,8 @@ static void look(bool strict)
 			out += e->out[i] > 0;
 			in += e->in[i] > 0;
 		}
-		ck_assert_msg(out <= in || !strict, "a key to send under that nobody receives under");
+		ck_assert_msg(
+		    out <= in || !strict, "a key to send under that nobody receives under");
 	}
 }
 
@@ -699,7 +701,7 @@ static void world_open(unsigned nodes, unsigned seed)
 		snprintf(text, sizeof(text), "192.0.2.%u", i + 1);
 		addr_parse(&n->addr, text);
 		n->kern = kern_mem_ops.open(&f);
-		n->conf = (struct keying_member){
+		n->conf = (struct keying_member) {
 		    .vpn = 1, .member = n->member, .local = n->addr, .transform = aes};
 		memcpy(n->conf.vpn_id, vpn_id, sizeof(vpn_id));
 	}
@@ -1143,7 +1145,8 @@ static void certificates_make(void)
 	char dir[100];
 	char text[256];
 
-	snprintf(top, sizeof(top), "%s/keying.XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	snprintf(top, sizeof(top), "%s/keying.XXXXXX",
+	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
 	if (mkdtemp(top) == NULL)
 		abort();
 	snprintf(dir, sizeof(dir), "%s/pki", top);
