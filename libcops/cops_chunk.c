@@ -41,8 +41,6 @@ void cops_chunk_unref(struct cops_chunk *c)
 	if (c == NULL)
 		return;
 	/* Release our reads; the last holder acquires everybody's before freeing. */
-	if (atomic_fetch_sub_explicit(&c->refs, 1, memory_order_release) == 1) {
-		atomic_thread_fence(memory_order_acquire);
+	if (atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) == 1)
 		free(c);
-	}
 }

@@ -105,6 +105,8 @@ tests_unit_test_delta_SOURCES = tests/unit/test_delta.c
 tests_unit_test_delta_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_delta_LDADD = $(PDP_BRAIN_LIBS) $(CHECK_LIBS)
 tests_unit_test_delta_LDFLAGS = $(AM_LDFLAGS) -static
+$(tests_unit_test_delta_OBJECTS): $(PIB_GEN_H)
+EXTRA_DIST += tests/intent tests/bench/gen_sites
 EXTRA_PROGRAMS += tests/bench/bench_intent
 tests_bench_bench_intent_SOURCES = tests/bench/bench_intent.c
 tests_bench_bench_intent_LDADD = $(PDP_BRAIN_LIBS)
@@ -130,6 +132,7 @@ tests_unit_test_pep_vpn_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) $(
 tests_unit_test_pep_vpn_LDADD = pep/libpep.la copsctl/libcopsctl.la libcops/libcops.la \
 	pib/libpib.la common/libcommon.la $(CHECK_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(JANSSON_LIBS)
 tests_unit_test_pep_vpn_LDFLAGS = $(AM_LDFLAGS) -static
+$(tests_unit_test_pep_vpn_OBJECTS): $(PIB_GEN_H)
 
 check_PROGRAMS += tests/unit/test_pep_agent
 tests_unit_test_pep_agent_SOURCES = tests/unit/test_pep_agent.c
