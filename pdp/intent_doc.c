@@ -61,16 +61,23 @@ uint32_t doc_push(struct doc *d, enum doc_kind kind, size_t size)
 	return vec->n++;
 }
 
+/* An array of none is still an array: ranges of none point into it. */
+static void *array_of(struct doc *d, enum doc_kind kind)
+{
+	static max_align_t none;
+	return d->vec[kind].v ? d->vec[kind].v : &none;
+}
+
 void doc_read(struct doc *d)
 {
-	d->customer = d->vec[DOC_CUSTOMER].v;
-	d->ce = d->vec[DOC_CE].v;
-	d->transform = d->vec[DOC_TRANSFORM].v;
-	d->vpn = d->vec[DOC_VPN].v;
-	d->space = d->vec[DOC_SPACE].v;
-	d->member = d->vec[DOC_MEMBER].v;
-	d->site = d->vec[DOC_SITE].v;
-	d->link = d->vec[DOC_LINK].v;
+	d->customer = array_of(d, DOC_CUSTOMER);
+	d->ce = array_of(d, DOC_CE);
+	d->transform = array_of(d, DOC_TRANSFORM);
+	d->vpn = array_of(d, DOC_VPN);
+	d->space = array_of(d, DOC_SPACE);
+	d->member = array_of(d, DOC_MEMBER);
+	d->site = array_of(d, DOC_SITE);
+	d->link = array_of(d, DOC_LINK);
 }
 
 static bool has_upper(const char *s)
@@ -127,7 +134,7 @@ static bool schema_spoke(const struct doc *d, uint32_t tag, const char *attr)
 	return false;
 }
 
-static void fault_add(
+__attribute__((format(printf, 4, 0))) static void fault_add(
     struct doc *d, const struct doc_fault *f, const char *attr, const char *fmt, va_list ap)
 {
 	char *text = NULL;

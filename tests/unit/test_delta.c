@@ -644,6 +644,7 @@ static void check_all(struct world *w)
 		same(&want, &w->now[i], "now", i, w);
 		ck_assert_uint_eq(pib_store_count(w->store[i], NULL), want.n);
 		map_clear(&want);
+		map_clear(&w->then[w->lsn][i]);
 		w->then[w->lsn][i] = map_copy(&w->now[i]);
 	}
 	for (uint64_t since = 0; since <= w->lsn; since++)
