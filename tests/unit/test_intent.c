@@ -259,6 +259,20 @@ START_TEST(meaning)
 }
 END_TEST
 
+/* What is shipped as an example is taken without a word. */
+START_TEST(example)
+{
+	struct ids *ids = ids_new();
+	struct intent in = parse_file(ids, "../../examples/acme.xml");
+
+	ck_assert_uint_eq(in.customers, 1);
+	ck_assert_uint_eq(in.customer[0]->ces, 3);
+	ck_assert_uint_eq(in.customer[0]->vpn[0].members, 3);
+	intent_clear(&in);
+	ids_free(ids);
+}
+END_TEST
+
 /* Numbers are by name: order, other members and a refused document in between change nothing. */
 START_TEST(stable_numbers)
 {
@@ -414,6 +428,7 @@ int main(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, golden);
 	tcase_add_test(t, meaning);
+	tcase_add_test(t, example);
 	tcase_add_test(t, stable_numbers);
 	tcase_add_test(t, half_a_gigabyte);
 	tcase_add_test(t, many_faults);
