@@ -139,3 +139,9 @@ tests_unit_test_pep_agent_SOURCES = tests/unit/test_pep_agent.c
 tests_unit_test_pep_agent_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS)
 tests_unit_test_pep_agent_LDADD = pep/libpep.la $(CHECK_LIBS)
 tests_unit_test_pep_agent_LDFLAGS = $(AM_LDFLAGS) -static
+
+check_PROGRAMS += tests/unit/test_store
+tests_unit_test_store_SOURCES = tests/unit/test_store.c
+tests_unit_test_store_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_store_LDADD = pdp/libpdp.la $(CHECK_LIBS)
+tests_unit_test_store_LDFLAGS = $(AM_LDFLAGS) -static

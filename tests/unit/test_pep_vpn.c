@@ -760,6 +760,67 @@ START_TEST(changes_are_local)
 }
 END_TEST
 
+static void install_far(struct pib_txn *t, unsigned i)
+{
+	struct pib_ce_vpn_peer p = peer(2);
+	struct pib_ce_vpn_peer_prefix x = peer_prefix(2);
+	char name[32];
+	char where[32];
+
+	p.id = 1000 + i;
+	snprintf(name, sizeof(name), "far%u.example.net", i);
+	p.name = text(name);
+	install(t, &pib_ce_vpn_peer_class, &p);
+	x.id = 100000 + i;
+	x.peer = p.id;
+	snprintf(where, sizeof(where), "11.%u.%u.0", i >> 8, i & 255);
+	x.addr = ip(where);
+	x.prefix_length = 24;
+	install(t, &pib_ce_vpn_peer_prefix_class, &x);
+}
+
+/* as many peers as PF_KEY has reqids, and one more */
+START_TEST(reqids_run_out)
+{
+	const unsigned most = 0x3fff;
+	struct pib_txn *t = pib_txn_begin(a.store);
+	unsigned before;
+	struct pib_fault f;
+	char *was, *is;
+
+	INSTALL(t, ce_vpn_proposal, proposal());
+	INSTALL(t, ce_vpn, vpn_row_of(1));
+	INSTALL(t, ce_vpn_local_prefix, local_prefix(1));
+	for (unsigned i = 0; i < most - 1; i++)
+		install_far(t, i);
+	must(&a, t);
+	before = kern_mem_operations(a.kern);
+	t = pib_txn_begin(a.store);
+	install_far(t, most - 1);
+	must(&a, t);
+	ck_assert_uint_eq(kern_mem_operations(a.kern) - before, 4);
+	was = kern_mem_dump(a.kern);
+	t = pib_txn_begin(a.store);
+	install_far(t, most);
+	ck_assert_int_eq(commit(&a, t, &f), -1);
+	ck_assert_uint_eq(f.cperr, PIB_CPERR_SPACE);
+	ck_assert_ptr_eq(f.cls, &pib_ce_vpn_peer_class);
+	ck_assert_uint_eq(f.instance, 1000 + most);
+	is = kern_mem_dump(a.kern);
+	ck_assert_str_eq(was, is);
+	free(was);
+	free(is);
+	/* one that goes makes room */
+	t = pib_txn_begin(a.store);
+	remove_row(t, &pib_ce_vpn_peer_prefix_class, 100007);
+	remove_row(t, &pib_ce_vpn_peer_class, 1007);
+	must(&a, t);
+	t = pib_txn_begin(a.store);
+	install_far(t, most);
+	must(&a, t);
+}
+END_TEST
+
 START_TEST(two_vpns_cannot_share_a_selector)
 {
 	static const uint8_t other_id[7] = {0, 0, 0x5e, 0, 0, 0, 2};
@@ -984,6 +1045,7 @@ int main(void)
 	tcase_add_test(t, kernel_refusals_undo_and_name);
 	tcase_add_test(t, everything_removed_is_nothing_left);
 	tcase_add_test(t, changes_are_local);
+	tcase_add_test(t, reqids_run_out);
 	tcase_add_test(t, two_vpns_cannot_share_a_selector);
 	tcase_add_test(t, hub_relays);
 	tcase_add_test(t, restart_disturbs_nothing);
