@@ -17,7 +17,8 @@ static void print_failure(FILE *f, const json_t *ce)
 		fprintf(f, "refused row %s%s%s: ", row, *column ? " column " : "", column);
 	else
 		fputs("refused: ", f);
-	fprintf(f, "%s\n", json_get_string(ce, "error", "no reason given"));
+	fprintf(f, "%s\n",
+	    json_get_string(ce, "text", json_get_string(ce, "error", "no reason given")));
 }
 
 bool apply_held(const json_t *result, bool strict, FILE *f)

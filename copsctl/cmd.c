@@ -251,7 +251,7 @@ static char *file_read(const char *path, size_t *len, char err[CMD_ERR_LEN])
 	return text;
 }
 
-/* Where text stops being UTF-8: the line and column of the first octet that is not. */
+/* Where text stops being UTF-8 without NUL: line and column of the first octet that is not. */
 static void utf8_fault(const char *path, const char *text, size_t len, char err[CMD_ERR_LEN])
 {
 	unsigned line = 1;
@@ -263,7 +263,7 @@ static void utf8_fault(const char *path, const char *text, size_t len, char err[
 		json_t *one = i + n <= len ? json_stringn(text + i, n) : NULL;
 
 		json_decref(one);
-		if (!one)
+		if (!one || c == '\0')
 			break;
 		i += n - 1;
 		column++;
@@ -283,7 +283,7 @@ static int file_take(struct cmd *c, const char *path, char err[CMD_ERR_LEN])
 
 	if (!text)
 		return -1;
-	json_t *content = json_stringn(text, len);
+	json_t *content = memchr(text, '\0', len) ? NULL : json_stringn(text, len);
 	if (!content)
 		utf8_fault(name, text, len, err);
 	free(text);

@@ -16,6 +16,7 @@
 
 #define INDENT	    2
 #define COLUMNS_MAX 32
+#define CELL_MAX    4 /* members of an object that a cell may hold */
 
 /* ---- values -------------------------------------------------------------- */
 
@@ -222,7 +223,7 @@ static bool is_table(const json_t *list)
 			const char *inner;
 			const json_t *w;
 
-			if (json_is_array(v) && !is_plain(v))
+			if ((json_is_array(v) && !is_plain(v)) || json_object_size(v) > CELL_MAX)
 				return false;
 			json_object_foreach((json_t *)(uintptr_t)v, inner, w)
 			{

@@ -14,6 +14,8 @@
 
 #define POLL_MS	    100
 #define POLL_FACTOR 20 /* looking takes at most a twentieth of the time */
+/* A CE that is new with this change was refused until now and tries again in a moment. */
+#define OFFLINE_MS 5000
 
 enum outcome { WAITING, CONFIRMED, FAILED, OFFLINE, OUTCOMES };
 
@@ -140,7 +142,7 @@ static void answer(struct waiter *w)
 
 static void progress(struct waiter *w)
 {
-	size_t done = w->count[CONFIRMED] + w->count[FAILED] + w->count[OFFLINE];
+	size_t done = w->count[CONFIRMED] + w->count[FAILED];
 	char text[sizeof(w->told)];
 	int n = snprintf(text, sizeof(text), "%zu confirmed", w->count[CONFIRMED]);
 
@@ -163,6 +165,12 @@ static void progress(struct waiter *w)
 			"pairs", (json_int_t)w->pairs));
 }
 
+static bool settled(const struct waiter *w, int64_t now)
+{
+	return w->count[WAITING] == 0 && w->keyed == w->pairs &&
+	       (w->count[OFFLINE] == 0 || now - w->start_ms >= OFFLINE_MS);
+}
+
 /* Look at everything; answer if it is settled or too late. */
 static void look(struct waiter *w)
 {
@@ -174,7 +182,7 @@ static void look(struct waiter *w)
 		update(w, c);
 	change_pairs(&w->pdp->env, &w->change, &w->pairs, &w->keyed);
 	progress(w);
-	if ((w->count[WAITING] == 0 && w->keyed == w->pairs) || start >= w->deadline_ms) {
+	if (settled(w, start) || start >= w->deadline_ms) {
 		answer(w);
 		return;
 	}

@@ -62,7 +62,7 @@ edited 's,</vpn>,</vpm>,'
 refused "not well formed" 'vpn|vpm'
 head -c 700 "$intent" >"$RUN/bad.xml"
 refused "cut off"
-: >"$RUN/bad.xml"
+echo >"$RUN/bad.xml"
 refused "empty"
 edited 's,topology="hub-and-spoke",topology="star",'
 refused "against the schema" 'star|topology'

@@ -24,7 +24,7 @@ exec {NAP}<> <(:)
 checks=0
 failures=0
 
-step() { printf '\n== %s\n' "$*"; }
+step() { printf '\n== %s  (at %d s)\n' "$*" "$SECONDS"; }
 say() { printf '     %s\n' "$*"; }
 ok() { checks=$((checks + 1)); printf ' ok  %s\n' "$*"; }
 bad() { checks=$((checks + 1)); failures=$((failures + 1)); printf 'FAIL %s\n' "$*"; }
@@ -46,7 +46,6 @@ check()
 }
 
 nap() { read -r -t "$1" -u "$NAP" || true; } # without a fork
-now_ms() { local t=${EPOCHREALTIME/[.,]/}; echo $((t / 1000)); }
 # wait_for SECONDS COMMAND...: until it succeeds; its own words are not heard.
 wait_for()
 {
@@ -118,9 +117,34 @@ site_make()
 
 # ---- traffic ---------------------------------------------------------------
 
-# reaches A B: a ping from A's host to B's is answered (within 2 s, one of 3).
-reaches() { in_ns "h-$1" ping -n -q -c 1 -W 1 "${HOST[$2]}" >/dev/null || in_ns "h-$1" ping -n -q -c 2 -i 0.3 -W 1 "${HOST[$2]}"; }
+# reaches A B: one of three pings from A's host to B's is answered; reaches_not: none of two.
+reaches() { in_ns "h-$1" ping -n -q -c 3 -i 0.2 -W 2 "${HOST[$2]}"; }
 reaches_not() { ! in_ns "h-$1" ping -n -q -c 2 -i 0.2 -W 0.5 "${HOST[$2]}"; }
+
+# all_reach SITE...: every host reaches every other; all pings at once.
+all_reach()
+{
+	local a b
+	local -A job=()
+	for a; do
+		for b; do
+			[ "$a" != "$b" ] || continue
+			ip netns exec "h-$a" ping -n -q -c 3 -i 0.2 -W 2 "${HOST[$b]}" >"$RUN/reach.$a.$b" 2>&1 &
+			job[$a.$b]=$!
+		done
+	done
+	for a; do
+		for b; do
+			[ "$a" != "$b" ] || continue
+			if wait "${job[$a.$b]}"; then
+				ok "$a's host reaches $b's"
+			else
+				bad "$a's host does not reach $b's"
+				evidence <"$RUN/reach.$a.$b"
+			fi
+		done
+	done
+}
 
 # ping_start A B [INTERVAL] / ping_stop A B: a running ping, and whether it lost nothing.
 ping_start()
@@ -252,6 +276,11 @@ pki_make()
 	done
 }
 
+# sessions_are N STATE: N CEs are connected and in this state; keyed VPN: every pair of peers in it
+# has keys both ways.
+sessions_are() { [ "$(ctl_pdp show sessions --json | jq "[.[] | select(.state == \"$2\")] | length")" -eq "$1" ]; }
+keyed() { ctl_pdp show vpn "$1" --json | jq -e '[.members[].keyed | split("/") | .[0] == .[1] and .[1] != "0"] | all' >/dev/null; }
+
 # daemon_start NAME NAMESPACE COMMAND...; daemon_kill NAME [SIGNAL]
 daemon_start()
 {
@@ -274,7 +303,7 @@ start_pdp()
 {
 	pki_make
 	[ -e "$RUN/pdp.conf" ] || conf_make "$SCENARIO_TOP/examples/pdp.conf" "$RUN/pdp.conf" \
-	    "listen=\"$PDP_ADDR\"" "state-dir=\"$RUN/pdp.state\"" "control-socket=\"$RUN/pdp.sock\"" \
+	    "listen={ \"$PDP_ADDR\" }" "name=\"$PDP_NAME\"" log-level=info "state-dir=\"$RUN/pdp.state\"" "control-socket=\"$RUN/pdp.sock\"" \
 	    "certificate=\"$RUN/pki/$PDP_NAME.pem\"" "key=\"$RUN/pki/$PDP_NAME.key\"" "ca=\"$RUN/pki/ca.pem\"" "$@"
 	daemon_start pdp pdp "$COPSPDPD" -f -c "$RUN/pdp.conf"
 	wait_for 10 ctl_pdp show status || die "copspdpd does not start: $(tail -n 5 "$RUN/pdp.log")"
@@ -306,7 +335,7 @@ cleanup()
 		for name in "$RUN"/*.log; do
 			[ -s "$name" ] || continue
 			printf '\n-- the end of %s\n' "${name##*/}"
-			tail -n 30 "$name" | evidence
+			tail -n 15 "$name" | evidence
 		done
 	fi
 	rm -rf "$RUN"

@@ -21,11 +21,7 @@ done
 check "copsctl apply" ctl_pdp apply "$intent"
 check "lyon reaches nice" wait_for 10 reaches lyon nice
 
-# Waits until every CE is connected and confirmed all there is.
-in_sync()
-{
-	[ "$(ctl_pdp show sessions --json | jq '[.[] | select(.state == "idle" or .state == "in sync")] | length')" -eq 3 ]
-}
+in_sync() { sessions_are 3 "in sync"; }
 # Nothing is left over or missing: SAs in pairs between the hub and each spoke only.
 consistent()
 {
@@ -86,13 +82,13 @@ for ((i = 1; i <= rounds; i++)); do
 		cp "$SCENARIO_TOP/examples/acme.xml" "$intent"
 	fi
 	ctl_pdp apply "$intent" --no-wait >"$RUN/out" 2>&1 && stored=yes || stored=no
-	generation=$(ctl_pdp show history --json | jq '[.. | .generation? // empty] | max')
+	generation=$(ctl_pdp show history --json | jq '[.[].generation] | max')
 	((i % 3)) || ctl_pdp rekey >/dev/null 2>&1
 	random_nap 200
 	daemon_kill pdp KILL
 	start_pdp
 	[ $stored = yes ] || bad "apply $i: $(cat "$RUN/out")"
-	[ "$(ctl_pdp show history --json | jq '[.. | .generation? // empty] | max')" = "$generation" ] ||
+	[ "$(ctl_pdp show history --json | jq '[.[].generation] | max')" = "$generation" ] ||
 	    bad "round $i: generation $generation is lost"
 	wait_for 30 in_sync || bad "round $i: not in sync again"
 	present=$(ip -n paris xfrm policy | grep -c '10\.34\.')
