@@ -25,7 +25,7 @@ enum kern_mode { KERN_TUNNEL, KERN_TRANSPORT };
 struct kern_selector { /* identifies a policy, with dir */
 	struct prefix src;
 	struct prefix dst;
-	uint8_t proto; /* IP protocol; 0 = any */
+	uint8_t proto;	/* IP protocol; 0 = any */
 	uint16_t sport; /* 0 = any */
 	uint16_t dport;
 	enum kern_dir dir;
@@ -82,33 +82,33 @@ struct kern_sa_state {
 };
 
 enum kern_fault_kind {
-	KERN_REFUSED,		/* errno says why */
+	KERN_REFUSED, /* errno says why */
 	KERN_EXISTS,
 	KERN_ABSENT,
-	KERN_UNSUPPORTED_ENCR,	/* unknown to this kernel or back end */
+	KERN_UNSUPPORTED_ENCR,	   /* unknown to this kernel or back end */
 	KERN_UNSUPPORTED_KEY_BITS, /* the algorithm is known, not with this key length */
 	KERN_UNSUPPORTED_INTEG,
 	KERN_UNSUPPORTED_WINDOW,
 	KERN_UNSUPPORTED_SELECTOR,
 	KERN_UNSUPPORTED_MODE,
-	KERN_NO_REPLY,		/* the kernel did not answer */
+	KERN_NO_REPLY, /* the kernel did not answer */
 };
 
 struct kern_fault {
 	enum kern_fault_kind kind;
-	int err; /* errno value, 0 = none */
+	int err;	/* errno value, 0 = none */
 	char text[160]; /* for people: operation, object, reason; never key octets */
 };
 
 enum kern_event_kind {
-	KERN_EV_ACQUIRE,      /* traffic wants an SA: sel, reqid */
-	KERN_EV_EXPIRE_SOFT,  /* sa */
-	KERN_EV_EXPIRE_HARD,  /* sa */
-	KERN_EV_SA_FLUSHED,   /* by someone else */
-	KERN_EV_SA_DELETED,   /* sa, by someone else */
+	KERN_EV_ACQUIRE,     /* traffic wants an SA: sel, reqid */
+	KERN_EV_EXPIRE_SOFT, /* sa */
+	KERN_EV_EXPIRE_HARD, /* sa */
+	KERN_EV_SA_FLUSHED,  /* by someone else */
+	KERN_EV_SA_DELETED,  /* sa, by someone else */
 	KERN_EV_SPD_FLUSHED,
-	KERN_EV_SPD_CHANGED,  /* an entry changed by someone else */
-	KERN_EV_OVERRUN,      /* events were lost: dump */
+	KERN_EV_SPD_CHANGED, /* an entry changed by someone else */
+	KERN_EV_OVERRUN,     /* events were lost: dump */
 };
 
 struct kern_event {
@@ -146,7 +146,8 @@ struct kern_ops {
 	    void *arg, struct kern_fault *f);
 	/* A descriptor that is readable when events wait (-1: none), and their reading. */
 	int (*event_fd)(struct kern *k);
-	void (*event_read)(struct kern *k, void (*fn)(void *arg, const struct kern_event *e), void *arg);
+	void (*event_read)(
+	    struct kern *k, void (*fn)(void *arg, const struct kern_event *e), void *arg);
 };
 
 /* Values: compare, key, print (kern.c). */
