@@ -466,6 +466,8 @@ int keying_plan(struct keying *k, const struct keying_member *m, const struct ke
 	int rc = 0;
 
 	k->ks = ks;
+	if (pl.own != NULL && p->acked > pl.own->acked_any)
+		pl.own->acked_any = p->acked;
 	snprintf(err, err_len, "out of memory");
 	kstate_sa_each(ks, p->reqid, have_add, &pl);
 	if (pl.failed ||
@@ -619,9 +621,29 @@ static bool epoch_in_use(
 	return u.used;
 }
 
-/* The oldest that nobody needs any more; with force simply the oldest. NULL: none. */
+/*
+ * Without regard for who needs it: an orphan that no peer is known to hold, newest first,
+ * so that many restarts without a PDP do not cost the epoch in use; else the oldest.
+ */
+static struct epoch *victim_force(const struct epoch_member *m)
+{
+	struct epoch *oldest = NULL;
+
+	for (unsigned i = m->epochs; i-- > 0;) {
+		struct epoch *e = m->epoch[i];
+
+		if (e->state == EPOCH_LINGER)
+			continue;
+		if (!e->has_key && e->number > m->acked_any)
+			return e;
+		oldest = e;
+	}
+	return oldest;
+}
+
+/* The oldest that nobody needs any more. NULL: none. */
 static struct epoch *victim_find(
-    const struct keying *k, const struct epoch_member *m, int64_t now_ms, bool force)
+    const struct keying *k, const struct epoch_member *m, int64_t now_ms)
 {
 	const struct epoch *newest = epochs_newest(m);
 
@@ -630,7 +652,7 @@ static struct epoch *victim_find(
 
 		if (e->state == EPOCH_LINGER)
 			continue;
-		if (force || now_ms >= e->dead_ms ||
+		if (now_ms >= e->dead_ms ||
 		    (e != newest && m->acked_all > e->number && !epoch_in_use(k, m, e)))
 			return e;
 	}
@@ -654,7 +676,9 @@ static bool room_find(const struct keying *k, const struct epoch_member *m, int6
 	*victim = NULL;
 	if (epochs_live(m) < EPOCHS_LIVE_MAX)
 		return true;
-	*victim = victim_find(k, m, now_ms, force);
+	*victim = victim_find(k, m, now_ms);
+	if (*victim == NULL && force)
+		*victim = victim_force(m);
 	return *victim != NULL;
 }
 
@@ -776,6 +800,7 @@ void keying_gone(struct keying *k, uint32_t member)
 	m->want_new = false;
 	m->lost = false;
 	m->acked_all = 0;
+	m->acked_any = 0;
 	while (m->epochs > 0)
 		epochs_drop(m, m->epoch[0]);
 	save(k);

@@ -64,7 +64,8 @@ struct epoch_member {
 	uint32_t last;			      /* highest epoch number ever used */
 	struct epoch *epoch[EPOCHS_HELD_MAX]; /* oldest first */
 	unsigned epochs;
-	uint32_t acked_all;
+	uint32_t acked_all; /* newest that every peer holds, as far as we were told */
+	uint32_t acked_any; /* newest that any peer holds */
 	bool want_new;	    /* a newer epoch as soon as there is room */
 	int64_t not_before; /* for want_new: after a failure, or to calm a storm */
 	bool lost;	    /* and drop the others then */

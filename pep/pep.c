@@ -7,6 +7,7 @@
  */
 #include "pep/pep.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -65,11 +66,14 @@ static int make_dirs(const char *path, bool whole, mode_t mode)
 	return rc;
 }
 
-/* What is in the directory belongs to the user we become. */
+/* The directory, with what is in it, belongs to the user we become. */
 static int give_dir(int dir, const char *user)
 {
-	static const char *const files[] = {".", "lock", "epochs", "cache-vpn", "reqids", "boot"};
 	const struct passwd *pw;
+	const struct dirent *e;
+	DIR *d;
+	int fd;
+	int rc = 0;
 
 	if (user[0] == '\0' || geteuid() != 0)
 		return 0;
@@ -77,11 +81,14 @@ static int give_dir(int dir, const char *user)
 		errno = ENOENT;
 		return -1;
 	}
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-		if (fchownat(dir, files[i], pw->pw_uid, pw->pw_gid, AT_SYMLINK_NOFOLLOW) != 0 &&
-		    errno != ENOENT)
-			return -1;
-	return 0;
+	if ((fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 ||
+	    (d = fdopendir(fd)) == NULL)
+		return -1;
+	while (rc == 0 && (e = readdir(d)) != NULL)
+		if (strcmp(e->d_name, "..") != 0)
+			rc = fchownat(dir, e->d_name, pw->pw_uid, pw->pw_gid, AT_SYMLINK_NOFOLLOW);
+	closedir(d);
+	return rc;
 }
 
 /* One agent on one directory: the lock is held until the process ends. */

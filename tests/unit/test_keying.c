@@ -1074,6 +1074,23 @@ START_TEST(numbers_outlive_all)
 }
 END_TEST
 
+/* A restart in a loop while no server can be reached costs no packet. */
+START_TEST(restarts_without_a_server)
+{
+	world_open(2, 1);
+	quiesce(true);
+	for (unsigned i = 0; i < 20; i++) {
+		node_restart(&w.node[0]);
+		look(true);
+		advance(5000);
+		look(true);
+	}
+	quiesce(true);
+	all_is_new();
+	world_close();
+}
+END_TEST
+
 /* Peers that do not acknowledge: at most four live, and no fifth before a lifetime is over. */
 START_TEST(live_epochs_are_few)
 {
@@ -1185,6 +1202,7 @@ int main(void)
 	tcase_add_test(rules, refusals);
 	tcase_add_test(rules, refusals_of_keys);
 	tcase_add_test(rules, numbers_outlive_all);
+	tcase_add_test(rules, restarts_without_a_server);
 	tcase_add_test(rules, live_epochs_are_few);
 	tcase_add_test(rules, lost_sas_make_one_epoch);
 	tcase_add_test(rules, expiry_of_octets);
