@@ -370,9 +370,17 @@ void show_ce(void *arg, struct ctl_req *req, const json_t *args)
 
 /* --------------------------------------------------------------------- rows */
 
+struct pib_row_json {
+	size_t cls; /* in the schema */
+	uint32_t instance;
+	json_t *o;
+};
+
 struct pib_listing {
-	json_t *list;
+	const struct pib_schema *schema;
 	const struct pib_class *only; /* NULL: all */
+	struct pib_row_json *row;
+	size_t count, cap;
 };
 
 static json_t *columns(const struct pib_class *cls, const void *row)
@@ -393,15 +401,48 @@ static json_t *columns(const struct pib_class *cls, const void *row)
 static int pib_one(void *arg, const struct pib_class *cls, uint32_t instance, const void *row)
 {
 	struct pib_listing *l = arg;
+	struct pib_row_json *more;
 
 	if (l->only != NULL && l->only != cls)
 		return 0;
-	json_array_append_new(l->list,
-	    l->only != NULL
-		? columns(cls, row)
-		: json_pack("{s:o, s:o}", "row", json_sprintf("%s.%u", cls->name, instance),
-		      "columns", columns(cls, row)));
+	if (l->count == l->cap) {
+		l->cap = l->cap == 0 ? 64 : l->cap * 2;
+		more = reallocarray(l->row, l->cap, sizeof(*more));
+		if (more == NULL)
+			return -1;
+		l->row = more;
+	}
+	l->row[l->count++] = (struct pib_row_json) {
+	    .cls = pib_schema_index(l->schema, cls),
+	    .instance = instance,
+	    .o = l->only != NULL
+		     ? columns(cls, row)
+		     : json_pack("{s:o, s:o}", "row", json_sprintf("%s.%u", cls->name, instance),
+			   "columns", columns(cls, row)),
+	};
 	return 0;
+}
+
+static int by_row(const void *a, const void *b)
+{
+	const struct pib_row_json *x = a, *y = b;
+
+	if (x->cls != y->cls)
+		return (x->cls > y->cls) - (x->cls < y->cls);
+	return (x->instance > y->instance) - (x->instance < y->instance);
+}
+
+/* The rows as a list, by class and instance. */
+static json_t *pib_list(struct pib_listing *l)
+{
+	json_t *list = json_array();
+
+	if (l->count > 0)
+		qsort(l->row, l->count, sizeof(*l->row), by_row);
+	for (size_t i = 0; i < l->count; i++)
+		json_array_append_new(list, l->row[i].o);
+	free(l->row);
+	return list;
 }
 
 void show_pib(void *arg, struct ctl_req *req, const json_t *args)
@@ -410,7 +451,7 @@ void show_pib(void *arg, struct ctl_req *req, const json_t *args)
 	const char *ce = json_get_string(args, "ce", NULL);
 	const char *cls = json_get_string(args, "class", NULL);
 	struct pib_schema *schema = pib_schema_new(client->module, client->modules);
-	struct pib_listing l = {0};
+	struct pib_listing l = {.schema = schema};
 	struct pdp *p = arg;
 	struct delta_list d;
 
@@ -424,12 +465,16 @@ void show_pib(void *arg, struct ctl_req *req, const json_t *args)
 	} else if (cls != NULL && (l.only = pib_schema_find_name(schema, cls)) == NULL) {
 		ctl_req_fail(req, "not_found", NULL, "no class \"%s\"", cls);
 	} else {
-		l.list = json_array();
-		if (client->full(p->vpn, ce, &d) == 0 &&
-		    decision_each(d.chunk, d.count, schema, pib_one, &l) == 0) {
-			ctl_req_done(req, l.list);
+		int rc = client->full(p->vpn, ce, &d);
+
+		if (rc == 0)
+			rc = decision_each(d.chunk, d.count, schema, pib_one, &l);
+		json_t *list = pib_list(&l);
+
+		if (rc == 0) {
+			ctl_req_done(req, list);
 		} else {
-			json_decref(l.list);
+			json_decref(list);
 			ctl_req_fail(req, "failed", NULL, "rows of %s cannot be worked out", ce);
 		}
 	}

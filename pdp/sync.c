@@ -385,8 +385,9 @@ static void on_report(struct sync *s, struct sync_ce *ce, uint8_t type, const st
 	bool more, was_refused = false;
 	char text[256];
 
+	/* "not there" of a Remove is what we expect of rows that it may or may not hold */
 	for (size_t i = 0; r != NULL && type == COPS_RPT_SUCCESS && i < r->faults; i++)
-		log_warn(
+		log_at(r->fault[i].cperr == PIB_CPERR_INSTANCE ? LOG_DEBUG : LOG_WARNING,
 		    "%s: warns: %s", ce->name, pib_fault_print(&r->fault[i], text, sizeof(text)));
 	if (ce->sent == SENT_CONTENT) {
 		was_refused = type != COPS_RPT_SUCCESS;

@@ -145,3 +145,10 @@ tests_unit_test_store_SOURCES = tests/unit/test_store.c
 tests_unit_test_store_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_store_LDADD = pdp/libpdp.la $(CHECK_LIBS)
 tests_unit_test_store_LDFLAGS = $(AM_LDFLAGS) -static
+
+check_PROGRAMS += tests/unit/test_keyring
+tests_unit_test_keyring_SOURCES = tests/unit/test_keyring.c
+tests_unit_test_keyring_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_keyring_LDADD = pdp/libpdp.la $(CHECK_LIBS)
+tests_unit_test_keyring_LDFLAGS = $(AM_LDFLAGS) -static
+$(tests_unit_test_keyring_OBJECTS): $(PIB_GEN_H)
