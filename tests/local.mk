@@ -152,3 +152,6 @@ tests_unit_test_keyring_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_keyring_LDADD = pdp/libpdp.la $(CHECK_LIBS)
 tests_unit_test_keyring_LDFLAGS = $(AM_LDFLAGS) -static
 $(tests_unit_test_keyring_OBJECTS): $(PIB_GEN_H)
+
+TESTS += tests/pep_conf.sh
+EXTRA_DIST += tests/pep_conf.sh

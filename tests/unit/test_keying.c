@@ -27,7 +27,11 @@
 
 #define NODES_MAX 3
 #define KEYS_MAX  8
-#define SCHEDULES 150 /* of each kind; COPSVPN_SCHEDULES changes it */
+#if defined(__SANITIZE_ADDRESS__)
+#define SCHEDULES 25 /* of each kind; COPSVPN_SCHEDULES changes it */
+#else
+#define SCHEDULES 150
+#endif
 
 static char top[64]; /* directory of certificates and states */
 
