@@ -19,9 +19,9 @@ struct pep_agent;
 struct pep_env {
 	struct event_base *base;
 	struct pep_agent *agent;
-	const char *identity;	/* our certificate identity = PEPID */
-	const char *state_dir;	/* private directory for small durable facts */
-	const void *conf;	/* struct pep_conf */
+	const char *identity;  /* our certificate identity = PEPID */
+	const char *state_dir; /* private directory for small durable facts */
+	const void *conf;      /* struct pep_conf */
 };
 
 struct pep_client {
@@ -44,8 +44,10 @@ struct pep_client {
 	 * Bring reality in line with the store from whatever is there: at start with the cached
 	 * rows (no transaction), and when reality was changed by others.
 	 */
-	int (*reconcile)(void *self, const struct pib_store *store, char *err, unsigned long err_len);
-	/* Rows to notify: calls put for each; the agent sends what differs from what the PDP has. */
+	int (*reconcile)(
+	    void *self, const struct pib_store *store, char *err, unsigned long err_len);
+	/* Rows to notify: calls put for each; the agent sends what differs from what the PDP has.
+	 */
 	void (*notify)(void *self,
 	    void (*put)(void *arg, const struct pib_class *cls, uint32_t instance, const void *row),
 	    void *arg);
