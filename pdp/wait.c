@@ -165,10 +165,23 @@ static void progress(struct waiter *w)
 			"pairs", (json_int_t)w->pairs));
 }
 
-static bool settled(const struct waiter *w, int64_t now)
+/* Is there somebody to wait for among those that are not connected? */
+static bool newcomer_offline(struct waiter *w)
+{
+	struct waited *c, *more;
+	struct sync_info i;
+
+	HASH_ITER (hh, w->ces, c, more)
+		if (c->outcome == OFFLINE && sync_info(w->pdp->sync, c->name, &i) &&
+		    i.confirmed_at == 0)
+			return true;
+	return false;
+}
+
+static bool settled(struct waiter *w, int64_t now)
 {
 	return w->count[WAITING] == 0 && w->keyed == w->pairs &&
-	       (w->count[OFFLINE] == 0 || now - w->start_ms >= OFFLINE_MS);
+	       (now - w->start_ms >= OFFLINE_MS || !newcomer_offline(w));
 }
 
 /* Look at everything; answer if it is settled or too late. */

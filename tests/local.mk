@@ -155,3 +155,4 @@ $(tests_unit_test_keyring_OBJECTS): $(PIB_GEN_H)
 
 TESTS += tests/pep_conf.sh
 EXTRA_DIST += tests/pep_conf.sh
+TESTS += tests/pdp_conf.sh
