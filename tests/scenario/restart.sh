@@ -32,7 +32,8 @@ consistent()
 	done
 	[ -n "$(spis lyon)" ] && [ -n "$(spis nice)" ]
 }
-random_nap() { nap "0.$(printf '%03d' $((RANDOM % ${1:-800})))"; }
+# Mostly within the moment in which things happen.
+random_nap() { nap "0.$(printf "%03d" $((RANDOM % (RANDOM % 4 ? 40 : ${1:-800}))))"; }
 
 step "Agents killed at random while a prefix comes and goes ($rounds rounds)"
 ping_start paris lyon
