@@ -211,22 +211,48 @@ static int number_room(struct numbers *n, uint32_t number)
 	return 0;
 }
 
-/* Add an entry with a copy of e->key.  NULL: memory. */
-static struct slot *slot_add(struct ids *ids, const struct id_entry *e)
+/* What an entry is found by: its kind, then its key. */
+struct text {
+	char *at; /* small, or allocated */
+	size_t len;
+	unsigned hash;
+	char small[512];
+};
+
+static int text_init(struct text *t, enum id_kind kind, const char *key)
 {
-	size_t len = strlen(e->key);
+	size_t len = strlen(key);
+
+	t->len = len + 1;
+	t->at = t->len < sizeof(t->small) ? t->small : malloc(t->len + 1);
+	if (!t->at)
+		return -1;
+	t->at[0] = (char)('0' + kind);
+	memcpy(t->at + 1, key, len + 1);
+	HASH_VALUE(t->at, t->len, t->hash);
+	return 0;
+}
+
+static void text_clear(struct text *t)
+{
+	if (t->at != t->small)
+		free(t->at);
+}
+
+/* Add an entry with a copy of its text.  NULL: memory. */
+static struct slot *slot_add(struct ids *ids, const struct id_entry *e, const struct text *t)
+{
 	struct numbers *n = &ids->number[e->kind];
 	struct vpn_index *v = vpn_index_get(ids, vpn_of(e));
-	struct slot *s = calloc(1, sizeof(*s) + len + 2);
+	struct slot *s = calloc(1, sizeof(*s) + t->len + 1);
 
 	if (!s || !v || number_room(n, e->number) < 0)
 		goto bad;
-	s->text[0] = (char)('0' + e->kind);
-	memcpy(s->text + 1, e->key, len + 1);
+	memcpy(s->text, t->at, t->len + 1);
 	s->e = *e;
 	s->e.key = s->text + 1;
 	s->vpn = v;
-	HASH_ADD_KEYPTR(hh, ids->by_key, s->text, len + 1, s);
+	HASH_ADD_KEYPTR_BYHASHVALUE(hh, ids->by_key, s->text, t->len, t->hash, s);
 	if (!s->hh.tbl)
 		goto bad;
 	n->slot[e->number] = s;
@@ -238,20 +264,10 @@ bad:
 	return NULL;
 }
 
-static struct slot *find_key(const struct ids *ids, enum id_kind kind, const char *key)
+static struct slot *find_text(const struct ids *ids, const struct text *t)
 {
-	char small[512];
-	size_t len = strlen(key);
-	char *text = len + 1 < sizeof(small) ? small : malloc(len + 1);
-	struct slot *s = NULL;
-
-	if (!text)
-		return NULL;
-	text[0] = (char)('0' + kind);
-	memcpy(text + 1, key, len);
-	HASH_FIND(hh, ids->by_key, text, len + 1, s);
-	if (text != small)
-		free(text);
+	struct slot *s;
+	HASH_FIND_BYHASHVALUE(hh, ids->by_key, t->at, t->len, t->hash, s);
 	return s;
 }
 
@@ -263,40 +279,53 @@ struct id_entry *ids_find(struct ids *ids, enum id_kind kind, uint32_t number)
 
 int ids_load(struct ids *ids, const struct id_entry *e)
 {
+	struct text t;
+	int r = -1;
+
 	if (e->kind < ID_VPN || e->kind > ID_PROPOSAL || !e->number ||
-	    e->number > number_max(e->kind))
+	    e->number > number_max(e->kind) || ids_find(ids, e->kind, e->number) ||
+	    text_init(&t, e->kind, e->key) < 0)
 		return -1;
-	if (find_key(ids, e->kind, e->key) || ids_find(ids, e->kind, e->number))
-		return -1;
-	if (!slot_add(ids, e))
-		return -1;
-	if (e->number > ids->number[e->kind].last)
-		ids->number[e->kind].last = e->number;
-	return 0;
+	if (!find_text(ids, &t) && slot_add(ids, e, &t)) {
+		if (e->number > ids->number[e->kind].last)
+			ids->number[e->kind].last = e->number;
+		r = 0;
+	}
+	text_clear(&t);
+	return r;
+}
+
+static struct slot *hand_out(struct ids *ids, const struct id_entry *like, const struct text *t)
+{
+	struct numbers *n = &ids->number[like->kind];
+	struct id_entry e = *like;
+
+	if (n->last == number_max(e.kind))
+		return NULL;
+	e.number = n->last + 1;
+	struct slot *s = slot_add(ids, &e, t);
+	if (!s)
+		return NULL;
+	n->last++;
+	s->fresh = true;
+	ids_touch(ids, &s->e);
+	return s;
 }
 
 struct id_entry *ids_get(
     struct ids *ids, enum id_kind kind, const char *key, uint32_t parent, uint32_t vpn)
 {
-	struct slot *s = find_key(ids, kind, key);
-	if (s)
-		return &s->e;
-	if (ids->number[kind].last == number_max(kind))
+	struct id_entry like = {.kind = kind, .parent = parent, .vpn = vpn};
+	struct slot *s;
+	struct text t;
+
+	if (text_init(&t, kind, key) < 0)
 		return NULL;
-	struct id_entry e = {
-	    .kind = kind,
-	    .number = ids->number[kind].last + 1,
-	    .parent = parent,
-	    .vpn = vpn,
-	    .key = key,
-	};
-	s = slot_add(ids, &e);
+	s = find_text(ids, &t);
 	if (!s)
-		return NULL;
-	ids->number[kind].last++;
-	s->fresh = true;
-	ids_touch(ids, &s->e);
-	return &s->e;
+		s = hand_out(ids, &like, &t);
+	text_clear(&t);
+	return s ? &s->e : NULL;
 }
 
 void ids_touch(struct ids *ids, struct id_entry *e)

@@ -4,7 +4,6 @@
  */
 #include "pdp/intent_doc.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +40,37 @@ static void *array(struct build *b, size_t n, size_t size)
 	if (!p)
 		b->why = "out of memory";
 	return p;
+}
+
+/* Keys: parts with slashes between.  printf() would take longer than all else here. */
+struct key {
+	size_t len;
+	char text[KEY_MAX];
+};
+
+static void key_text(struct key *k, const char *part)
+{
+	size_t len = strlen(part);
+
+	if (k->len)
+		k->text[k->len++] = '/';
+	if (len > KEY_MAX - 2 - k->len) /* never: the schema bounds every name */
+		len = KEY_MAX - 2 - k->len;
+	memcpy(k->text + k->len, part, len);
+	k->len += len;
+	k->text[k->len] = '\0';
+}
+
+static void key_number(struct key *k, uint32_t n)
+{
+	char digits[12];
+	char *p = digits + sizeof(digits) - 1;
+
+	*p = '\0';
+	do
+		*--p = (char)('0' + n % 10);
+	while (n /= 10);
+	key_text(k, p);
 }
 
 /* --- CEs ------------------------------------------------------------------------------------ */
@@ -90,19 +120,22 @@ static struct model_prefix *build_prefixes(
     struct build *b, const struct doc_prefix *p, uint32_t n, uint32_t vpn, uint32_t m)
 {
 	struct model_prefix *out = array(b, n, sizeof(*out));
-	char key[KEY_MAX];
-	char owner[16] = "space";
 	char text[PREFIX_STRLEN];
+	struct key key;
 
 	if (!out)
 		return NULL;
-	if (m)
-		snprintf(owner, sizeof(owner), "%u", (unsigned)m);
+
 	for (uint32_t i = 0; i < n && !b->why; i++) {
-		snprintf(key, sizeof(key), "%u/%s/%s", (unsigned)vpn, owner,
-		    prefix_print(&p[i].prefix, text));
+		key.len = 0;
+		key_number(&key, vpn);
+		if (m)
+			key_number(&key, m);
+		else
+			key_text(&key, "space");
+		key_text(&key, prefix_print(&p[i].prefix, text));
 		out[i].prefix = p[i].prefix;
-		out[i].id = id_get(b, ID_PREFIX, key, m, vpn);
+		out[i].id = id_get(b, ID_PREFIX, key.text, m, vpn);
 	}
 	if (!b->why && n > 1)
 		qsort(out, n, sizeof(*out), prefix_order);
@@ -112,7 +145,7 @@ static struct model_prefix *build_prefixes(
 static int build_proposals(struct build *b, struct model_vpn *v, const struct doc_vpn *dv)
 {
 	uint32_t n = dv->transform_count ? dv->transform_count : 1;
-	char key[KEY_MAX];
+	struct key key;
 
 	v->proposal = array(b, n, sizeof(*v->proposal));
 	if (!v->proposal)
@@ -121,8 +154,10 @@ static int build_proposals(struct build *b, struct model_vpn *v, const struct do
 	for (uint32_t i = 0; i < n && !b->why; i++) {
 		v->proposal[i] = dv->transform_count ? dv->transform[i]->proposal
 						     : default_proposal;
-		snprintf(key, sizeof(key), "%u/%u", (unsigned)v->id->number, (unsigned)i);
-		v->proposal[i].id = id_get(b, ID_PROPOSAL, key, v->id->number, v->id->number);
+		key.len = 0;
+		key_number(&key, v->id->number);
+		key_number(&key, i);
+		v->proposal[i].id = id_get(b, ID_PROPOSAL, key.text, v->id->number, v->id->number);
 	}
 	return b->why ? -1 : 0;
 }
@@ -138,10 +173,13 @@ static int member_order(const void *a, const void *b)
 
 static int build_member(struct build *b, struct model_vpn *v, struct doc_member *dm)
 {
-	char key[KEY_MAX];
+	struct key key;
 
-	snprintf(key, sizeof(key), "%s/%s/%s", b->customer->name, v->name, dm->ce->name);
-	dm->id = id_get(b, ID_MEMBER, key, v->id->number, v->id->number);
+	key.len = 0;
+	key_text(&key, b->customer->name);
+	key_text(&key, v->name);
+	key_text(&key, dm->ce->name);
+	dm->id = id_get(b, ID_MEMBER, key.text, v->id->number, v->id->number);
 	if (!dm->id)
 		return -1;
 	struct model_member *m = &v->member[v->members++];
@@ -214,7 +252,7 @@ static int build_links(struct build *b, struct model_vpn *v, const struct doc_vp
 
 static int build_vpn(struct build *b, struct model_vpn *v, const struct doc_vpn *dv)
 {
-	char key[KEY_MAX];
+	struct key key;
 
 	*v = (struct model_vpn) {
 	    .name = strdup(dv->name),
@@ -230,8 +268,10 @@ static int build_vpn(struct build *b, struct model_vpn *v, const struct doc_vpn 
 		return -1;
 	}
 	memcpy(v->vpn_id, dv->vpn_id, sizeof(v->vpn_id));
-	snprintf(key, sizeof(key), "%s/%s", b->customer->name, v->name);
-	v->id = id_get(b, ID_VPN, key, 0, 0);
+	key.len = 0;
+	key_text(&key, b->customer->name);
+	key_text(&key, v->name);
+	v->id = id_get(b, ID_VPN, key.text, 0, 0);
 	if (!v->id)
 		return -1;
 	v->space = build_prefixes(b, &b->d->space[dv->space.at], dv->space.n, v->id->number, 0);

@@ -30,11 +30,18 @@ struct check {
 	size_t outers;
 };
 
-/* uthash leaves the handle's table NULL when memory is short. */
-#define TABLE_ADD(c, hh, head, key, len, item)                                                     \
+/*
+ * Add item unless its key is taken; first is who has it, or NULL.  uthash leaves the handle's table
+ * NULL when memory is short.
+ */
+#define TABLE_PUT(c, hh, head, key, len, item, first)                                              \
 	do {                                                                                       \
-		HASH_ADD_KEYPTR(hh, head, key, len, item);                                         \
-		if (!(item)->hh.tbl)                                                               \
+		unsigned hash_;                                                                    \
+		HASH_VALUE(key, len, hash_);                                                       \
+		HASH_FIND_BYHASHVALUE(hh, head, key, len, hash_, first);                           \
+		if (!(first))                                                                      \
+			HASH_ADD_KEYPTR_BYHASHVALUE(hh, head, key, len, hash_, item);              \
+		if (!(first) && !(item)->hh.tbl)                                                   \
 			(c)->d->failed = true;                                                     \
 	} while (0)
 
@@ -58,12 +65,10 @@ static void check_customers(struct check *c)
 		struct doc_customer *first;
 		if (!k->name)
 			continue;
-		HASH_FIND(hh, c->customers, k->name, strlen(k->name), first);
+		TABLE_PUT(c, hh, c->customers, k->name, strlen(k->name), k, first);
 		if (first)
 			doc_error(d, k->tag, "name", first->tag, "customer \"%s\" is there twice",
 			    k->name);
-		else
-			TABLE_ADD(c, hh, c->customers, k->name, strlen(k->name), k);
 	}
 }
 
@@ -75,12 +80,12 @@ static void check_ce_name(struct check *c, struct doc_ce *ce)
 
 	if (!ce->name || !(ce->name = doc_lower(d, ce->name)))
 		return;
-	HASH_FIND(hh_name, c->ces, ce->name, strlen(ce->name), first);
+	TABLE_PUT(c, hh_name, c->ces, ce->name, strlen(ce->name), ce, first);
 	if (first) {
 		doc_error(d, ce->tag, "name", first->tag, "ce \"%s\" is there twice", ce->name);
 		return;
 	}
-	TABLE_ADD(c, hh_name, c->ces, ce->name, strlen(ce->name), ce);
+
 	owner = c->env->ce_owner ? c->env->ce_owner(c->env->arg, ce->name) : NULL;
 	if (elsewhere(c, owner))
 		doc_error(
@@ -114,13 +119,13 @@ static void check_ce_address(struct check *c, struct doc_ce *ce)
 		ce->address = (struct addr) {0};
 		return;
 	}
-	HASH_FIND(hh_address, c->addresses, &ce->address, sizeof(ce->address), first);
+	TABLE_PUT(c, hh_address, c->addresses, &ce->address, sizeof(ce->address), ce, first);
 	if (first) {
 		doc_error(d, ce->tag, "address", first->tag, "address %s is that of ce \"%s\" too",
 		    text, first->name ? first->name : "?");
 		return;
 	}
-	TABLE_ADD(c, hh_address, c->addresses, &ce->address, sizeof(ce->address), ce);
+
 	owner = c->env->address_owner ? c->env->address_owner(c->env->arg, &ce->address) : NULL;
 	if (elsewhere(c, owner))
 		doc_error(d, ce->tag, "address", 0, "address %s belongs to a ce of customer \"%s\"",
@@ -225,12 +230,11 @@ static void check_transform(struct check *c, struct doc_customer *k, struct doc_
 	struct doc_transform *first = NULL;
 
 	if (t->name)
-		HASH_FIND(hh, k->by_name, t->name, strlen(t->name), first);
+		TABLE_PUT(c, hh, k->by_name, t->name, strlen(t->name), t, first);
 	if (first)
 		doc_error(
 		    c->d, t->tag, "name", first->tag, "transform \"%s\" is there twice", t->name);
-	else if (t->name)
-		TABLE_ADD(c, hh, k->by_name, t->name, strlen(t->name), t);
+
 	check_algorithms(c, t);
 	t->proposal.lifetime_s = check_lifetime(c, t, t->lifetime ? t->lifetime : "8h");
 	t->proposal.lifetime_kilobytes = check_number(
@@ -279,13 +283,13 @@ static void check_vpn_id(struct check *c, struct doc_vpn *v)
 		return;
 	}
 	v->has_id = true;
-	HASH_FIND(hh_id, c->vpn_ids, v->vpn_id, sizeof(v->vpn_id), first);
+	TABLE_PUT(c, hh_id, c->vpn_ids, v->vpn_id, sizeof(v->vpn_id), v, first);
 	if (first) {
 		doc_error(d, v->tag, "id", first->tag, "VPN-ID %s is that of vpn \"%s\" too", v->id,
 		    first->name ? first->name : "?");
 		return;
 	}
-	TABLE_ADD(c, hh_id, c->vpn_ids, v->vpn_id, sizeof(v->vpn_id), v);
+
 	owner = c->env->vpn_id_owner ? c->env->vpn_id_owner(c->env->arg, v->vpn_id) : NULL;
 	if (elsewhere(c, owner))
 		doc_error(d, v->tag, "id", 0, "VPN-ID %s belongs to customer \"%s\"", v->id, owner);
@@ -297,11 +301,9 @@ static void check_vpn_name(struct check *c, struct doc_customer *k, struct doc_v
 
 	if (!v->name)
 		return;
-	HASH_FIND(hh, k->vpn_by_name, v->name, strlen(v->name), first);
+	TABLE_PUT(c, hh, k->vpn_by_name, v->name, strlen(v->name), v, first);
 	if (first)
 		doc_error(c->d, v->tag, "name", first->tag, "vpn \"%s\" is there twice", v->name);
-	else
-		TABLE_ADD(c, hh, k->vpn_by_name, v->name, strlen(v->name), v);
 }
 
 /* One name of transforms="..."; false: the list is full. */
@@ -394,9 +396,7 @@ static struct doc_ce *find_ce(
 
 static struct doc_member *find_member(const struct doc_vpn *v, const struct doc_ce *ce)
 {
-	struct doc_member *m;
-	HASH_FIND(hh, v->by_ce, &ce, sizeof(m->ce), m);
-	return m;
+	return ce->vpn == v ? ce->member : NULL;
 }
 
 static void check_member_role(struct check *c, const struct doc_vpn *v, struct doc_member *m)
@@ -430,9 +430,8 @@ static void check_member(
 		m->ce = NULL;
 		return;
 	}
-	HASH_ADD(hh, v->by_ce, ce, sizeof(m->ce), m);
-	if (!m->hh.tbl)
-		c->d->failed = true;
+	m->ce->vpn = v;
+	m->ce->member = m;
 }
 
 static void check_hubs(struct check *c, const struct doc_vpn *v)

@@ -23,10 +23,8 @@ static void clear_tables(struct doc *d)
 		HASH_CLEAR(hh, d->customer[i].by_name);
 		HASH_CLEAR(hh, d->customer[i].vpn_by_name);
 	}
-	for (uint32_t i = 0; i < d->vec[DOC_VPN].n; i++) {
-		HASH_CLEAR(hh, d->vpn[i].by_ce);
+	for (uint32_t i = 0; i < d->vec[DOC_VPN].n; i++)
 		free(d->vpn[i].transform);
-	}
 }
 
 void doc_clear(struct doc *d)

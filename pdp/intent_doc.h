@@ -57,6 +57,8 @@ struct doc_ce {
 	const char *address_text;
 	struct addr address; /* family 0: not known */
 	uint32_t customer;
+	const struct doc_vpn *vpn; /* the VPN looked at last that it is a member of ... */
+	struct doc_member *member; /* ... and as what */
 	struct model_ce *model;
 	UT_hash_handle hh_name, hh_address;
 };
@@ -83,7 +85,6 @@ struct doc_member {
 	struct doc_ce *ce; /* NULL: not known, or in the VPN twice */
 	enum model_role role;
 	struct id_entry *id;
-	UT_hash_handle hh; /* by ce, inside its VPN */
 };
 
 struct doc_link {
@@ -105,7 +106,6 @@ struct doc_vpn {
 	bool relay;
 	struct doc_transform **transform; /* in order; none: the default */
 	uint32_t transform_count;
-	struct doc_member *by_ce;
 	UT_hash_handle hh, hh_id;
 };
 
