@@ -580,19 +580,14 @@ void ctl_server_free(struct ctl_server *s)
 
 void ctl_cmd_log(void *arg, struct ctl_req *req, const json_t *args)
 {
-	static const struct {
-		const char *name;
-		int level;
-	} levels[] = {{"error", LOG_ERR}, {"warning", LOG_WARNING}, {"notice", LOG_NOTICE},
-	    {"info", LOG_INFO}, {"debug", LOG_DEBUG}};
-	const char *name = json_get_string(args, "level", "");
+	const char *word = json_get_string(args, "level", "");
+	int level = log_level_find(word);
 
 	(void)arg;
-	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
-		if (strcmp(levels[i].name, name) == 0) {
-			log_level_set(levels[i].level);
-			ctl_req_done(req, json_pack("{ss}", "level", name));
-			return;
-		}
-	ctl_req_fail(req, "usage", NULL, "a level is error, warning, notice, info or debug");
+	if (level < 0) {
+		ctl_req_fail(req, "usage", NULL, "a level is " LOG_LEVEL_WORDS);
+		return;
+	}
+	log_level_set(level);
+	ctl_req_done(req, json_pack("{ss}", "level", word));
 }

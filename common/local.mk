@@ -11,6 +11,7 @@ common_libbase_la_SOURCES = \
 common_libcommon_la_SOURCES = \
 	common/commands.c common/commands.h \
 	common/conf.c common/conf.h \
+	common/daemon.c common/daemon.h \
 	common/ctl.h common/ctl_client.c common/ctl_server.c \
 	common/json.c common/json.h \
 	common/notify.c common/notify.h \

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,6 +35,25 @@ void log_init(const char *ident, int max_level, bool use_syslog)
 void log_level_set(int max_level)
 {
 	atomic_store_explicit(&log_max, max_level, memory_order_relaxed);
+}
+
+int log_level_find(const char *word)
+{
+	static const struct {
+		const char *word;
+		int level;
+	} levels[] = {
+	    {"error", LOG_ERR},
+	    {"warning", LOG_WARNING},
+	    {"notice", LOG_NOTICE},
+	    {"info", LOG_INFO},
+	    {"debug", LOG_DEBUG},
+	};
+
+	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
+		if (strcasecmp(word, levels[i].word) == 0)
+			return levels[i].level;
+	return -1;
 }
 
 /* What stands before the text on this target; returns its length. */

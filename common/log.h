@@ -10,6 +10,9 @@
 
 void log_init(const char *ident, int max_level, bool use_syslog);
 void log_level_set(int max_level);
+/* syslog's level of one of these words, in any case of letters; -1: none of them. */
+#define LOG_LEVEL_WORDS "error, warning, notice, info or debug"
+int log_level_find(const char *word);
 void log_at(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_err(...)   log_at(LOG_ERR, __VA_ARGS__)

@@ -1,42 +1,17 @@
-/* main.c - copspdpd: options, settings, signals; the rest is a library. */
+/* main.c - copspdpd: its settings to common/daemon.c, its signals; the rest is a library. */
 #include "config.h"
 
 #include <event2/event.h>
-#include <getopt.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "common/daemon.h"
 #include "common/diag.h"
 #include "common/log.h"
 #include "common/notify.h"
 #include "common/priv.h"
 #include "pdp/pdp.h"
-
-#define CONF_DEFAULT SYSCONFDIR "/cops/pdp.conf"
-
-static const char help[] =
-    "copspdpd - policy server: VPN intent in XML to provisioning of CEs by COPS-PR\n\n"
-    "  -c, --config FILE  settings (default " CONF_DEFAULT ")\n"
-    "  -f, --foreground   stay in the foreground and log to stderr (so under systemd, too)\n"
-    "  -d, --debug        the same, and log everything\n"
-    "      --check        check the settings and exit\n"
-    "      --print-config print an example of the settings and exit\n"
-    "      --version, --help\n";
-
-static const struct option options[] = {
-    {"config", required_argument, NULL, 'c'},
-    {"foreground", no_argument, NULL, 'f'},
-    {"debug", no_argument, NULL, 'd'},
-    {"check", no_argument, NULL, 'k'},
-    {"print-config", no_argument, NULL, 'p'},
-    {"version", no_argument, NULL, 'V'},
-    {"help", no_argument, NULL, 'h'},
-    {0},
-};
 
 static void on_signal(evutil_socket_t sig, short what, void *arg)
 {
@@ -47,18 +22,6 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
 		pdp_reload(p);
 	else
 		event_base_loopbreak(p->base);
-}
-
-static int read_conf(struct pdp_conf *conf, const char *path)
-{
-	struct diag d;
-	int rc;
-
-	diag_init(&d);
-	rc = pdp_conf_read(conf, path, &d);
-	diag_print(&d, stderr);
-	diag_clear(&d);
-	return rc;
 }
 
 /* As many descriptors as the hard limit gives: one for each session. */
@@ -100,67 +63,47 @@ static int serve(const struct pdp_conf *conf)
 	return 0;
 }
 
+static int read_conf(void *conf, const char *path, struct diag *d)
+{
+	return pdp_conf_read(conf, path, d);
+}
+
+static const char *log_level(const void *conf)
+{
+	return ((const struct pdp_conf *)conf)->log_level;
+}
+
+static int run(const void *arg)
+{
+	const struct pdp_conf *conf = arg;
+	char err[PRIV_ERR_LEN];
+
+	raise_limits();
+	if (priv_drop(conf->user, 0, err) == 0)
+		return serve(conf);
+	log_err("%s", err);
+	return 1;
+}
+
+static void clear(void *conf)
+{
+	pdp_conf_clear(conf);
+}
+
 int main(int argc, char **argv)
 {
-	const char *path = CONF_DEFAULT;
-	bool foreground = false, debug = false, check = false;
-	char err[PRIV_ERR_LEN];
 	struct pdp_conf conf;
-	int c, status;
+	const struct daemon_desc d = {
+	    .name = "copspdpd",
+	    .summary = "policy server: VPN intent in XML to provisioning of CEs by COPS-PR",
+	    .conf_path = SYSCONFDIR "/cops/pdp.conf",
+	    .conf = &conf,
+	    .read = read_conf,
+	    .print = pdp_conf_print,
+	    .log_level = log_level,
+	    .run = run,
+	    .clear = clear,
+	};
 
-	while ((c = getopt_long(argc, argv, "c:fdVh", options, NULL)) != -1) {
-		switch (c) {
-		case 'c':
-			path = optarg;
-			break;
-		case 'd':
-			debug = true;
-			foreground = true;
-			break;
-		case 'f':
-			foreground = true;
-			break;
-		case 'k':
-			check = true;
-			break;
-		case 'p':
-			pdp_conf_print(stdout);
-			return 0;
-		case 'V':
-			puts("copspdpd " PACKAGE_VERSION);
-			return 0;
-		case 'h':
-			fputs(help, stdout);
-			return 0;
-		default:
-			return 2;
-		}
-	}
-	if (optind != argc) {
-		fputs(help, stderr);
-		return 2;
-	}
-	if (read_conf(&conf, path) != 0)
-		return 1;
-	if (check) {
-		pdp_conf_clear(&conf);
-		return 0;
-	}
-	umask(077);
-	foreground = foreground || getenv("NOTIFY_SOCKET") != NULL;
-	log_init("copspdpd", debug ? LOG_DEBUG : pdp_conf_log_level(conf.log_level), !foreground);
-	signal(SIGPIPE, SIG_IGN);
-	priv_no_core();
-	raise_limits();
-	if (priv_drop(conf.user, 0, err) != 0) {
-		log_err("%s", err);
-		return 1;
-	}
-	if (!foreground && daemon(0, 0) != 0) {
-		log_err("cannot go to the background");
-		return 1;
-	}
-	status = serve(&conf);
-	pdp_conf_clear(&conf);
-	return status;
+	return daemon_main(&d, argc, argv);
 }

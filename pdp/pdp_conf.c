@@ -3,11 +3,10 @@
 
 #include <stddef.h>
 #include <string.h>
-#include <strings.h>
-#include <syslog.h>
 
 #include "common/addr.h"
 #include "common/diag.h"
+#include "common/log.h"
 
 #define AT(field) offsetof(struct pdp_conf, field)
 
@@ -64,25 +63,6 @@ static const struct conf_opt options[] = {
     {0},
 };
 
-static const struct {
-	const char *name;
-	int level;
-} levels[] = {
-    {"error", LOG_ERR},
-    {"warning", LOG_WARNING},
-    {"notice", LOG_NOTICE},
-    {"info", LOG_INFO},
-    {"debug", LOG_DEBUG},
-};
-
-int pdp_conf_log_level(const char *name)
-{
-	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
-		if (strcasecmp(name, levels[i].name) == 0)
-			return levels[i].level;
-	return -1;
-}
-
 static void fault(
     struct diag *d, const char *path, const char *what, const char *value, const char *expected)
 {
@@ -98,8 +78,8 @@ static int check(struct pdp_conf *c, const char *path, struct diag *d)
 	for (size_t i = 0; i < c->listen.count; i++)
 		if (addr_parse(&a, c->listen.item[i]) != 0)
 			fault(d, path, "listen", c->listen.item[i], "a numeric IP address");
-	if (pdp_conf_log_level(c->log_level) < 0)
-		fault(d, path, "log-level", c->log_level, "error, warning, notice, info or debug");
+	if (log_level_find(c->log_level) < 0)
+		fault(d, path, "log-level", c->log_level, LOG_LEVEL_WORDS);
 	if (d->errors == before)
 		return 0;
 	pdp_conf_clear(c);

@@ -42,7 +42,5 @@ int pdp_conf_parse(struct pdp_conf *c, const char *text, struct diag *d);
 void pdp_conf_clear(struct pdp_conf *c);
 /* The shipped example: every option with its help and default. */
 void pdp_conf_print(FILE *f);
-/* syslog's number, or -1. */
-int pdp_conf_log_level(const char *name);
 
 #endif

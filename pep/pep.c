@@ -227,9 +227,6 @@ int pep_run(const struct pep_conf *conf)
 	struct daemon d = {.conf = conf};
 	int status = 1;
 
-	priv_no_core();
-	signal(SIGPIPE, SIG_IGN);
-	umask(077);
 	if ((d.lock = lock_state(conf)) < 0)
 		return 1;
 	if (open_all(&d) == 0) {

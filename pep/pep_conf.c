@@ -6,10 +6,9 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <syslog.h>
 
 #include "common/diag.h"
+#include "common/log.h"
 
 #define PDP_PORT 3288 /* RFC 2748 2.3 */
 
@@ -68,25 +67,6 @@ static const struct conf_opt options[] = {
 	"The most rows that are taken."},
     {0},
 };
-
-static const struct {
-	const char *name;
-	int level;
-} levels[] = {
-    {"error", LOG_ERR},
-    {"warning", LOG_WARNING},
-    {"notice", LOG_NOTICE},
-    {"info", LOG_INFO},
-    {"debug", LOG_DEBUG},
-};
-
-int pep_conf_log_level(const char *name)
-{
-	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
-		if (strcasecmp(name, levels[i].name) == 0)
-			return levels[i].level;
-	return -1;
-}
 
 /* ":PORT", or nothing. -1: neither. */
 static int port_parse(const char *s)
@@ -149,9 +129,9 @@ static void check(struct pep_conf *c, const char *path, struct diag *d)
 	if (strcmp(c->backend, "pfkey") != 0 && strcmp(c->backend, "mem") != 0)
 		diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0,
 		    "backend \"%s\": expected pfkey or mem", c->backend);
-	if (pep_conf_log_level(c->log_level) < 0)
+	if (log_level_find(c->log_level) < 0)
 		diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0,
-		    "log-level \"%s\": expected error, warning, notice, info or debug",
+		    "log-level \"%s\": expected " LOG_LEVEL_WORDS,
 		    c->log_level);
 	if (c->retry_max_ms < c->retry_min_ms)
 		diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0, "retry-max is less than retry-min");

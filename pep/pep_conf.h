@@ -57,8 +57,6 @@ int pep_conf_read(struct pep_conf *c, const char *path, struct diag *d);
 void pep_conf_clear(struct pep_conf *c);
 /* The same from text in memory, for tests. */
 int pep_conf_parse(struct pep_conf *c, const char *text, struct diag *d);
-/* A syslog level by its name in pep.conf; -1: there is none of that name. */
-int pep_conf_log_level(const char *name);
 /* A commented example of every option, which pep_conf_read() takes. */
 void pep_conf_print(FILE *f);
 
