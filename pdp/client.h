@@ -20,7 +20,8 @@ struct delta_list;
 struct pdp_row {
 	const struct pib_class *cls;
 	uint32_t instance;
-	bool removed; /* RFC 3318 2.3.4: an EPD without octets */
+	bool removed;  /* RFC 3318 2.3.4: an EPD without octets */
+	bool doubtful; /* check_row() said no */
 	const uint8_t *epd;
 	uint32_t epd_len;
 };
@@ -48,9 +49,12 @@ struct pdp_client {
 	uint16_t modules;
 	size_t max_rows; /* of one Request */
 
-	/* In any worker's thread: may this peer notify this row (the class's struct)? */
-	bool (*check_row)(const struct pib_class *cls, const void *row, const struct pdp_peer *peer,
-	    struct pib_fault *f);
+	/*
+	 * In any worker's thread: would one expect this row (the class's struct) of this peer?  If
+	 * not, request() is told so.
+	 */
+	bool (*check_row)(
+	    const struct pib_class *cls, const void *row, const struct pdp_peer *peer);
 
 	/* In the control thread; ce names a CE that pdp/sync was told of. */
 

@@ -450,12 +450,13 @@ static struct staged_key *stage(struct keyring *k)
 	return &k->skey[k->skeys++];
 }
 
-int keyring_check(
-    struct keyring *k, uint32_t m, const uint8_t *epd, size_t epd_len, struct pib_fault *f)
+int keyring_check(struct keyring *k, uint32_t m, const uint8_t *epd, size_t epd_len, bool *known,
+    struct pib_fault *f)
 {
 	struct incoming in;
 	int rc = incoming_read(k, &in, m, epd, epd_len, f);
 
+	*known = in.known;
 	incoming_clear(&in);
 	return rc;
 }

@@ -34,9 +34,9 @@ int keyring_load_serial(struct keyring *k, uint32_t vpn, uint32_t serial);
  */
 int keyring_publish(struct keyring *k, uint32_t m, uint32_t vpn, const uint8_t *epd, size_t epd_len,
     struct pib_fault *f);
-/* Would it be refused? Stages nothing. */
-int keyring_check(
-    struct keyring *k, uint32_t m, const uint8_t *epd, size_t epd_len, struct pib_fault *f);
+/* Would it be refused?  Stages nothing.  *known: this very key is there already. */
+int keyring_check(struct keyring *k, uint32_t m, const uint8_t *epd, size_t epd_len, bool *known,
+    struct pib_fault *f);
 /* Withdraw the key in a slot (epoch & 15); nothing if there is none. */
 void keyring_withdraw(struct keyring *k, uint32_t m, unsigned slot);
 /* Withdraw every key of m that is not in the set of slots. */

@@ -90,7 +90,7 @@ static void take_row(
 {
 	struct pdp_row *row = &rd->r->row[rd->r->rows];
 	struct pib_fault f = {0};
-	bool surplus;
+	bool surplus, doubtful = false;
 
 	if ((cls->access & PIB_NOTIFY) == 0) {
 		f.cperr = PIB_CPERR_INSTANCE;
@@ -104,12 +104,12 @@ static void take_row(
 	}
 	if (epd->len > 0) {
 		memset(rd->scratch, 0, cls->row_size);
-		if (pib_epd_decode(cls, epd->body, epd->len, rd->scratch, &surplus, &f) != 0 ||
-		    (rd->client->check_row != NULL &&
-			!rd->client->check_row(cls, rd->scratch, rd->peer, &f))) {
+		if (pib_epd_decode(cls, epd->body, epd->len, rd->scratch, &surplus, &f) != 0) {
 			refuse(rd, &f, cls, instance);
 			return;
 		}
+		doubtful = rd->client->check_row != NULL &&
+			   !rd->client->check_row(cls, rd->scratch, rd->peer);
 		if (cls == &pib_frwk_pib_incarnation_class) {
 			take_incarnation(rd, rd->scratch);
 			return;
@@ -119,6 +119,7 @@ static void take_row(
 	    .cls = cls,
 	    .instance = instance,
 	    .removed = epd->len == 0,
+	    .doubtful = doubtful,
 	    .epd = epd->len > 0 ? rd->copy + (epd->body - rd->from) : NULL,
 	    .epd_len = epd->len,
 	};

@@ -65,18 +65,13 @@ void vpn_staged(struct vpn *v)
 /* ----------------------------------------------------- what a CE notifies */
 
 /* The certificate that signs is the one of the connection: a cheap look, peers verify. */
-static bool check_row(
-    const struct pib_class *cls, const void *row, const struct pdp_peer *peer, struct pib_fault *f)
+static bool check_row(const struct pib_class *cls, const void *row, const struct pdp_peer *peer)
 {
 	const struct pib_ce_vpn_site_key *key = row;
 
-	if (cls != &pib_ce_vpn_site_key_class || peer->cert == NULL ||
-	    (key->certificate.len == peer->cert_len &&
-		memcmp(key->certificate.p, peer->cert, peer->cert_len) == 0))
-		return true;
-	*f = (struct pib_fault) {
-	    .cperr = PIB_CPERR_VALUE, .sub = PIB_CE_VPN_SITE_KEY_COL_CERTIFICATE};
-	return false;
+	return cls != &pib_ce_vpn_site_key_class || peer->cert == NULL ||
+	       (key->certificate.len == peer->cert_len &&
+		   memcmp(key->certificate.p, peer->cert, peer->cert_len) == 0);
 }
 
 enum belongs { OURS, ENDED, OTHERS };
@@ -119,6 +114,22 @@ static uint32_t row_epoch(const struct pdp_row *r)
 	return key.epoch;
 }
 
+/* A key taken earlier stays good when the CE has got itself another certificate since. */
+static int key_check(struct vpn *v, uint32_t m, const struct pdp_row *r, struct pib_fault *f)
+{
+	bool known;
+
+	if (keyring_check(v->db->keys, m, r->epd, r->epd_len, &known, f) != 0)
+		return -1;
+	if (known || !r->doubtful)
+		return 0;
+	*f = (struct pib_fault) {.cperr = PIB_CPERR_VALUE,
+	    .sub = PIB_CE_VPN_SITE_KEY_COL_CERTIFICATE,
+	    .cls = r->cls,
+	    .instance = r->instance};
+	return -1;
+}
+
 /* Collect the key rows of ce's memberships and see whether all would be taken. */
 static int keys_collect(struct vpn *v, const char *ce, const struct pdp_request *req,
     struct key_row *key, size_t *keys, struct pib_fault *f)
@@ -142,8 +153,7 @@ static int keys_collect(struct vpn *v, const char *ce, const struct pdp_request 
 		case OURS:
 			break;
 		}
-		if (!r->removed &&
-		    keyring_check(v->db->keys, member->id->number, r->epd, r->epd_len, f) != 0)
+		if (!r->removed && key_check(v, member->id->number, r, f) != 0)
 			return -1;
 		key[*keys] = (struct key_row) {
 		    .row = r, .member = member, .epoch = r->removed ? 0 : row_epoch(r)};

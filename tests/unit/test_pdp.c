@@ -3,6 +3,7 @@
  * kept, who is refused.  Worker threads are real; the control thread is this one.
  */
 #include <arpa/inet.h>
+#include <openssl/pem.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -735,6 +736,56 @@ START_TEST(test_tls)
 }
 END_TEST
 
+/* The DER octets of a PEM certificate; malloc()ed. */
+static uint8_t *cert_read(const char *name, size_t *len)
+{
+	char path[160];
+	uint8_t *der = NULL;
+	X509 *cert;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/pki/%s.pem", w.dir, name);
+	f = fopen(path, "r");
+	ck_assert_ptr_nonnull(f);
+	cert = PEM_read_X509(f, NULL, NULL, NULL);
+	fclose(f);
+	*len = (size_t)i2d_X509(cert, &der);
+	X509_free(cert);
+	return der;
+}
+
+START_TEST(test_tls_renewed)
+{
+	char cmd[256];
+	struct pep_key k;
+
+	apply_mesh(PEPS, "");
+	world_identity(&w, "ce0");
+	pep_connect(&pep[0]);
+	until(&w, in_sync(0));
+	k = (struct pep_key) {.member = member(0), .epoch = 1, .fill = 1};
+	k.cert = cert_read("ce0", &k.cert_len);
+	pep_request(&pep[0], false, &k, 1);
+	until(&w, keyring_live(w.pdp->db.keys, member(0)) == 1);
+	/* another certificate for the same CE: the key published before stays */
+	snprintf(cmd, sizeof(cmd), "rm %s/pki/ce0.pem %s/pki/ce0.key", w.dir, w.dir);
+	ck_assert_int_eq(system(cmd), 0);
+	pep_drop(&pep[0]);
+	until(&w, info(0).state == SYNC_OFFLINE);
+	world_identity(&w, "ce0");
+	pep[0].silent = true;
+	pep_connect(&pep[0]);
+	until(&w, pep[0].up);
+	pep_request(&pep[0], true, &k, 1);
+	until(&w, in_sync(0));
+	ck_assert_uint_eq(keyring_live(w.pdp->db.keys, member(0)), 1);
+	k.epoch = 2; /* but a new one is to be signed with it */
+	pep_request(&pep[0], false, &k, 1);
+	until(&w, pep[0].frwk_errors == 1);
+	free((void *)(uintptr_t)k.cert);
+}
+END_TEST
+
 START_TEST(test_tls_needed)
 {
 	static const uint8_t opn[] = {0x10, 0x06, 0x40, 0x01, 0x00, 0x00, 0x00, 0x10, /* OPN */
@@ -843,6 +894,7 @@ int main(void)
 	tcase_add_checked_fixture(tls, tls_setup, teardown);
 	tcase_set_timeout(tls, 60);
 	tcase_add_test(tls, test_tls);
+	tcase_add_test(tls, test_tls_renewed);
 	tcase_add_test(tls, test_tls_needed);
 	suite_add_tcase(s, tls);
 	srunner_run_all(r, CK_ENV);
