@@ -49,8 +49,9 @@ struct delta_keys {
  * 0, or -1 when memory is short (nothing was called).
  */
 struct delta_counts {
-	size_t members_added, members_removed, members_changed, vpns_added, vpns_removed, vpns_changed;
-	size_t ces; /* concerned */
+	size_t members_added, members_removed, members_changed, vpns_added, vpns_removed,
+	    vpns_changed;
+	size_t ces;			     /* concerned */
 	size_t rows_installed, rows_removed; /* over all of them */
 };
 int delta_each(const struct customer *before, const struct customer *after, struct ids *ids,
@@ -58,7 +59,8 @@ int delta_each(const struct customer *before, const struct customer *after, stru
     int (*fn)(void *arg, const struct model_ce *ce, const struct delta_list *l), void *arg,
     struct delta_counts *counts);
 /* Only work out what would change (check, apply's summary), stamping nothing. */
-int delta_dry(const struct customer *before, const struct customer *after, struct delta_counts *counts);
+int delta_dry(
+    const struct customer *before, const struct customer *after, struct delta_counts *counts);
 
 /* Everything ce must hold, after a Remove of every class. */
 int delta_full(const struct model_ce *ce, const struct delta_keys *keys, struct delta_list *l);
@@ -68,7 +70,8 @@ int delta_full(const struct model_ce *ce, const struct delta_keys *keys, struct 
  */
 int delta_since(const struct model_ce *ce, struct ids *ids, uint64_t since,
     const struct delta_keys *keys, struct delta_list *l);
-/* Highest LSN of anything that may concern ce: a CE that holds it or newer needs nothing. O(its VPNs). */
+/* Highest LSN of anything that may concern ce: a CE that holds it or newer needs nothing. O(its
+ * VPNs). */
 uint64_t delta_lsn_max(const struct model_ce *ce);
 
 #endif

@@ -21,12 +21,13 @@ enum id_kind {
 struct id_entry {
 	enum id_kind kind;
 	uint32_t number;
-	uint32_t parent;   /* VPN number of a member or proposal; member (0: VPN space) of a prefix */
-	uint32_t vpn;	   /* VPN number of anything but a VPN */
-	bool dead;	   /* not in the model now: a tombstone */
-	uint64_t lsn;	   /* its rows last changed (or it died) then */
-	uint64_t aux_lsn;  /* VPN: structure (who sees whom) last changed; member: rows only it gets */
-	const char *key;   /* owned by ids */
+	uint32_t parent; /* VPN number of a member or proposal; member (0: VPN space) of a prefix */
+	uint32_t vpn;	 /* VPN number of anything but a VPN */
+	bool dead;	 /* not in the model now: a tombstone */
+	uint64_t lsn;	 /* its rows last changed (or it died) then */
+	uint64_t
+	    aux_lsn; /* VPN: structure (who sees whom) last changed; member: rows only it gets */
+	const char *key; /* owned by ids */
 };
 
 struct ids;
@@ -38,15 +39,16 @@ int ids_load(struct ids *ids, const struct id_entry *e);
  * Find or hand out.  NULL: memory, or the kind's numbers are used up.  A tombstone stays one and a
  * new entry has LSN 0 until delta_each() stamps it: a document may still be refused.
  */
-struct id_entry *ids_get(struct ids *ids, enum id_kind kind, const char *key, uint32_t parent, uint32_t vpn);
+struct id_entry *ids_get(
+    struct ids *ids, enum id_kind kind, const char *key, uint32_t parent, uint32_t vpn);
 struct id_entry *ids_find(struct ids *ids, enum id_kind kind, uint32_t number);
 /* Call after changing an entry: it will be in the next ids_dirty_each() (until fn is not 0). */
 void ids_touch(struct ids *ids, struct id_entry *e);
 void ids_dirty_each(struct ids *ids, int (*fn)(void *arg, const struct id_entry *e), void *arg);
 void ids_dirty_clear(struct ids *ids); /* committed */
 /*
- * The apply was refused or could not be committed: as at the last ids_dirty_clear().  Entries handed
- * out since are freed: snapshots that hold them must be gone.
+ * The apply was refused or could not be committed: as at the last ids_dirty_clear().  Entries
+ * handed out since are freed: snapshots that hold them must be gone.
  */
 void ids_rollback(struct ids *ids);
 /* Dead entries of a VPN whose lsn is over since. */

@@ -20,7 +20,7 @@ enum model_role { ROLE_HUB = 1, ROLE_SPOKE = 2, ROLE_MESH = 3 }; /* as ceVpnRole
 
 /* What one member sees of another. */
 enum view {
-	VIEW_NONE,    /* no rows: covered by the space, or not a member */
+	VIEW_NONE, /* no rows: covered by the space, or not a member */
 	VIEW_SELF,
 	VIEW_PEER,    /* direct */
 	VIEW_VIA,     /* prefixes behind *via */
@@ -29,7 +29,7 @@ enum view {
 };
 
 struct model_ce {
-	char *name; /* certificate identity, lower case */
+	char *name;	     /* certificate identity, lower case */
 	struct addr address; /* in the SP's realm */
 	struct customer *customer;
 	struct model_member **member; /* its memberships, by VPN name */
@@ -87,7 +87,7 @@ struct customer {
 	char *name;
 	unsigned refs;
 	uint64_t generation;
-	struct ids *ids; /* where the numbers are from; borrowed */
+	struct ids *ids;     /* where the numbers are from; borrowed */
 	struct model_ce *ce; /* sorted by name */
 	size_t ces;
 	struct model_vpn *vpn; /* sorted by name */
@@ -128,7 +128,7 @@ struct model_member *model_seen_next(struct model_seen *s);
 bool model_relays(const struct model_member *r);
 
 /* O(1) (O(log links) for TOPO_LINKS).  via: the relaying hub of VIEW_VIA. */
-enum view model_view(const struct model_member *r, const struct model_member *m,
-    const struct model_member **via);
+enum view model_view(
+    const struct model_member *r, const struct model_member *m, const struct model_member **via);
 
 #endif
