@@ -131,8 +131,7 @@ static void check(struct pep_conf *c, const char *path, struct diag *d)
 		    "backend \"%s\": expected pfkey or mem", c->backend);
 	if (log_level_find(c->log_level) < 0)
 		diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0,
-		    "log-level \"%s\": expected " LOG_LEVEL_WORDS,
-		    c->log_level);
+		    "log-level \"%s\": expected " LOG_LEVEL_WORDS, c->log_level);
 	if (c->retry_max_ms < c->retry_min_ms)
 		diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0, "retry-max is less than retry-min");
 }
