@@ -579,7 +579,9 @@ static int put_key(struct store *s, const struct store_key *k)
 
 static int put_ack(struct store *s, const struct store_ack *a)
 {
-	enum stmt query = a->epoch != 0 ? S_ACK_PUT : a->holder != 0 ? S_ACK_DELETE : S_ACK_DELETE_ALL;
+	enum stmt query = a->epoch != 0	   ? S_ACK_PUT
+			  : a->holder != 0 ? S_ACK_DELETE
+					   : S_ACK_DELETE_ALL;
 	sqlite3_stmt *st = stmt_get(s, query);
 
 	bind_u64(st, 1, a->subject);

@@ -166,7 +166,7 @@ static void report(struct pep *p, enum cops_report type)
 	buf_init(&b, 0);
 	mark = cops_msg_begin(&b, COPS_OP_RPT, true, VPN_TYPE);
 	cops_put_handle(&b, handle, sizeof(handle));
-	cops_put_u16x2(&b, COPS_C_REPORT_TYPE, 1, type, 0);
+	cops_put_u16x2(&b, COPS_C_REPORT_TYPE, 1, (uint16_t)type, 0);
 	if (type == COPS_RPT_FAILURE) {
 		named = cops_named_open(&b, COPS_C_CLIENT_SI, 2);
 		sub = cops_sub_open(&b, COPS_S_ERROR_PRID);
