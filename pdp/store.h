@@ -62,31 +62,36 @@ struct store_ops {
 	struct store *(*open)(const char *where, uint8_t uuid[8], char *err, size_t err_len);
 	void (*close)(struct store *s);
 	/* Everything at start, through callbacks; -1 and err. */
-	int (*load)(struct store *s, const struct store_load *cb, void *arg, char *err, size_t err_len);
+	int (*load)(
+	    struct store *s, const struct store_load *cb, void *arg, char *err, size_t err_len);
 	/*
-	 * One transaction: generation, its document, the customers it (re)defines or deletes, ids and
-	 * stamps.
+	 * One transaction: generation, its document, the customers it (re)defines or deletes, ids
+	 * and stamps.
 	 */
 	int (*commit_generation)(struct store *s, const struct store_generation *g,
-	    const char *const *customer, size_t customers, const char *const *deleted, size_t deletions,
-	    struct ids *ids, char *err, size_t err_len);
+	    const char *const *customer, size_t customers, const char *const *deleted,
+	    size_t deletions, struct ids *ids, char *err, size_t err_len);
 	/* One transaction for a batch. */
 	int (*commit_keys)(struct store *s, uint64_t lsn, const struct store_key *key, size_t keys,
 	    const struct store_ack *ack, size_t acks, char *err, size_t err_len);
-	int (*save_ces)(struct store *s, const struct store_ce *ce, size_t count, char *err, size_t err_len);
-	int (*save_serial)(struct store *s, uint64_t lsn, uint32_t vpn, uint32_t rekey_serial, struct ids *ids,
-	    char *err, size_t err_len);
+	int (*save_ces)(
+	    struct store *s, const struct store_ce *ce, size_t count, char *err, size_t err_len);
+	int (*save_serial)(struct store *s, uint64_t lsn, uint32_t vpn, uint32_t rekey_serial,
+	    struct ids *ids, char *err, size_t err_len);
 	int (*history)(struct store *s, size_t max,
-	    int (*fn)(void *arg, const struct store_generation *g), void *arg, char *err, size_t err_len);
+	    int (*fn)(void *arg, const struct store_generation *g), void *arg, char *err,
+	    size_t err_len);
 	/* The document of a generation; malloc()ed. */
-	char *(*document)(struct store *s, uint64_t generation, size_t *len, char *err, size_t err_len);
+	char *(*document)(
+	    struct store *s, uint64_t generation, size_t *len, char *err, size_t err_len);
 };
 
 struct store_load {
 	int (*lsn)(void *arg, uint64_t lsn, uint64_t generation); /* highest used */
 	int (*id)(void *arg, const struct id_entry *e);
 	int (*serial)(void *arg, uint32_t vpn, uint32_t rekey_serial);
-	int (*document)(void *arg, const struct store_generation *g, const struct store_customer *customer,
+	int (*document)(void *arg, const struct store_generation *g,
+	    const struct store_customer *customer,
 	    size_t customers); /* each document still in force, with the customers it defines */
 	int (*key)(void *arg, const struct store_key *k);
 	int (*ack)(void *arg, const struct store_ack *a);
