@@ -215,6 +215,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (x->state == PEP_BACKING_OFF) {
 		x->state = PEP_REQUESTING;
+		if (x->outstanding) /* refused by another decision than the one waited for */
+			event_in(x->timer, x->agent->conf->request_timeout_ms);
 	} else if (x->outstanding) {
 		log_warn("%s: no decision in %lld ms", x->client->name,
 		    (long long)x->agent->conf->request_timeout_ms);
@@ -290,6 +292,7 @@ static void decision_take(struct context *x, const struct cops_msg *m)
 	x->status.decisions++;
 	x->status.last_decision = time(NULL);
 	if (out.success) {
+		pep_link_good(x->agent->link);
 		pdp_note(x);
 	} else {
 		x->status.failures++;
@@ -417,9 +420,7 @@ static void on_accepted(void *arg, uint16_t client_type)
 
 	if (x == NULL || x->state != PEP_OPENING)
 		return;
-	pep_link_good(a->link);
 	x->state = PEP_REQUESTING;
-	x->backoff_ms = a->conf->retry_min_ms;
 	x->due = true;
 	pep_request_forget(x->request);
 	request_now(x);
@@ -534,6 +535,7 @@ static int context_start(struct context *x, struct event_base *base, char *err, 
 	snprintf(err, err_len, "out of memory");
 	snprintf(path, sizeof(path), "%s/cache-%s", conf->state_dir, x->client->name);
 	x->repair_ms = RECONCILE_MIN_MS;
+	x->backoff_ms = conf->retry_min_ms;
 	if (context_events(x, base) != 0 ||
 	    (x->schema = pib_schema_new(x->client->module, x->client->module_count)) == NULL ||
 	    (x->store = pib_store_new(x->schema, PIB_INSTALL, (size_t)conf->max_rows)) == NULL ||

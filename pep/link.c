@@ -105,6 +105,7 @@ static void schedule(struct pep_link *l)
 		return;
 	}
 	l->tried = 0;
+	l->redirects = 0;
 	timer_set(l, backoff(l));
 }
 

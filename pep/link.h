@@ -53,7 +53,10 @@ void pep_link_stop(struct pep_link *l, void (*done)(void *arg), void *arg);
 void pep_link_restart(struct pep_link *l);
 /* The PDP in use is of no use: close, and go on with the next one after back-off. */
 void pep_link_next(struct pep_link *l, const char *why);
-/* A client-type got its CAT: the PDP is a good one, back-off starts anew. */
+/*
+ * A decision of it could be carried out: the PDP is a good one, back-off starts anew.  A CAT is
+ * not enough: one that accepts us only to close again would be asked without pause.
+ */
 void pep_link_good(struct pep_link *l);
 /* NULL: no secure connection. */
 struct cops_conn *pep_link_conn(const struct pep_link *l);

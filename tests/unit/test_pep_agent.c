@@ -797,6 +797,17 @@ START_TEST(refused_request)
 }
 END_TEST
 
+/* An Error that answers nothing, while a request waits: the request still times out. */
+START_TEST(refused_unasked)
+{
+	uint32_t h = expect(&pdp[0], COPS_OP_REQ)->handle;
+
+	send_dec(&pdp[0], h, false, error_object, NULL);
+	ck_assert_uint_eq(expect(&pdp[0], COPS_OP_DRQ)->reason, COPS_REASON_TIMEOUT);
+	ck_assert_uint_gt(expect(&pdp[0], COPS_OP_REQ)->handle, h);
+}
+END_TEST
+
 START_TEST(request_timeout)
 {
 	uint32_t h = expect(&pdp[0], COPS_OP_REQ)->handle;
@@ -1056,22 +1067,60 @@ START_TEST(next_pdp)
 }
 END_TEST
 
-START_TEST(redirect)
+/* Accepted, asked and thrown out, again and again: each time after a longer pause. */
+START_TEST(closed_before_a_decision)
 {
+	pep_agent_free(agent);
+	pdp[0].at = pdp[0].count;
+	pdp[0].opens = 0;
+	conf.retry_min_ms = 20;
+	conf.retry_max_ms = 10000;
+	agent_open();
+	for (unsigned i = 0; i < 100; i++) {
+		turn(10);
+		if (pdp[0].at < pdp[0].count && pdp[0].seen[pdp[0].count - 1].op == COPS_OP_REQ)
+			cops_conn_close(conn(&pdp[0]), COPS_ERR_UNABLE, 0, "test");
+		pdp[0].at = pdp[0].count;
+	}
+	/* At least 10, 20, 40 ... ms apart; from the start anew each time it would be dozens. */
+	ck_assert_uint_ge(pdp[0].opens, 3);
+	ck_assert_uint_le(pdp[0].opens, 8);
+}
+END_TEST
+
+static void cc_redirect(struct pdp *p, uint16_t port)
+{
+	const uint8_t body[8] = {127, 0, 0, 1, 0, 0, (uint8_t)(port >> 8), (uint8_t)port};
 	struct buf b;
-	uint8_t body[8] = {127, 0, 0, 1, 0, 0, 0, 0};
 	size_t mark;
 
-	in_sync(&pdp[0]);
-	body[6] = (uint8_t)(pdp[1].port >> 8);
-	body[7] = (uint8_t)pdp[1].port;
 	buf_init(&b, 0);
 	mark = cops_msg_begin(&b, COPS_OP_CC, false, TYPE);
 	cops_put_u16x2(&b, COPS_C_ERROR, 1, COPS_ERR_REDIRECT, 0);
 	cops_put_obj(&b, COPS_C_PDP_REDIR, 1, body, sizeof(body));
 	cops_msg_end(&b, mark);
-	ck_assert_int_eq(cops_conn_send(conn(&pdp[0]), b.data, b.len), 0);
+	ck_assert_int_eq(cops_conn_send(conn(p), b.data, b.len), 0);
 	buf_clear(&b);
+}
+
+/* Sent to where nobody is, more often than is followed in a row: it goes on being followed. */
+START_TEST(redirect_to_nobody)
+{
+	for (unsigned i = 0; i < 6; i++) {
+		expect(&pdp[0], COPS_OP_REQ);
+		cc_redirect(&pdp[0], 1);
+		expect(&pdp[0], 0);
+	}
+	expect(&pdp[0], COPS_OP_REQ);
+	cc_redirect(&pdp[0], pdp[1].port);
+	in_sync(&pdp[1]);
+}
+END_TEST
+
+START_TEST(redirect)
+{
+	in_sync(&pdp[0]);
+	cc_redirect(&pdp[0], pdp[1].port);
 	in_sync(&pdp[1]);
 	expect(&pdp[0], 0);
 }
@@ -1172,6 +1221,7 @@ int main(void)
 	tcase_add_test(tc, fifty_in_order);
 	tcase_add_test(tc, malformed_decision);
 	tcase_add_test(tc, refused_request);
+	tcase_add_test(tc, refused_unasked);
 	tcase_add_test(tc, request_timeout);
 	tcase_add_test(tc, request_states);
 	tcase_add_test(tc, synchronise);
@@ -1180,7 +1230,9 @@ int main(void)
 	tcase_add_test(tc, cache_is_compacted);
 	tcase_add_test(tc, cache_cannot_be_written);
 	tcase_add_test(tc, next_pdp);
+	tcase_add_test(tc, closed_before_a_decision);
 	tcase_add_test(tc, redirect);
+	tcase_add_test(tc, redirect_to_nobody);
 	tcase_add_test(tc, stop_is_polite);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
