@@ -18,6 +18,7 @@
 #define SUB_NO_SECURITY	  (COPS_C_INTEGRITY << 8)
 #define SUB_INTEGRITY_TLS (COPS_C_INTEGRITY << 8 | 2)
 #define IN_CAP_MIN	  256u
+#define CLEAR_MAX	  4096u /* octets of a message that whoever it is sends before TLS */
 
 /* A client-type on this connection; state COPS_TYPE_CLOSED = the slot is free. */
 struct type_slot {
@@ -609,11 +610,19 @@ static void input_malformed(
 		type_event(c, m->client_type, COPS_TEV_FAIL, NULL, NULL);
 }
 
+/* Before TLS there is little to say, and anybody can say it. */
+static uint32_t max_msg(const struct cops_conn *c)
+{
+	uint32_t max = c->conf->max_msg;
+
+	return c->conf->tls && !c->secure && max > CLEAR_MAX ? CLEAR_MAX : max;
+}
+
 static void input_message(struct cops_conn *c, const uint8_t *p, size_t len)
 {
 	struct cops_fault fault = {0};
 	struct cops_msg m;
-	int64_t n = cops_msg_parse(&m, p, len, c->conf->max_msg, &fault);
+	int64_t n = cops_msg_parse(&m, p, len, max_msg(c), &fault);
 
 	if (m.op != 0 && !for_us(c, m.op)) {
 		end_set(c, COPS_ERR_BAD_MESSAGE, 0, "message meant for the other role");
@@ -629,7 +638,7 @@ static void input_message(struct cops_conn *c, const uint8_t *p, size_t len)
 /* How many octets the message at p has, as far as can be told; 0 = not yet; -1 = unframable. */
 static int64_t input_frame(struct cops_conn *c, const uint8_t *p, size_t len)
 {
-	int64_t total = cops_msg_frame(p, len, c->conf->max_msg, &c->end);
+	int64_t total = cops_msg_frame(p, len, max_msg(c), &c->end);
 
 	if (total < 0)
 		conn_event(c, COPS_EV_BAD, NULL);

@@ -38,7 +38,7 @@ struct cops_conn_conf {
 	bool tls;		  /* RFC 4261 upgrade wanted; refused without it */
 	uint16_t ka_s;		  /* PDP: KATimer in CAT, 0 = none */
 	uint16_t acct_s;	  /* PDP: AcctTimer in CAT, 0 = object left out */
-	uint32_t max_msg;	  /* octets of one message we take */
+	uint32_t max_msg;	  /* octets of one message we take; before TLS 4096 at most */
 	size_t max_unsent;	  /* octets queued before the connection is given up */
 	uint32_t open_timeout_ms; /* first OPN/CAT and the TLS handshake must be done by then */
 };

@@ -430,6 +430,20 @@ START_TEST(pre_tls_octets_discarded)
 }
 END_TEST
 
+/* A stranger cannot have us keep much: the length alone ends it. */
+START_TEST(long_before_tls)
+{
+	static const uint8_t head[COPS_HDR_LEN] = {0x10, COPS_OP_OPN, 0, 0, 0, 0, 0x10, 0x04};
+
+	ck_assert_uint_gt(pdp.conf.max_msg, 4100);
+	cops_conn_input(pdp.c, head, sizeof(head), now);
+	ck_assert_ptr_nonnull(pdp.dead);
+	collect(&pdp, SIZE_MAX / 2);
+	ck_assert_uint_eq(pdp.n_cc, 1);
+	ck_assert_uint_eq(pdp.cc[0].error, COPS_ERR_BAD_MESSAGE);
+}
+END_TEST
+
 START_TEST(pdp_refuses_cleartext)
 {
 	static const char *const first[] = {
@@ -983,6 +997,7 @@ int main(void)
 	tcase_add_checked_fixture(tls, setup_tls, teardown);
 	tcase_add_test(tls, open_tls);
 	tcase_add_test(tls, pre_tls_octets_discarded);
+	tcase_add_test(tls, long_before_tls);
 	tcase_add_loop_test(tls, pdp_refuses_cleartext, 0, 3);
 	tcase_add_test(tls, pdp_starts_tls);
 	tcase_add_loop_test(tls, pep_never_falls_back, 0, 4);
