@@ -171,21 +171,13 @@ static bool asn1_text(const ASN1_STRING *s, const char **text, size_t *len)
 	return *len > 0 && !memchr(*text, '\0', *len);
 }
 
-/* Is name what pattern says?  "*.example.net" stands for one label before ".example.net". */
-static bool dns_match(const char *pattern, size_t len, const char *name)
+/*
+ * Wildcards stand for nobody: a name here is the identity of one CE or one PDP, and keys hang
+ * on it.
+ */
+static bool dns_match(const char *text, size_t len, const char *name)
 {
-	size_t name_len = strlen(name);
-
-	if (len > 2 && pattern[0] == '*' && pattern[1] == '.') {
-		const char *dot = strchr(name, '.');
-		/* At least two labels behind the star: "*.net" would be everyone. */
-		if (!dot || dot == name || !memchr(pattern + 2, '.', len - 2))
-			return false;
-		pattern++, len--;
-		name_len -= (size_t)(dot - name);
-		name = dot;
-	}
-	return len == name_len && strncasecmp(pattern, name, len) == 0;
+	return len == strlen(name) && strncasecmp(text, name, len) == 0 && !memchr(text, '*', len);
 }
 
 static bool ip_match(const ASN1_OCTET_STRING *ip, const struct addr *addr)

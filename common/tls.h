@@ -27,8 +27,8 @@ SSL_CTX *tls_client_ctx_new(
 /*
  * Is name (a DNS name or a numeric address) an identity of the certificate?  By RFC 4261
  * 7: names in the subjectAltName of type dNSName or iPAddress are all that counts when
- * there are any; only without them the (last) common name.  A wildcard matches one whole
- * left-most label.  An address matches iPAddress only.
+ * there are any; only without them the (last) common name.  A wildcard matches nothing.
+ * An address matches iPAddress only.
  */
 bool tls_cert_is(const X509 *cert, const char *name);
 /* The same for the verified certificate of the other end; false without one. */

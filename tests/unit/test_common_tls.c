@@ -319,7 +319,8 @@ START_TEST(identity_rules)
 	    {"x", "IP:192.0.2.7", "192.0.2.7", true},
 	    {"x", "IP:2001:db8::7", "2001:db8:0::7", true},
 	    {"x", "DNS:a.example.net,DNS:b.example.net", "b.example.net", true},
-	    {"x", "DNS:*.example.net", "b.example.net", true},
+	    {"x", "DNS:*.example.net", "b.example.net", false}, /* one certificate, one name */
+	    {"x", "DNS:*.example.net", "*.example.net", false},
 	    {"x", "DNS:*.example.net", "example.net", false},
 	    {"x", "DNS:*.example.net", "a.b.example.net", false},
 	    {"x", "DNS:*.example.net", ".example.net", false},
