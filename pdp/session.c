@@ -213,7 +213,7 @@ static void on_req(struct session *s, struct session_type *t, const struct cops_
 
 static void on_rpt(struct session *s, struct session_type *t, const struct cops_msg *m)
 {
-	uint8_t type = (uint8_t)cops_obj_hi(&m->slot[COPS_SLOT_REPORT_TYPE]);
+	uint16_t type = cops_obj_hi(&m->slot[COPS_SLOT_REPORT_TYPE]);
 	struct pdp_report *r = NULL;
 	struct cops_obj_iter it;
 	struct cops_obj named;
@@ -223,6 +223,11 @@ static void on_rpt(struct session *s, struct session_type *t, const struct cops_
 	atomic_fetch_add_explicit(&s->env->count.reports, 1, memory_order_relaxed);
 	if (type == COPS_RPT_ACCOUNTING)
 		return; /* we asked for none */
+	if (type != COPS_RPT_SUCCESS && type != COPS_RPT_FAILURE) {
+		atomic_fetch_add(&s->env->count.bad_messages, 1);
+		session_close(s, COPS_ERR_BAD_MESSAGE, "a report of no known type");
+		return;
+	}
 	cops_si_iter_init(&it, m);
 	if (type == COPS_RPT_FAILURE || cops_si_iter_next(&it, &named)) {
 		r = pdp_report_parse(m, s->env->schema[t->client]);
@@ -231,7 +236,7 @@ static void on_rpt(struct session *s, struct session_type *t, const struct cops_
 	}
 	up(s, (struct up) {.kind = UP_REPORT,
 		  .client = t->client,
-		  .report = type,
+		  .report = (uint8_t)type,
 		  .solicited = m->solicited,
 		  .fault = r});
 }

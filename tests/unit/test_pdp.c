@@ -559,6 +559,25 @@ START_TEST(test_bad_request)
 }
 END_TEST
 
+/* Type 257 is not the Success that its low octet looks like: nothing is confirmed by it. */
+START_TEST(test_bad_report)
+{
+	static const uint8_t bad[] = {
+	    0x11, 0x03, 0x40, 0x01, 0x00, 0x00, 0x00, 0x18, /* RPT, solicited */
+	    0x00, 0x08, 0x01, 0x01, 0x00, 0x00, 0x00, 0x01, /* our handle */
+	    0x00, 0x08, 0x0c, 0x01, 0x01, 0x01, 0x00, 0x00, /* type 257 */
+	};
+
+	mesh_up();
+	pep[0].hold = true;
+	apply_mesh(PEPS + 1, "");
+	until(&w, pep[0].txn != NULL);
+	ck_assert_int_eq(cops_conn_send(cops_io_conn(pep[0].io), bad, sizeof(bad)), 0);
+	until(&w, pep[0].ended);
+	ck_assert(!all_in_sync());
+}
+END_TEST
+
 /* A store that does not take it: nothing is changed, nothing is sent. */
 static int no_generation(struct store *s, const struct store_generation *g, const char *const *c,
     size_t n, const char *const *d, size_t k, struct ids *ids, char *err, size_t err_len)
@@ -887,6 +906,7 @@ int main(void)
 	tcase_add_test(plain, test_replaced);
 	tcase_add_test(plain, test_garbage);
 	tcase_add_test(plain, test_bad_request);
+	tcase_add_test(plain, test_bad_report);
 	tcase_add_test(plain, test_store_fails);
 	tcase_add_test(plain, test_control);
 	tcase_add_loop_test(plain, test_random, 0, 10);
