@@ -23,6 +23,7 @@
 #include "pep/keying.h"
 #include "pep/keying_crypto.h"
 #include "pep/keying_derive.h"
+#include "pep/keying_epochs.h"
 #include "pib/gen/ce_vpn_pib.h"
 
 #define NODES_MAX 3
@@ -1078,6 +1079,33 @@ START_TEST(numbers_outlive_all)
 }
 END_TEST
 
+/* More live epochs than there can be: not a file of ours, whoever wrote it. */
+START_TEST(file_of_too_many)
+{
+	char boot[64] = "";
+	char path[200];
+	char err[256];
+	struct epochs es;
+	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+
+	ck_assert(f != NULL && fgets(boot, sizeof(boot), f) != NULL);
+	fclose(f);
+	snprintf(path, sizeof(path), "%.100s/epochs", top);
+	for (unsigned n = EPOCHS_LIVE_MAX; n <= EPOCHS_LIVE_MAX + 1; n++) {
+		f = fopen(path, "we");
+		ck_assert_ptr_nonnull(f);
+		fprintf(f, "copsvpn-epochs 1\nboot %smember 81 %u\n", boot, n);
+		for (unsigned i = 1; i <= n; i++)
+			fprintf(f, "epoch 81 %u 12 256 14 %064x %064x aa\n", i, i, i);
+		fclose(f);
+		ck_assert_int_eq(
+		    epochs_load(&es, top, err, sizeof(err)), n == EPOCHS_LIVE_MAX ? 0 : -1);
+		epochs_clear(&es);
+	}
+	unlink(path);
+}
+END_TEST
+
 /* A restart in a loop while no server can be reached costs no packet. */
 START_TEST(restarts_without_a_server)
 {
@@ -1206,6 +1234,7 @@ int main(void)
 	tcase_add_test(rules, refusals);
 	tcase_add_test(rules, refusals_of_keys);
 	tcase_add_test(rules, numbers_outlive_all);
+	tcase_add_test(rules, file_of_too_many);
 	tcase_add_test(rules, restarts_without_a_server);
 	tcase_add_test(rules, live_epochs_are_few);
 	tcase_add_test(rules, lost_sas_make_one_epoch);
