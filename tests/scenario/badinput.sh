@@ -13,8 +13,7 @@ site_make paris 192.0.2.1 10.1.0.0/16
 site_make lyon 192.0.2.2 10.2.0.0/16
 site_make mars 192.0.2.9 10.9.0.0/16
 start_pdp
-start_pep paris
-start_pep lyon
+start_peps paris lyon
 check "copsctl apply" ctl_pdp apply "$intent"
 check "paris reaches lyon" wait_for 10 reaches paris lyon
 
@@ -104,7 +103,7 @@ check "copsctl check finds the same" eval "! ctl_pdp check <(sed 's/role=\"hub\"
 unchanged "after all of them"
 
 step "Strangers"
-start_pep mars
+start_peps mars
 check "a CE that is in no VPN is refused and logged" wait_for 10 grep -E 'refused "mars.acme.example" from 192.0.2.9' "$RUN/pdp.log"
 daemon_kill mars
 # The same name as lyon, certified by another CA; and lyon's PEPID with mars's certificate.

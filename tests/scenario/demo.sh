@@ -18,9 +18,7 @@ site_make lyon 192.0.2.2 10.2.0.0/16
 site_make nice 192.0.2.3 10.3.0.0/16
 site_make nantes 192.0.2.4 10.4.0.0/16
 start_pdp
-for site in paris lyon nice; do
-	start_pep $site
-done
+start_peps paris lyon nice
 say "a CE (namespace) with a host behind it each, the policy server in a namespace of its own,"
 say "certificates by copsctl pki, configuration from examples/pdp.conf and pep.conf"
 
@@ -43,7 +41,7 @@ all_reach paris lyon nice
 ctl_ce lyon show peers | evidence
 
 step "A fourth site, nantes, by one edit"
-start_pep nantes
+start_peps nantes
 check "until then the policy server refuses its CE" \
     wait_for 10 grep -q "nantes.$DOMAIN" "$RUN/pdp.log"
 grep "nantes.$DOMAIN" "$RUN/pdp.log" | head -n 1 | evidence
@@ -137,7 +135,7 @@ ping_start lyon paris
 ping_start nantes lyon
 daemon_kill paris KILL
 nap 1
-start_pep paris
+start_peps paris
 check "paris is in sync again" wait_for 20 sessions_are 3 "in sync"
 nap 3
 ping_stop lyon paris

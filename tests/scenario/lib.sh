@@ -40,7 +40,7 @@ check()
 		ok "$what"
 	else
 		bad "$what"
-		[ -z "$out" ] || printf '%s\n' "$out" | tail -n 20 | evidence
+		[ -z "$out" ] || printf '%s\n' "$out" | tail -n 40 | evidence
 		return 1
 	fi
 }
@@ -61,36 +61,36 @@ wait_for()
 
 in_ns() { local ns=$1; shift; ip netns exec "$ns" "$@"; }
 
-ns_make()
-{
-	ip netns add "$1"
-	in_ns "$1" sh -c 'echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6
-		echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
-		echo '"$2"' >/proc/sys/net/ipv4/ip_forward
-		ip link set lo up'
-}
-
-# Something with one address on the SP network: sp_attach NAMESPACE INTERFACE ADDRESS
-sp_attach()
-{
-	ip link add "$2" netns "$1" type veth peer name "to-$1" netns sp
-	ip -n sp -batch - <<-EOF
-		addr add $SP_ADDR/32 dev to-$1
-		link set to-$1 up
-		route add $3/32 dev to-$1
-	EOF
-	ip -n "$1" -batch - <<-EOF
-		addr add $3/32 dev $2
-		link set $2 up
-		route add default via $SP_ADDR dev $2 onlink src $3
-	EOF
-}
-
+# Namespaces inherit forwarding from the first one; links have no IPv6 of their own.  (A process costs
+# some 50 ms in the test kernel, so everything is made by few, long ip batches.)
 sp_make()
 {
-	ns_make sp 1
-	ns_make pdp 0
-	sp_attach pdp wan "$PDP_ADDR"
+	echo 1 >/proc/sys/net/ipv4/ip_forward
+	ip -batch - <<-EOF
+		netns add sp
+		netns add pdp
+		link add wan netns pdp type veth peer name to-pdp netns sp
+	EOF
+	ip -n sp link set lo up
+	sp_attach pdp "$PDP_ADDR"
+}
+
+# sp_attach NAMESPACE ADDRESS: both ends of the link between its "wan" and sp.
+sp_attach()
+{
+	ip -n sp -batch - <<-EOF
+		addr add $SP_ADDR/32 dev to-$1
+		link set to-$1 addrgenmode none
+		link set to-$1 up
+		route add $2/32 dev to-$1
+	EOF
+	ip -n "$1" -batch - <<-EOF
+		link set lo up
+		addr add $2/32 dev wan
+		link set wan addrgenmode none
+		link set wan up
+		route add default via $SP_ADDR dev wan onlink src $2
+	EOF
 }
 
 # site_make SITE WAN-ADDRESS PREFIX/LEN: the CE gets the prefix's .1, its host .10.
@@ -100,16 +100,22 @@ site_make()
 	WAN[$1]=$2
 	LAN[$1]=$3
 	HOST[$1]=${net%.*}.10
-	ns_make "$1" 1
-	ns_make "h-$1" 0
-	sp_attach "$1" wan "$2"
-	ip link add lan netns "$1" type veth peer name eth0 netns "h-$1"
+	ip -batch - <<-EOF
+		netns add $1
+		netns add h-$1
+		link add wan netns $1 type veth peer name to-$1 netns sp
+		link add lan netns $1 type veth peer name eth0 netns h-$1
+	EOF
+	sp_attach "$1" "$2"
 	ip -n "$1" -batch - <<-EOF
 		addr add ${net%.*}.1/$len dev lan
+		link set lan addrgenmode none
 		link set lan up
 	EOF
 	ip -n "h-$1" -batch - <<-EOF
+		link set lo up
 		addr add ${HOST[$1]}/$len dev eth0
+		link set eth0 addrgenmode none
 		link set eth0 up
 		route add default via ${net%.*}.1
 	EOF
@@ -250,17 +256,22 @@ ctl_ce() { local site=$1; shift; "$COPSCTL" --socket "$RUN/$site.sock" "$@"; }
 # conf_make EXAMPLE FILE OPTION=VALUE...: the shipped example with these options set.
 conf_make()
 {
-	local from=$1 to=$2 option key
+	local from=$1 to=$2 option key line lines
+	local -A value=()
 	shift 2
-	cp "$from" "$to"
 	for option; do
-		key=${option%%=*}
-		if grep -q "^#* *$key *=" "$to"; then
-			sed -i "s|^#* *$key *=.*|$key = ${option#*=}|" "$to"
-		else
-			die "$from has no option $key"
-		fi
+		value[${option%%=*}]=${option#*=}
 	done
+	mapfile -t lines <"$from"
+	for line in "${lines[@]}"; do
+		if [[ $line =~ ^#?([a-z-]+)\ = && -v value[${BASH_REMATCH[1]}] ]]; then
+			key=${BASH_REMATCH[1]}
+			line="$key = ${value[$key]}"
+			unset "value[$key]"
+		fi
+		printf '%s\n' "$line"
+	done >"$to"
+	[ ${#value[@]} -eq 0 ] || die "$from has no option ${!value[*]}"
 }
 
 # Certificates by our own CA: pki_make NAME... (CEs); the PDP's comes with the first.
@@ -272,7 +283,7 @@ pki_make()
 		"$COPSCTL" pki issue "$PDP_NAME" --pdp --dir "$RUN/pki" >/dev/null || die "no certificate for the PDP"
 	fi
 	for name; do
-		"$COPSCTL" pki issue "$name" --dir "$RUN/pki" >/dev/null || die "no certificate for $name"
+		[ -e "$RUN/pki/$name.pem" ] || "$COPSCTL" pki issue "$name" --dir "$RUN/pki" >/dev/null || die "no certificate for $name"
 	done
 }
 
@@ -306,21 +317,25 @@ start_pdp()
 	    "listen={ \"$PDP_ADDR\" }" "name=\"$PDP_NAME\"" log-level=info "state-dir=\"$RUN/pdp.state\"" "control-socket=\"$RUN/pdp.sock\"" \
 	    "certificate=\"$RUN/pki/$PDP_NAME.pem\"" "key=\"$RUN/pki/$PDP_NAME.key\"" "ca=\"$RUN/pki/ca.pem\"" "$@"
 	daemon_start pdp pdp "$COPSPDPD" -f -c "$RUN/pdp.conf"
-	wait_for 10 ctl_pdp show status || die "copspdpd does not start: $(tail -n 5 "$RUN/pdp.log")"
+	wait_for 20 ctl_pdp show status || die "copspdpd does not start: $(tail -n 5 "$RUN/pdp.log")"
 }
 
-# The agent of a site's CE; more OPTION=VALUE on the first start.
-start_pep()
+# The agents of these sites' CEs.
+start_peps()
 {
-	local site=$1
-	shift
-	pki_make "$site.$DOMAIN"
-	[ -e "$RUN/$site.conf" ] || conf_make "$SCENARIO_TOP/examples/pep.conf" "$RUN/$site.conf" \
-	    "pdp={ \"$PDP_NAME@$PDP_ADDR\" }" "state-dir=\"$RUN/$site.state\"" "control-socket=\"$RUN/$site.sock\"" \
-	    "certificate=\"$RUN/pki/$site.$DOMAIN.pem\"" "key=\"$RUN/pki/$site.$DOMAIN.key\"" "ca=\"$RUN/pki/ca.pem\"" \
-	    retry-min=200 retry-max=2000 "$@"
-	daemon_start "$site" "$site" "$COPSPEPD" -f -c "$RUN/$site.conf"
-	wait_for 10 ctl_ce "$site" show status || die "copspepd of $site does not start: $(tail -n 5 "$RUN/$site.log")"
+	local site
+	for site; do
+		pki_make "$site.$DOMAIN"
+		[ -e "$RUN/$site.conf" ] || conf_make "$SCENARIO_TOP/examples/pep.conf" "$RUN/$site.conf" \
+		    "pdp={ \"$PDP_NAME@$PDP_ADDR\" }" "state-dir=\"$RUN/$site.state\"" "control-socket=\"$RUN/$site.sock\"" \
+		    "certificate=\"$RUN/pki/$site.$DOMAIN.pem\"" "key=\"$RUN/pki/$site.$DOMAIN.key\"" \
+		    "ca=\"$RUN/pki/ca.pem\"" retry-min=200 retry-max=2000
+		daemon_start "$site" "$site" "$COPSPEPD" -f -c "$RUN/$site.conf"
+	done
+	for site; do
+		wait_for 20 ctl_ce "$site" show status ||
+		    die "copspepd of $site does not start: $(tail -n 5 "$RUN/$site.log")"
+	done
 }
 
 cleanup()
