@@ -234,6 +234,24 @@ bool tls_peer_is(const SSL *ssl, const char *name)
 	return cert && SSL_get_verify_result(ssl) == X509_V_OK && tls_cert_is(cert, name);
 }
 
+bool tls_peer_still_good(const SSL *ssl, SSL_CTX *ctx)
+{
+	X509_STORE_CTX *x = X509_STORE_CTX_new();
+	X509 *cert = SSL_get0_peer_certificate(ssl);
+	bool ok = x && cert &&
+		  X509_STORE_CTX_init(
+		      x, SSL_CTX_get_cert_store(ctx), cert, SSL_get_peer_cert_chain(ssl)) == 1 &&
+		  X509_STORE_CTX_set_default(x, SSL_is_server(ssl) ? "ssl_client" : "ssl_server");
+
+	if (ok) {
+		X509_STORE_CTX_set_depth(x, CHAIN_DEPTH);
+		ok = X509_verify_cert(x) == 1;
+	}
+	X509_STORE_CTX_free(x);
+	ERR_clear_error();
+	return ok;
+}
+
 static void put_name(struct buf *b, const char *kind, const char *text, size_t len)
 {
 	buf_printf(b, "%s%s:", b->len ? ", " : "", kind);

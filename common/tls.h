@@ -33,6 +33,8 @@ SSL_CTX *tls_client_ctx_new(
 bool tls_cert_is(const X509 *cert, const char *name);
 /* The same for the verified certificate of the other end; false without one. */
 bool tls_peer_is(const SSL *ssl, const char *name);
+/* Would the certificate of the other end be accepted by this context (another CA, CRL, time)? */
+bool tls_peer_still_good(const SSL *ssl, SSL_CTX *ctx);
 /* "DNS:ce1.example.net, IP:192.0.2.1" for logs; malloc()ed, NULL when memory is short. */
 char *tls_cert_names(const X509 *cert);
 char *tls_peer_names(const SSL *ssl);

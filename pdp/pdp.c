@@ -231,7 +231,7 @@ void pdp_reload(struct pdp *p)
 	if (workers_reload_tls(p->workers, err) != 0)
 		log_err("certificates are not read again: %s", err);
 	else
-		log_note("certificates read again, for connections to come");
+		log_note("certificates read again");
 }
 
 /* ---------------------------------------------------------------------- start */

@@ -296,7 +296,8 @@ static bool on_secure(void *arg, SSL *ssl)
 	struct session *s = arg;
 
 	s->ssl = ssl;
-	return true; /* who it is, the OPN says */
+	/* Who it is, the OPN says.  The handshake may have begun before a reload. */
+	return SSL_get_SSL_CTX(ssl) == s->env->tls || tls_peer_still_good(ssl, s->env->tls);
 }
 
 static void on_end(void *arg, const char *why)
@@ -382,6 +383,14 @@ void session_send(
 	if (cops_conn_send_dec(cops_io_conn(s->io), s->env->conf->client[client]->client_type,
 		solicited, t->handle, t->handle_len, chunk, n) != 0)
 		session_close(s, COPS_ERR_UNABLE, "too much unsent");
+}
+
+void session_tls_changed(struct session *s)
+{
+	if (s->ssl == NULL || tls_peer_still_good(s->ssl, s->env->tls))
+		return;
+	log_warn("%s: its certificate is not good any more", s->name != NULL ? s->name : "?");
+	session_close(s, COPS_ERR_AUTH_FAILURE, "certificate not good any more");
 }
 
 void session_close(struct session *s, uint16_t error, const char *why)

@@ -38,6 +38,8 @@ void session_free(struct session *s);
 uint64_t session_sid(const struct session *s);
 void session_send(
     struct session *s, uint16_t client, bool solicited, struct cops_chunk *const *chunk, size_t n);
+/* env->tls is another one now: close the session if it does not accept the PEP any more. */
+void session_tls_changed(struct session *s);
 void session_close(struct session *s, uint16_t error, const char *why);
 
 #endif

@@ -260,6 +260,9 @@ static void take_tls(struct worker *w, struct mail *m)
 {
 	SSL_CTX_free(w->env.tls);
 	w->env.tls = ((struct mail_tls *)m)->tls;
+	for (uint32_t i = 0; i < w->slots; i++)
+		if (w->slot[i].session != NULL)
+			session_tls_changed(w->slot[i].session);
 }
 
 static void take_stop(struct worker *w, struct mail *m)

@@ -106,7 +106,10 @@ int workers_send(struct workers *ws, uint16_t client, bool solicited, const uint
     size_t sids, struct cops_chunk *const *chunk, size_t n);
 /* CC for every client-type, and the end of the session; why is static. */
 void workers_close(struct workers *ws, uint64_t sid, uint16_t error, const char *why);
-/* Read certificates and CRL anew, for connections to come.  -1 and err: all as before. */
+/*
+ * Read certificates and CRL anew; sessions whose certificate they do not accept any more are
+ * closed.  -1 and err: all as before.
+ */
 int workers_reload_tls(struct workers *ws, char err[TLS_ERR_LEN]);
 void workers_stats(struct workers *ws, struct workers_stats *st);
 

@@ -11,6 +11,7 @@
 
 #include "common/json.h"
 #include "common/tls.h"
+#include "copsctl/pki.h"
 #include "pdp/sync.h"
 #include "pdp/worker.h"
 #include "pib/gen/ce_vpn_pib.h"
@@ -805,6 +806,28 @@ START_TEST(test_tls_renewed)
 }
 END_TEST
 
+/* Another CA from now on: sessions under the old one end. */
+START_TEST(test_tls_withdrawn)
+{
+	char dir[128], text[256];
+
+	apply_mesh(PEPS, "");
+	world_identity(&w, "ce0");
+	pep_connect(&pep[0]);
+	until(&w, in_sync(0));
+	pdp_reload(w.pdp); /* nothing new: nothing ends */
+	settle(&w, 50);
+	ck_assert(!pep[0].ended);
+	snprintf(dir, sizeof(dir), "%s/other", w.dir);
+	ck_assert_int_ne(pki_init(dir, false, text, sizeof(text)), PKI_FAILED);
+	snprintf(text, sizeof(text), "cp %s/other/ca.pem %s/pki/ca.pem", w.dir, w.dir);
+	ck_assert_int_eq(system(text), 0);
+	pdp_reload(w.pdp);
+	until(&w, pep[0].ended);
+	ck_assert_uint_eq(pep[0].cc_error, COPS_ERR_AUTH_FAILURE);
+}
+END_TEST
+
 START_TEST(test_tls_needed)
 {
 	static const uint8_t opn[] = {0x10, 0x06, 0x40, 0x01, 0x00, 0x00, 0x00, 0x10, /* OPN */
@@ -915,6 +938,7 @@ int main(void)
 	tcase_set_timeout(tls, 60);
 	tcase_add_test(tls, test_tls);
 	tcase_add_test(tls, test_tls_renewed);
+	tcase_add_test(tls, test_tls_withdrawn);
 	tcase_add_test(tls, test_tls_needed);
 	suite_add_tcase(s, tls);
 	srunner_run_all(r, CK_ENV);
