@@ -31,6 +31,12 @@ static const struct command_opt pki_issue_opts[] = {
     {0},
 };
 
+static const struct command_opt decode_opts[] = {
+    {"--port", "PORT", "TCP port of COPS in a capture (default 3288)"},
+    {"--full", NULL, "do not shorten long values"},
+    {0},
+};
+
 const struct command_opt command_common_opts[] = {
     {"--socket", "PATH", "the daemon's control socket"},
     {"--pep", NULL, "ask the agent on this CE, not the policy server"},
@@ -62,6 +68,8 @@ const struct command commands[] = {
     {"show sa", "", "security associations in the kernel", COMMAND_PEP, false, NULL},
     {"show spd", "", "security policies in the kernel", COMMAND_PEP, false, NULL},
     {"log", "LEVEL", "log error, warning, notice, info or debug and worse", BOTH, true, NULL},
+    {"decode", "FILE", "print the COPS messages of a capture, of hex text or of raw octets",
+	COMMAND_LOCAL, false, decode_opts},
     {"pki init", "[DIR]", "make a certificate authority (default in /etc/cops/pki)", COMMAND_LOCAL,
 	true, pki_init_opts},
     {"pki issue", "NAME", "issue a certificate and key for a CE or policy server", COMMAND_LOCAL,

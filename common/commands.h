@@ -22,7 +22,8 @@ struct command_opt {
 /*
  * args names the arguments in order, a word each, optional ones in brackets: "[CE] [CLASS]".
  * In a request the word in lower case is the key: {"ce":"paris","class":"ceVpn"}.  FILE
- * is special: the request carries "file" (its name) and "content" (its text).
+ * is special: the request carries "file" (its name) and "content" (its text); a command of
+ * copsctl itself gets only the name.
  */
 struct command {
 	const char *name;	       /* one or two words: "show vpn" */

@@ -1,6 +1,6 @@
 /*
- * cmd.c - the command line.  Options may stand anywhere; "--" ends them.  An argument
- * named FILE is read here, so that the daemon needs no right to read it and its
+ * cmd.c - the command line.  Options may stand anywhere; "--" ends them.  A daemon's
+ * argument named FILE is read here, so that the daemon needs no right to read it and its
  * name in diagnostics is the one that was typed.
  */
 #include "copsctl/cmd.h"
@@ -309,7 +309,7 @@ static int args_take(
 	for (int i = 0; i < words; i++) {
 		if (!command_arg_key(c->command, i, key, sizeof(key)))
 			return -1;
-		if (strcmp(key, "file") == 0) {
+		if (strcmp(key, "file") == 0 && !(c->command->where & COMMAND_LOCAL)) {
 			*usage = false;
 			if (file_take(c, word[i], err) < 0)
 				return -1;

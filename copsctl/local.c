@@ -1,5 +1,5 @@
 /*
- * local.c - help, completion and the pki commands: from a parsed command line to a
+ * local.c - help, completion, decode and the pki commands: from a parsed command line to a
  * call and a sentence about it.
  */
 #include "copsctl/local.h"
@@ -9,6 +9,7 @@
 
 #include "common/json.h"
 #include "copsctl/cmd.h"
+#include "copsctl/decode_in.h"
 #include "copsctl/pki.h"
 #include "copsctl/render.h"
 
@@ -131,6 +132,7 @@ static const struct {
     {"help", help_run},
     {"version", version_run},
     {"completion", completion_run},
+    {"decode", decode_run},
     {"pki init", pki_init_run},
     {"pki issue", pki_issue_run},
     {"pki show", pki_show_run},

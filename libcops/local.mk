@@ -11,6 +11,7 @@ libcops_libcops_la_SOURCES = \
 	libcops/cops_msg.c \
 	libcops/cops_obj.c \
 	libcops/cops_outq.c libcops/cops_outq.h \
+	libcops/cops_print.c \
 	libcops/cops_put.c
 libcops_libcops_la_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS)
 libcops_libcops_la_LIBADD = common/libbase.la $(EVENT_LIBS) $(SSL_LIBS)
@@ -24,7 +25,8 @@ copsinclude_HEADERS = \
 	libcops/cops_def.h \
 	libcops/cops_io.h \
 	libcops/cops_msg.h \
-	libcops/cops_obj.h
+	libcops/cops_obj.h \
+	libcops/cops_print.h
 
 # The builders write into a struct buf: its header goes along, out of the way of others.
 copscommonincludedir = $(includedir)/libcops/common

@@ -61,6 +61,17 @@ void pib_row_set_null(const struct pib_column *c, void *row);
 void pib_value_print(
     struct buf *b, const struct pib_class *cls, const struct pib_column *c, const void *row);
 
+/* An OBJECT IDENTIFIER's contents octets, dotted. */
+void pib_oid_print(struct buf *b, struct pib_octets o);
+/*
+ * A PRID's or PPRID's BER: "ceVpnPeer.12", "ceVpnPeer.*" for the class, dotted when its
+ * class is not known, else hex.  Returns the class, or NULL.
+ */
+const struct pib_class *pib_prid_print(
+    const struct pib_schema *s, struct buf *b, const uint8_t *p, size_t len);
+/* Only the class's name, NULL = not known; schema is a struct pib_schema. */
+const char *pib_prid_class_name(const void *schema, const uint8_t *p, size_t len);
+
 /*
  * The PRID + EPD pair of a row as COPS-PR sub-objects is built by the caller with
  * libcops; pib knows only BER.

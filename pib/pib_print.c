@@ -36,7 +36,7 @@ static void print_address(struct buf *b, struct pib_octets o)
 		print_hex(b, o);
 }
 
-static void print_oid(struct buf *b, struct pib_octets o)
+void pib_oid_print(struct buf *b, struct pib_octets o)
 {
 	uint32_t arc = 0;
 	bool first = true;
@@ -103,7 +103,7 @@ void pib_value_print(
 		print_bits(b, c, pib_row_octets(c, row));
 		break;
 	case PIB_OID:
-		print_oid(b, pib_row_octets(c, row));
+		pib_oid_print(b, pib_row_octets(c, row));
 		break;
 	case PIB_UNSIGNED64:
 		buf_printf(b, "%" PRIu64, (uint64_t)n);
@@ -114,4 +114,40 @@ void pib_value_print(
 		else
 			buf_printf(b, "%" PRId64, n);
 	}
+}
+
+const struct pib_class *pib_prid_print(
+    const struct pib_schema *s, struct buf *b, const uint8_t *p, size_t len)
+{
+	const struct pib_class *cls;
+	struct pib_fault f = {0};
+	uint32_t instance;
+
+	if (pib_prid_parse(s, p, len, &cls, &instance, &f) == 0) {
+		buf_printf(b, "%s.%" PRIu32, cls->name, instance);
+		return cls;
+	}
+	/* not BER that an OID of one length octet could be: as it is */
+	if (len < 2 || p[0] != 0x06 || p[1] >= 0x80 || p[1] != len - 2) {
+		print_hex(b, (struct pib_octets) {p, (uint32_t)len});
+		return NULL;
+	}
+	cls = pib_schema_find_ber(s, p + 2, len - 2);
+	if (cls != NULL)
+		buf_printf(b, "%s.*", cls->name);
+	else
+		pib_oid_print(b, (struct pib_octets) {p + 2, (uint32_t)(len - 2)});
+	return cls;
+}
+
+const char *pib_prid_class_name(const void *schema, const uint8_t *p, size_t len)
+{
+	const struct pib_schema *s = schema;
+	const struct pib_class *cls;
+	struct pib_fault f = {0};
+	uint32_t instance;
+
+	if (pib_prid_parse(s, p, len, &cls, &instance, &f) == 0)
+		return cls->name;
+	return f.cls != NULL ? f.cls->name : NULL;
 }

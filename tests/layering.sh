@@ -12,7 +12,7 @@ libcops: common libcops
 pib:     common pib
 pdp:     common libcops pib pdp
 pep:     common libcops pib pep
-copsctl: common pib copsctl
+copsctl: common libcops pib copsctl
 '
 
 # Header (extended regular expression): the files that may include it (shell patterns).
@@ -23,6 +23,7 @@ libxml/.*:                       pdp/intent_xml.c
 sqlite3\.h|libpq-fe\.h:          pdp/store_*
 (linux/(pfkeyv2|netlink|rtnetlink|xfrm|ipsec)|libmnl/.*|net/pfkeyv2)\.h|libmnl/.*: pep/kern_*
 smi\.h:                          pib/pibc*
+pcap/pcap\.h:                    copsctl/decode_pcap.c
 '
 
 fail()

@@ -67,6 +67,8 @@ tests_unit_test_copsctl_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_test_copsctl_LDADD = copsctl/libcopsctl.la $(CHECK_LIBS)
 tests_unit_test_copsctl_LDFLAGS = $(AM_LDFLAGS) -static
 EXTRA_DIST += tests/commands.sh tests/copsctl_pki.sh tests/examples.sh
+TESTS += tests/decode.sh
+EXTRA_DIST += tests/decode.sh
 
 # needs root and a kernel with PF_KEY: run by tests/scenario/pfkey.sh
 noinst_PROGRAMS += tests/unit/pfkey_live
