@@ -1,19 +1,32 @@
-/* acl.c - see acl.h: a hash of names under a readers' lock. */
+/* acl.c - see acl.h: hashes of names under a readers' lock. */
 #include "pdp/acl.h"
 
 #include <pthread.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <uthash.h>
+
+#define STRANGERS_MAX 4096 /* then the one not seen for the longest time is forgotten */
+#define LATELY_S      60
+#define TELL_AGAIN_S  600
 
 struct acl_name {
 	UT_hash_handle hh;
 	char name[];
 };
 
+struct stranger {
+	UT_hash_handle hh; /* in the order in which they were seen last */
+	int64_t seen_s, told_s;
+	char name[];
+};
+
 struct acl {
 	pthread_rwlock_t lock;
 	struct acl_name *names;
+	struct stranger *strangers;
 };
 
 struct acl *acl_new(void)
@@ -28,9 +41,14 @@ struct acl *acl_new(void)
 void acl_free(struct acl *a)
 {
 	struct acl_name *n, *next;
+	struct stranger *s, *more;
 
 	if (a == NULL)
 		return;
+	HASH_ITER (hh, a->strangers, s, more) {
+		HASH_DEL(a->strangers, s);
+		free(s);
+	}
 	HASH_ITER (hh, a->names, n, next) {
 		HASH_DEL(a->names, n);
 		free(n);
@@ -76,4 +94,66 @@ bool acl_has(struct acl *a, const char *name)
 	HASH_FIND_STR(a->names, name, n);
 	pthread_rwlock_unlock(&a->lock);
 	return n != NULL;
+}
+
+static int64_t now_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec;
+}
+
+/* Found or made, and taken out of the hash; NULL: memory. */
+static struct stranger *stranger_take(struct acl *a, const char *name)
+{
+	size_t len = strlen(name) + 1;
+	struct stranger *s, *oldest;
+
+	HASH_FIND_STR(a->strangers, name, s);
+	if (s != NULL) {
+		HASH_DEL(a->strangers, s);
+		return s;
+	}
+	oldest = a->strangers;
+	if (HASH_COUNT(a->strangers) == STRANGERS_MAX) {
+		HASH_DEL(a->strangers, oldest);
+		free(oldest);
+	}
+	s = malloc(sizeof(*s) + len);
+	if (s == NULL)
+		return NULL;
+	memcpy(s->name, name, len);
+	s->told_s = now_s() - TELL_AGAIN_S;
+	return s;
+}
+
+bool acl_refused(struct acl *a, const char *name)
+{
+	int64_t now = now_s();
+	struct stranger *s;
+	bool tell = true;
+
+	pthread_rwlock_wrlock(&a->lock);
+	s = stranger_take(a, name);
+	if (s != NULL) {
+		tell = now - s->told_s >= TELL_AGAIN_S;
+		s->told_s = tell ? now : s->told_s;
+		s->seen_s = now;
+		HASH_ADD_STR(a->strangers, name, s);
+	}
+	pthread_rwlock_unlock(&a->lock);
+	return tell;
+}
+
+bool acl_refused_lately(struct acl *a, const char *name)
+{
+	struct stranger *s;
+	bool lately;
+
+	pthread_rwlock_rdlock(&a->lock);
+	HASH_FIND_STR(a->strangers, name, s);
+	lately = s != NULL && now_s() - s->seen_s <= LATELY_S;
+	pthread_rwlock_unlock(&a->lock);
+	return lately;
 }

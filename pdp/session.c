@@ -35,6 +35,7 @@ struct session {
 	uint32_t slot;
 	struct addr peer;
 	char *name; /* PEPID, NULL before the first OPN */
+	bool refused;
 	SLIST_HEAD(, session_type) types;
 };
 
@@ -63,27 +64,32 @@ static void type_close(struct session *s, struct session_type *t)
 
 /* ------------------------------------------------------------ OPN (3.6, 4.3) */
 
-static void log_refused(struct session *s, const char *pepid, const char *why)
+static void log_refused(struct session *s, const char *pepid, const char *why, int level)
 {
 	char address[ADDR_STRLEN];
 	char *names = s->ssl != NULL ? tls_peer_names(s->ssl) : NULL;
 
-	atomic_fetch_add(&s->env->count.refused_identity, 1);
-	log_warn("refused \"%s\" from %s (certificate: %s): %s", pepid,
+	log_at(level, "refused \"%s\" from %s (certificate: %s): %s", pepid,
 	    addr_print(&s->peer, address), names != NULL ? names : "none", why);
 	free(names);
 }
 
-/* Why this PEPID may not be served on this connection; NULL: it may. */
-static const char *identity_fault(struct session *s, const char *pepid)
+/*
+ * Why this PEPID may not be served on this connection; NULL: it may. *level: how much it
+ * matters; a CE that is not in the model calls every other second.
+ */
+static const char *identity_fault(struct session *s, const char *pepid, int *level)
 {
+	*level = LOG_WARNING;
 	if (s->name != NULL && strcmp(s->name, pepid) != 0)
 		return "another PEPID on the same connection";
 	if (s->env->tls != NULL && (s->ssl == NULL || !tls_peer_is(s->ssl, pepid)))
 		return "its certificate does not name it";
-	if (!acl_has(s->env->conf->acl, pepid))
-		return "no such CE";
-	return NULL;
+	if (acl_has(s->env->conf->acl, pepid))
+		return NULL;
+	if (!acl_refused(s->env->conf->acl, pepid))
+		*level = LOG_INFO;
+	return "no such CE";
 }
 
 static int type_open(struct session *s, uint16_t client, const char *pepid)
@@ -112,6 +118,7 @@ static uint16_t on_open(void *arg, const struct cops_msg *opn, const char *pepid
 	struct session *s = arg;
 	char name[COPS_PEPID_MAX + 1];
 	const char *why;
+	int level;
 	size_t i;
 
 	conf = s->env->conf;
@@ -126,9 +133,11 @@ static uint16_t on_open(void *arg, const struct cops_msg *opn, const char *pepid
 	snprintf(name, sizeof(name), "%s", pepid);
 	for (char *c = name; *c != '\0'; c++)
 		*c = (char)tolower((unsigned char)*c);
-	why = identity_fault(s, name);
+	why = identity_fault(s, name, &level);
 	if (why != NULL) {
-		log_refused(s, name, why);
+		s->refused = true;
+		atomic_fetch_add(&s->env->count.refused_identity, 1);
+		log_refused(s, name, why, level);
 		cops_io_shutdown(s->io); /* once the CC is out (RFC 4261 7) */
 		return COPS_ERR_AUTH_FAILURE;
 	}
@@ -308,7 +317,7 @@ static void on_end(void *arg, const char *why)
 
 	if (s->name != NULL) {
 		log_info("%s: session over: %s", s->name, why);
-	} else {
+	} else if (!s->refused) {
 		if (s->env->tls != NULL && s->ssl == NULL)
 			atomic_fetch_add(&s->env->count.tls_failed, 1);
 		log_note("%s: connection over before %s: %s", addr_print(&s->peer, address),

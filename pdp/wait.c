@@ -8,18 +8,19 @@
 #include <uthash.h>
 
 #include "common/json.h"
-#include "common/log.h"
+#include "pdp/acl.h"
 #include "pdp/pdp.h"
 #include "pdp/sync.h"
 
 #define POLL_MS	    100
 #define POLL_FACTOR 20 /* looking takes at most a twentieth of the time */
-/* A CE that is new with this change was refused until now and tries again in a moment. */
-#define OFFLINE_MS 5000
+/* A CE that was refused until now, because it is new with this change, tries again soon. */
+#define CONNECTING_MS 10000
 
-enum outcome { WAITING, CONFIRMED, FAILED, OFFLINE, OUTCOMES };
+enum outcome { WAITING, CONNECTING, CONFIRMED, FAILED, OFFLINE, OUTCOMES };
 
-static const char *const outcome_name[OUTCOMES] = {"waiting", "confirmed", "failed", "offline"};
+static const char *const outcome_name[OUTCOMES] = {
+    "waiting", "offline", "confirmed", "failed", "offline"};
 
 struct waited { /* a CE */
 	UT_hash_handle hh;
@@ -79,7 +80,9 @@ static enum outcome outcome_of(struct waiter *w, const char *ce)
 	if (!sync_info(w->pdp->sync, ce, &i))
 		return CONFIRMED; /* it left, and said that it holds nothing */
 	if (i.state == SYNC_OFFLINE)
-		return OFFLINE;
+		return now_ms() - w->start_ms < CONNECTING_MS && acl_refused_lately(w->pdp->acl, ce)
+			   ? CONNECTING
+			   : OFFLINE;
 	if (i.state == SYNC_IDLE && i.failed)
 		return FAILED;
 	if (i.known && i.applied >= (w->change.lsn < i.wanted ? w->change.lsn : i.wanted))
@@ -146,6 +149,9 @@ static void progress(struct waiter *w)
 	char text[sizeof(w->told)];
 	int n = snprintf(text, sizeof(text), "%zu confirmed", w->count[CONFIRMED]);
 
+	if (w->count[CONNECTING] > 0)
+		n += snprintf(
+		    text + n, sizeof(text) - (size_t)n, ", %zu connecting", w->count[CONNECTING]);
 	if (w->count[FAILED] > 0)
 		n += snprintf(text + n, sizeof(text) - (size_t)n, ", %zu failed", w->count[FAILED]);
 	if (w->count[OFFLINE] > 0)
@@ -161,27 +167,13 @@ static void progress(struct waiter *w)
 	    w->req, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "text", text, "done",
 			(json_int_t)done, "total", (json_int_t)HASH_COUNT(w->ces), "confirmed",
 			(json_int_t)w->count[CONFIRMED], "failed", (json_int_t)w->count[FAILED],
-			"offline", (json_int_t)w->count[OFFLINE], "keyed", (json_int_t)w->keyed,
-			"pairs", (json_int_t)w->pairs));
+			"offline", (json_int_t)(w->count[OFFLINE] + w->count[CONNECTING]), "keyed",
+			(json_int_t)w->keyed, "pairs", (json_int_t)w->pairs));
 }
 
-/* Is there somebody to wait for among those that are not connected? */
-static bool newcomer_offline(struct waiter *w)
+static bool settled(const struct waiter *w)
 {
-	struct waited *c, *more;
-	struct sync_info i;
-
-	HASH_ITER (hh, w->ces, c, more)
-		if (c->outcome == OFFLINE && sync_info(w->pdp->sync, c->name, &i) &&
-		    i.confirmed_at == 0)
-			return true;
-	return false;
-}
-
-static bool settled(struct waiter *w, int64_t now)
-{
-	return w->count[WAITING] == 0 && w->keyed == w->pairs &&
-	       (now - w->start_ms >= OFFLINE_MS || !newcomer_offline(w));
+	return w->count[WAITING] == 0 && w->count[CONNECTING] == 0 && w->keyed == w->pairs;
 }
 
 /* Look at everything; answer if it is settled or too late. */
@@ -195,7 +187,7 @@ static void look(struct waiter *w)
 		update(w, c);
 	change_pairs(&w->pdp->env, &w->change, &w->pairs, &w->keyed);
 	progress(w);
-	if (settled(w, start) || start >= w->deadline_ms) {
+	if (settled(w) || start >= w->deadline_ms) {
 		answer(w);
 		return;
 	}

@@ -17,6 +17,8 @@
 
 #define MAX_UNSENT    ((size_t)64 << 20)
 #define REDIRECTS_MAX 4 /* in a row, before the list is gone through again */
+/* A PDP that does not know us is about to: we are on our way into its intent. */
+#define STRANGER_RETRY_MS 2000
 
 struct target {
 	struct addr addr;
@@ -44,6 +46,7 @@ struct pep_link {
 	bool restart;	 /* told to begin with the first PDP at once */
 	bool up;
 	bool good;
+	bool stranger; /* the PDP that answered last does not know us */
 	bool stopping;
 	void (*stopped)(void *arg);
 	void *stopped_arg;
@@ -75,6 +78,8 @@ static int64_t backoff(struct pep_link *l)
 {
 	int64_t delay = l->delay_ms;
 
+	if (l->stranger && delay > STRANGER_RETRY_MS)
+		delay = STRANGER_RETRY_MS;
 	l->delay_ms = 2 * delay > l->conf->retry_max_ms ? l->conf->retry_max_ms : 2 * delay;
 	return delay / 2 + arc4random_uniform((uint32_t)(delay / 2 + 1));
 }
@@ -114,8 +119,8 @@ static void end(struct pep_link *l, const char *why)
 	char text[ADDR_STRLEN + 300];
 	bool was_up = l->up;
 
-	log_at(was_up ? LOG_NOTICE : LOG_INFO, "PDP %s: %s: %s", target_print(&l->target, text),
-	    was_up ? "connection over" : "no connection", why);
+	log_at(was_up && !l->stranger ? LOG_NOTICE : LOG_INFO, "PDP %s: %s: %s",
+	    target_print(&l->target, text), was_up ? "connection over" : "no connection", why);
 	snprintf(l->status.last_error, sizeof(l->status.last_error), "%s: %s", text, why);
 	if (was_up)
 		l->status.since = time(NULL);
@@ -202,7 +207,8 @@ static void is_up(struct pep_link *l)
 	l->status.connections++;
 	snprintf(l->status.name, sizeof(l->status.name), "%s",
 	    l->target.name == NULL ? "" : l->target.name);
-	log_note("PDP %s: connected", target_print(&l->target, text));
+	log_at(l->stranger ? LOG_INFO : LOG_NOTICE, "PDP %s: connected",
+	    target_print(&l->target, text));
 	l->ops->up(l->arg);
 }
 
@@ -276,8 +282,10 @@ static void on_client_close(
 {
 	struct pep_link *l = arg;
 
-	log_warn("the PDP closed client-type 0x%04x: %s (%u, %u)", client_type,
-	    cops_error_name(error), error, sub);
+	log_at(l->stranger ? LOG_INFO : LOG_WARNING,
+	    "the PDP closed client-type 0x%04x: %s (%u, %u)", client_type, cops_error_name(error),
+	    error, sub);
+	l->stranger = error == COPS_ERR_AUTH_FAILURE;
 	l->ops->closed(l->arg, client_type, error, sub);
 	if (redir != NULL && redir->c_num != 0)
 		redirect(l, redir);
@@ -441,6 +449,9 @@ void pep_link_next(struct pep_link *l, const char *why)
 
 void pep_link_good(struct pep_link *l)
 {
+	if (l->stranger)
+		log_note("the PDP knows us now");
+	l->stranger = false;
 	l->good = true;
 	l->tried = 0;
 	l->redirects = 0;

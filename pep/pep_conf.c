@@ -51,7 +51,8 @@ static const struct conf_opt options[] = {
 	"Milliseconds before servers are tried again, the first time; the time doubles then, "
 	"with some chance in it."},
     {"retry-max", CONF_INT, AT(retry_max_ms), "30000", NULL, 1, 3600000,
-	"The most milliseconds between two attempts."},
+	"The most milliseconds between two attempts; 2000 while the server does not know this CE "
+	"yet."},
     {"open-timeout", CONF_INT, AT(open_timeout_ms), "10000", NULL, 100, 600000,
 	"Milliseconds for a connection to come up, TLS included."},
     {"request-timeout", CONF_INT, AT(request_timeout_ms), "30000", NULL, 100, 3600000,

@@ -12,6 +12,7 @@
 #include "common/json.h"
 #include "common/tls.h"
 #include "copsctl/pki.h"
+#include "pdp/acl.h"
 #include "pdp/sync.h"
 #include "pdp/worker.h"
 #include "pib/gen/ce_vpn_pib.h"
@@ -658,6 +659,40 @@ static json_t *call(const char *cmd, json_t *args, unsigned *progress)
 	return result;
 }
 
+/* A CE that was there before it was in the intent is waited for; one never heard of is not. */
+START_TEST(test_expected)
+{
+	char *xml = world_mesh(PEPS + 1, "", false);
+	json_t *args = json_pack("{s:s, s:s, s:i}", "file", "t.xml", "content", xml, "wait", 15);
+	struct call c = {.cmd = "apply", .args = args};
+	json_t *ces;
+	pthread_t t;
+
+	ck_assert(!acl_refused_lately(w.pdp->acl, "ce0"));
+	for (int i = 0; i < 2; i++) {
+		pep_connect(&pep[0]);
+		until(&w, pep[0].ended);
+		ck_assert(acl_refused_lately(w.pdp->acl, "ce0"));
+		ck_assert(!acl_refused(w.pdp->acl, "ce0")); /* told once */
+		pep_drop(&pep[0]);
+	}
+	snprintf(c.path, sizeof(c.path), "%s/sock", w.dir);
+	pthread_create(&t, NULL, call_run, &c);
+	until(&w, w.pdp->waiters != NULL);
+	settle(&w, 300);
+	ck_assert(!atomic_load(&c.done));
+	pep_connect(&pep[0]);
+	until(&w, atomic_load(&c.done));
+	pthread_join(t, NULL);
+	ces = json_object_get(json_object_get(c.reply, "result"), "ces");
+	ck_assert_uint_eq(json_array_size(ces), PEPS + 1);
+	ck_assert_str_eq(json_get_string(json_array_get(ces, 0), "state", ""), "confirmed");
+	ck_assert_str_eq(json_get_string(json_array_get(ces, 1), "state", ""), "offline");
+	json_decref(c.reply);
+	free(xml);
+}
+END_TEST
+
 START_TEST(test_control)
 {
 	char *xml = world_mesh(PEPS, "", false);
@@ -926,6 +961,7 @@ int main(void)
 	tcase_add_test(plain, test_keys_while_away);
 	tcase_add_test(plain, test_rekey);
 	tcase_add_test(plain, test_unknown);
+	tcase_add_test(plain, test_expected);
 	tcase_add_test(plain, test_replaced);
 	tcase_add_test(plain, test_garbage);
 	tcase_add_test(plain, test_bad_request);

@@ -60,6 +60,7 @@ static struct pdp {
 	unsigned opens;
 	bool last_pdp; /* the newest OPN had LastPDPAddr */
 	bool answer;   /* NULL decision for every REQ */
+	bool stranger; /* no PEP is known */
 } pdp[2];
 
 static struct pib_schema *schema;
@@ -193,6 +194,8 @@ static uint16_t on_open(void *arg, const struct cops_msg *opn, const char *pepid
 	ck_assert_str_eq(pepid, "ce1.example.net");
 	p->opens++;
 	p->last_pdp = cops_msg_has(opn, COPS_SLOT_LAST_PDP);
+	if (p->stranger)
+		return COPS_ERR_AUTH_FAILURE;
 	return opn->client_type == TYPE ? 0 : COPS_ERR_CLIENT_TYPE;
 }
 
@@ -1088,6 +1091,24 @@ START_TEST(closed_before_a_decision)
 }
 END_TEST
 
+/* Whoever is not known yet is about to be: within 2 s again, whatever the settings say. */
+START_TEST(stranger)
+{
+	pep_agent_free(agent);
+	pdp[0].opens = 0;
+	conf.retry_min_ms = 60000;
+	conf.retry_max_ms = 60000;
+	pdp[0].stranger = true;
+	agent_open();
+	for (unsigned i = 0; i < 5000 && pdp[0].opens < 2; i++)
+		turn(1);
+	ck_assert_uint_eq(pdp[0].opens, 2);
+	pdp[0].stranger = false;
+	pdp[0].at = pdp[0].count;
+	in_sync(&pdp[0]);
+}
+END_TEST
+
 static void cc_redirect(struct pdp *p, uint16_t port)
 {
 	const uint8_t body[8] = {127, 0, 0, 1, 0, 0, (uint8_t)(port >> 8), (uint8_t)port};
@@ -1231,6 +1252,7 @@ int main(void)
 	tcase_add_test(tc, cache_cannot_be_written);
 	tcase_add_test(tc, next_pdp);
 	tcase_add_test(tc, closed_before_a_decision);
+	tcase_add_test(tc, stranger);
 	tcase_add_test(tc, redirect);
 	tcase_add_test(tc, redirect_to_nobody);
 	tcase_add_test(tc, stop_is_polite);
