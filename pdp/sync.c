@@ -333,8 +333,15 @@ static void on_request(struct sync *s, struct sync_ce *ce, struct pdp_request *r
 	}
 	ce->reject[ce->owed++] = reject;
 	if (first) {
+		uint64_t before = ce->applied;
+
 		ce->applied = incarnation_lsn(s, &r->incarnation);
 		ce->known = ce->applied != 0;
+		/* its report of that was lost with a connection, or with us */
+		if (ce->known && ce->applied > before) {
+			c->confirmed(s->conf.self, ce->name, before, ce->applied);
+			ce->save = true;
+		}
 		newest = c->newest(s->conf.self, ce->name);
 		ce->wanted = newest > ce->applied ? newest : ce->applied;
 		if (ce->leaving)

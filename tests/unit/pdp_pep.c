@@ -163,6 +163,8 @@ static void report(struct pep *p, enum cops_report type)
 	struct buf b;
 	size_t mark, named, sub;
 
+	if (p->mute)
+		return;
 	buf_init(&b, 0);
 	mark = cops_msg_begin(&b, COPS_OP_RPT, true, VPN_TYPE);
 	cops_put_handle(&b, handle, sizeof(handle));

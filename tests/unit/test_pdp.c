@@ -412,6 +412,36 @@ START_TEST(test_keys_restart)
 }
 END_TEST
 
+/* A report that is lost with the connection, or with the server, is made good by the incarnation.
+ */
+START_TEST(test_keys_report_lost)
+{
+	struct pep_key k = {.epoch = 1, .fill = 1};
+
+	mesh_up();
+	all_keyed();
+	pep[0].hold = true;
+	publish(1, 2);
+	until(&w, pep[0].txn != NULL && keyring_ack(w.pdp->db.keys, member(1), member(2)) == 2);
+	pep[0].mute = true;
+	pep_release(&pep[0]); /* it holds the key, and nobody knows */
+	pep[0].mute = false;
+	if (_i == 0) {
+		pep_drop(&pep[0]);
+		until(&w, info(0).state == SYNC_OFFLINE);
+	} else {
+		world_restart(&w);
+		until(&w, pep[0].ended);
+	}
+	pep[0].silent = true;
+	pep_connect(&pep[0]);
+	until(&w, pep[0].up);
+	k.member = member(0);
+	pep_request(&pep[0], true, &k, 1);
+	until(&w, keyring_ack(w.pdp->db.keys, member(1), member(0)) == 2);
+}
+END_TEST
+
 START_TEST(test_keys_of_member_removed)
 {
 	mesh_up();
@@ -957,6 +987,7 @@ int main(void)
 	tcase_add_test(plain, test_keys);
 	tcase_add_test(plain, test_keys_refused);
 	tcase_add_test(plain, test_keys_restart);
+	tcase_add_loop_test(plain, test_keys_report_lost, 0, 2);
 	tcase_add_test(plain, test_keys_of_member_removed);
 	tcase_add_test(plain, test_keys_while_away);
 	tcase_add_test(plain, test_rekey);
