@@ -155,8 +155,26 @@ all_reach()
 # ping_start A B [INTERVAL] / ping_stop A B: a running ping, and whether it lost nothing.
 ping_start()
 {
-	ip netns exec "h-$1" ping -n -i "${3:-0.02}" "${HOST[$2]}" >"$RUN/ping.$1.$2" 2>&1 &
+	ip netns exec "h-$1" ping -D -n -i "${3:-0.02}" "${HOST[$2]}" >"$RUN/ping.$1.$2" 2>&1 &
 	PID[ping.$1.$2]=$!
+}
+
+# When packets were lost, and why the kernels of the CEs dropped some.
+ping_evidence()
+{
+	local site
+	{
+		awk 'match($0, /icmp_seq=[0-9]+/) && /bytes from/ {
+			n = substr($0, RSTART + 9, RLENGTH - 9) + 0
+			if (n > last + 1) print "nothing between", before, "and", $0
+			last = n
+			before = $0
+		}' "$1"
+		tail -n 4 "$1"
+		for site in "${!WAN[@]}"; do
+			in_ns "$site" awk -v site="$site" '$2 { print site ": " $1, $2 }' /proc/net/xfrm_stat
+		done
+	} | evidence
 }
 
 # The replies must be numbered 1..last without a gap; the packet on its way when the ping is
@@ -178,7 +196,7 @@ ping_stop()
 			printf "%d sent, %d answered, %d lost\n", sent, got, (last < sent - 1 ? sent - 1 : last) - got
 			exit !(got > 0 && got == last && sent - last <= 1)
 		}' "$log") && ok "ping ${3:-}from $1 to $2: $verdict" ||
-		{ bad "ping ${3:-}from $1 to $2: $verdict"; tail -n 5 "$log" | evidence; }
+		{ bad "ping ${3:-}from $1 to $2: $verdict"; ping_evidence "$log"; }
 }
 
 # capture_start NAME / capture_stop NAME: the SP network's packets in $RUN/NAME.pcap.

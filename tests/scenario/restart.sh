@@ -44,7 +44,13 @@ converges()
 	return 1
 }
 # Mostly within the moment in which things happen.
-random_nap() { nap "0.$(printf "%03d" $((RANDOM % (RANDOM % 4 ? 40 : ${1:-800}))))"; }
+random_nap()
+{
+	local ms
+	printf -v ms '%03d' $((RANDOM % (RANDOM % 4 ? 60 : ${1:-800})))
+	nap "0.$ms"
+}
+pick() { local sites=("$@"); victim=${sites[RANDOM % $#]}; }
 
 policies() { ip -n "$1" xfrm policy | tr -d '\n' | sed 's/src \([0-9]\)/\nsrc \1/g' | sort; }
 for site in paris lyon nice; do
@@ -59,10 +65,12 @@ for ((i = 1; i <= rounds; i++)); do
 	else
 		cp "$SCENARIO_TOP/examples/acme.xml" "$intent"
 	fi
-	victim=$(shuf -n 1 -e paris nice)
-	ctl_pdp apply "$intent" --no-wait >/dev/null || bad "apply $i"
+	pick paris nice
+	ctl_pdp apply "$intent" --no-wait >/dev/null &
+	apply=$!
 	random_nap
 	daemon_kill $victim KILL
+	wait $apply || bad "apply $i"
 	random_nap 300
 	start_peps $victim
 	wait_for 30 in_sync || bad "round $i ($victim): not in sync again"
@@ -79,10 +87,12 @@ ping_stop paris lyon "throughout "
 step "Agents killed at random while keys are replaced ($rounds rounds)"
 ping_start lyon nice
 for ((i = 1; i <= rounds; i++)); do
-	victim=$(shuf -n 1 -e paris lyon nice)
-	ctl_pdp rekey >/dev/null || bad "rekey $i"
+	pick paris lyon nice
+	ctl_pdp rekey >/dev/null &
+	rekey=$!
 	random_nap
 	daemon_kill $victim KILL
+	wait $rekey || bad "rekey $i"
 	random_nap 300
 	start_peps $victim
 	wait_for 30 in_sync || bad "round $i ($victim): not in sync again"
