@@ -1,10 +1,12 @@
 /* daemon.c - see daemon.h. */
 #include "common/daemon.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +20,7 @@ static const struct option options[] = {
     {"foreground", no_argument, NULL, 'f'},
     {"debug", no_argument, NULL, 'd'},
     {"check", no_argument, NULL, 'k'},
+    {"trace", required_argument, NULL, 't'},
     {"print-config", no_argument, NULL, 'p'},
     {"version", no_argument, NULL, 'V'},
     {"help", no_argument, NULL, 'h'},
@@ -26,6 +29,7 @@ static const struct option options[] = {
 
 struct args {
 	const char *conf;
+	const char *trace; /* NULL: none */
 	bool foreground;
 	bool debug;
 	bool check;
@@ -39,6 +43,7 @@ static void help(const struct daemon_desc *d, FILE *f)
 	    "  -f, --foreground   stay in the foreground and log to stderr (so under systemd, "
 	    "too)\n"
 	    "  -d, --debug        the same, and log everything\n"
+	    "      --trace FILE   write a line to FILE for each COPS message\n"
 	    "      --check        check the settings and exit\n"
 	    "      --print-config print an example of the settings and exit\n"
 	    "      --version, --help\n",
@@ -64,6 +69,9 @@ static int parse(const struct daemon_desc *d, struct args *a, int argc, char **a
 			break;
 		case 'k':
 			a->check = true;
+			break;
+		case 't':
+			a->trace = optarg;
 			break;
 		case 'p':
 			d->print(stdout);
@@ -96,11 +104,19 @@ static int read_conf(const struct daemon_desc *d, const char *path)
 	return rc;
 }
 
+/* Before the folder and the user change, and while somebody reads stderr. */
+static int trace_open(const struct daemon_desc *d, const char *path)
+{
+	*d->trace = fopen(path, "ae");
+	if (*d->trace == NULL)
+		fprintf(stderr, "%s: %s: %s\n", d->name, path, strerror(errno));
+	return *d->trace != NULL ? 0 : -1;
+}
+
 static int start(const struct daemon_desc *d, const struct args *a)
 {
 	bool foreground = a->foreground || getenv("NOTIFY_SOCKET") != NULL;
 
-	umask(077);
 	log_init(
 	    d->name, a->debug ? LOG_DEBUG : log_level_find(d->log_level(d->conf)), !foreground);
 	signal(SIGPIPE, SIG_IGN);
@@ -121,7 +137,13 @@ int daemon_main(const struct daemon_desc *d, int argc, char **argv)
 		return status;
 	if (read_conf(d, a.conf) != 0)
 		return 1;
-	status = a.check ? 0 : start(d, &a);
+	umask(077);
+	if (a.trace != NULL && !a.check && trace_open(d, a.trace) != 0)
+		status = 1;
+	else
+		status = a.check ? 0 : start(d, &a);
+	if (a.trace != NULL && *d->trace != NULL)
+		fclose(*d->trace);
 	d->clear(d->conf);
 	return status;
 }

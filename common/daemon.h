@@ -17,7 +17,10 @@ struct daemon_desc {
 	int (*read)(void *conf, const char *path, struct diag *d);
 	void (*print)(FILE *f);			    /* an example of the settings */
 	const char *(*log_level)(const void *conf); /* one that log_level_find() knows */
-	int (*run)(const void *conf);		    /* until a signal ends it; the exit status */
+	/* Where the file of --trace, open for appending, goes once the settings were read; else it
+	 * is left as it is.  Closed after run. */
+	FILE **trace;
+	int (*run)(const void *conf); /* until a signal ends it; the exit status */
 	void (*clear)(void *conf);
 };
 

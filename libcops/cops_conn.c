@@ -42,6 +42,8 @@ struct cops_conn {
 	uint32_t in_total; /* what its header says; 0 = not known yet */
 	uint32_t rng;
 	struct cops_outq out;
+	cops_conn_trace_fn *trace; /* NULL: none */
+	void *trace_arg;
 
 	int64_t now_ms;	       /* as of the last call that said */
 	int64_t heard_ms;      /* when the peer was last heard */
@@ -184,6 +186,36 @@ static void conn_give_up(struct cops_conn *c, const char *why)
 	conn_enter(c, COPS_ST_DEAD);
 }
 
+/* --- trace ----------------------------------------------------------------- */
+
+void cops_conn_trace(struct cops_conn *c, cops_conn_trace_fn *fn, void *arg)
+{
+	c->trace = fn;
+	c->trace_arg = arg;
+}
+
+/* The messages in octets that go out; only here they are in one piece. */
+static void trace_out(
+    struct cops_conn *c, const struct cops_chunk *first, struct cops_chunk *const *more, size_t n)
+{
+	struct cops_fault fault = {0};
+	struct cops_msg m;
+	struct buf b;
+	int64_t len;
+
+	buf_init(&b, 0);
+	buf_put(&b, first->data, first->len);
+	for (size_t i = 0; i < n; i++)
+		buf_put(&b, more[i]->data, more[i]->len);
+	for (size_t at = 0; !b.failed && at < b.len; at += m.len) {
+		len = cops_msg_parse(&m, b.data + at, b.len - at, UINT32_MAX, &fault);
+		if (m.len == 0)
+			break;
+		c->trace(c->trace_arg, true, &m, len < 0 ? &fault : NULL);
+	}
+	buf_clear(&b);
+}
+
 /* --- output ---------------------------------------------------------------- */
 
 /* Queue first (taken) and then the n others (referenced); 0 or -1. */
@@ -210,6 +242,8 @@ static int out_queue(
 		conn_give_up(c, "peer does not read: too much unsent");
 		return -1;
 	}
+	if (c->trace != NULL)
+		trace_out(c, first, more, n);
 	cops_outq_give(&c->out, first);
 	for (size_t i = 0; i < n; i++)
 		cops_outq_give(&c->out, cops_chunk_ref(more[i]));
@@ -624,6 +658,8 @@ static void input_message(struct cops_conn *c, const uint8_t *p, size_t len)
 	struct cops_msg m;
 	int64_t n = cops_msg_parse(&m, p, len, max_msg(c), &fault);
 
+	if (c->trace != NULL)
+		c->trace(c->trace_arg, false, &m, n < 0 ? &fault : NULL);
 	if (m.op != 0 && !for_us(c, m.op)) {
 		end_set(c, COPS_ERR_BAD_MESSAGE, 0, "message meant for the other role");
 		conn_event(c, COPS_EV_BAD, NULL);
@@ -640,6 +676,8 @@ static int64_t input_frame(struct cops_conn *c, const uint8_t *p, size_t len)
 {
 	int64_t total = cops_msg_frame(p, len, max_msg(c), &c->end);
 
+	if (total < 0 && c->trace != NULL)
+		c->trace(c->trace_arg, false, &(struct cops_msg) {0}, &c->end);
 	if (total < 0)
 		conn_event(c, COPS_EV_BAD, NULL);
 	return total;

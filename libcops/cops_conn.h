@@ -122,6 +122,15 @@ uint32_t cops_conn_ka_ms(const struct cops_conn *c);
 int32_t cops_conn_acct_s(const struct cops_conn *c, uint16_t client_type);
 
 /*
+ * Show every message received (out false) and sent (out true) to fn, in that moment; NULL,
+ * as at first: none, at no cost.  fault is what cops_msg_parse() found or NULL; m->op is 0
+ * when not even the header could be believed.  fn must not call the connection.
+ */
+typedef void cops_conn_trace_fn(
+    void *arg, bool out, const struct cops_msg *m, const struct cops_fault *fault);
+void cops_conn_trace(struct cops_conn *c, cops_conn_trace_fn *fn, void *arg);
+
+/*
  * Output queue.  peek gives up to *n spans to write; advance says how many octets went
  * out.  Spans stay valid until the next call that takes the connection.
  */

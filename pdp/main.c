@@ -101,6 +101,7 @@ int main(int argc, char **argv)
 	    .read = read_conf,
 	    .print = pdp_conf_print,
 	    .log_level = log_level,
+	    .trace = &conf.trace,
 	    .run = run,
 	    .clear = clear,
 	};

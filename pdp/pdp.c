@@ -315,6 +315,7 @@ static int workers_open(struct pdp *p, char err[PDP_ERR_LEN])
 	    .client = clients,
 	    .clients = sizeof(clients) / sizeof(clients[0]),
 	    .acl = p->acl,
+	    .trace = c->trace,
 	    .tls =
 		{
 		    .cert = c->tls ? c->certificate : NULL,

@@ -34,6 +34,7 @@ struct pdp_conf { /* a string that was not given and has no default is NULL */
 	int64_t report_timeout_s;
 	int64_t retry_s;
 	int64_t longevity_s;
+	FILE *trace; /* of --trace, borrowed; NULL: none */
 };
 
 /* Every fault goes to d.  0, or -1 with *c clear. */

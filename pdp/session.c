@@ -15,9 +15,11 @@
 #include "common/addr.h"
 #include "common/buf.h"
 #include "common/log.h"
+#include "libcops/cops_print.h"
 #include "pdp/acl.h"
 #include "pdp/client.h"
 #include "pdp/request.h"
+#include "pib/pib_codec.h"
 
 /* An open client-type. */
 struct session_type {
@@ -332,6 +334,23 @@ static void on_end(void *arg, const char *why)
 
 static const struct cops_io_ops io_ops = {.on_secure = on_secure, .on_end = on_end};
 
+/* Called only when there is a trace; any worker's thread. */
+static void on_trace(void *arg, bool out, const struct cops_msg *m, const struct cops_fault *fault)
+{
+	struct session *s = arg;
+	const struct workers_conf *conf = s->env->conf;
+	struct cops_namer names = {.gperr = pib_gperr_name, .cperr = pib_cperr_name};
+	char address[ADDR_STRLEN];
+
+	for (size_t i = 0; i < conf->clients; i++)
+		if (conf->client[i]->client_type == m->client_type) {
+			names.class_name = pib_prid_class_name;
+			names.arg = s->env->schema[i];
+		}
+	cops_trace_write(conf->trace, s->name != NULL ? s->name : addr_print(&s->peer, address),
+	    out, m, fault, &names);
+}
+
 struct session *session_new(struct session_env *env, int fd, uint64_t sid, uint32_t slot)
 {
 	struct session *s = calloc(1, sizeof(*s));
@@ -353,6 +372,8 @@ struct session *session_new(struct session_env *env, int fd, uint64_t sid, uint3
 	}
 	if (cops_io_peer(s->io, &ss))
 		addr_from_sockaddr(&s->peer, (struct sockaddr *)&ss);
+	if (env->conf->trace != NULL)
+		cops_conn_trace(cops_io_conn(s->io), on_trace, s);
 	atomic_fetch_add(&env->count.sessions, 1);
 	return s;
 }

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "common/addr.h"
 #include "common/tls.h"
@@ -71,6 +72,7 @@ struct workers_conf {
 	struct worker_tls tls;
 	struct cops_conn_conf conn; /* copied */
 	size_t max_sessions;
+	FILE *trace; /* of every message a line; NULL: none */
 	/* In the control thread.  Takes what the events own. */
 	void (*on_up)(void *arg, struct up *ev, size_t n);
 	void *arg;

@@ -459,12 +459,20 @@ static void on_down(void *arg)
 		context_close(&a->ctx[i]);
 }
 
+static const struct pib_schema *on_schema(void *arg, uint16_t client_type)
+{
+	struct context *x = by_type(arg, client_type);
+
+	return x != NULL ? x->schema : NULL;
+}
+
 static const struct pep_link_ops link_ops = {
     .up = on_up,
     .accepted = on_accepted,
     .closed = on_closed,
     .message = on_message,
     .down = on_down,
+    .schema = on_schema,
 };
 
 /* ------------------------------------------------------------------ reality */

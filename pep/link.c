@@ -13,7 +13,9 @@
 #include "common/log.h"
 #include "common/tls.h"
 #include "libcops/cops_io.h"
+#include "libcops/cops_print.h"
 #include "pep/pep_conf.h"
+#include "pib/pib_codec.h"
 
 #define MAX_UNSENT    ((size_t)64 << 20)
 #define REDIRECTS_MAX 4 /* in a row, before the list is gone through again */
@@ -303,6 +305,21 @@ static void on_msg(void *arg, const struct cops_msg *m, const struct cops_fault 
 static const struct cops_conn_ops conn_ops = {
     .on_accept = on_accept, .on_client_close = on_client_close, .on_msg = on_msg};
 
+static void on_trace(void *arg, bool out, const struct cops_msg *m, const struct cops_fault *fault)
+{
+	struct pep_link *l = arg;
+	const struct pib_schema *schema = l->ops->schema(l->arg, m->client_type);
+	const struct cops_namer names = {
+	    .class_name = schema != NULL ? pib_prid_class_name : NULL,
+	    .gperr = pib_gperr_name,
+	    .cperr = pib_cperr_name,
+	    .arg = schema,
+	};
+	char text[ADDR_STRLEN + 300];
+
+	cops_trace_write(l->conf->trace, target_print(&l->target, text), out, m, fault, &names);
+}
+
 static void connect_now(struct pep_link *l)
 {
 	struct sockaddr_storage ss;
@@ -324,6 +341,8 @@ static void connect_now(struct pep_link *l)
 		schedule(l);
 		return;
 	}
+	if (l->conf->trace != NULL)
+		cops_conn_trace(cops_io_conn(l->io), on_trace, l);
 	timer_set(l, l->conf->open_timeout_ms);
 }
 

@@ -21,6 +21,7 @@ struct cops_obj;
 struct event_base;
 struct pep_conf;
 struct pep_link;
+struct pib_schema;
 
 struct pep_link_ops {
 	void (*up)(void *arg); /* secure: open client-types */
@@ -29,6 +30,8 @@ struct pep_link_ops {
 	void (*closed)(void *arg, uint16_t client_type, uint16_t error, uint16_t sub);
 	void (*message)(void *arg, const struct cops_msg *m, const struct cops_fault *fault);
 	void (*down)(void *arg); /* after up only */
+	/* The classes of a client-type, for the trace; NULL: not known. */
+	const struct pib_schema *(*schema)(void *arg, uint16_t client_type);
 };
 
 struct pep_link_status {

@@ -35,6 +35,7 @@ int main(int argc, char **argv)
 	    .read = read_conf,
 	    .print = pep_conf_print,
 	    .log_level = log_level,
+	    .trace = &conf.trace,
 	    .run = run,
 	    .clear = clear,
 	};

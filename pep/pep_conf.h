@@ -47,6 +47,7 @@ struct pep_conf {
 	int64_t linger_ms; /* keying: inbound SAs after withdrawal */
 	int64_t max_msg;   /* octets */
 	int64_t max_rows;
+	FILE *trace; /* of --trace, borrowed; NULL: none */
 };
 
 /*

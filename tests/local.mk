@@ -67,8 +67,14 @@ tests_unit_test_copsctl_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_test_copsctl_LDADD = copsctl/libcopsctl.la $(CHECK_LIBS)
 tests_unit_test_copsctl_LDFLAGS = $(AM_LDFLAGS) -static
 EXTRA_DIST += tests/commands.sh tests/copsctl_pki.sh tests/examples.sh
-TESTS += tests/decode.sh
-EXTRA_DIST += tests/decode.sh
+TESTS += tests/decode.sh tests/trace.sh
+EXTRA_DIST += tests/decode.sh tests/trace.sh
+
+check_PROGRAMS += tests/unit/test_cops_print
+tests_unit_test_cops_print_SOURCES = tests/unit/test_cops_print.c tests/unit/cops_vectors.h
+tests_unit_test_cops_print_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_cops_print_LDADD = libcops/libcops.la common/libbase.la $(CHECK_LIBS)
+tests_unit_test_cops_print_LDFLAGS = $(AM_LDFLAGS) -static
 
 # needs root and a kernel with PF_KEY: run by tests/scenario/pfkey.sh
 noinst_PROGRAMS += tests/unit/pfkey_live
