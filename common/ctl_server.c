@@ -213,6 +213,15 @@ static const struct ctl_handler *handler_find(const struct ctl_handler *h, const
 	return NULL;
 }
 
+/* A daemon that has not got a command knows who has. */
+static const char *command_elsewhere(const struct command *command)
+{
+	if (!command || command->where & COMMAND_LOCAL)
+		return "no such command";
+	return command->where & COMMAND_PEP ? "only the agent of a CE can say that"
+					    : "only the policy server can do that";
+}
+
 /* Runs a request that is a JSON object; borrows it. */
 static void client_run(struct ctl_client *c, json_t *msg)
 {
@@ -228,7 +237,7 @@ static void client_run(struct ctl_client *c, json_t *msg)
 		return;
 	}
 	if (!h || !command) {
-		client_refuse(c, id, "unknown", "no such command on this daemon");
+		client_refuse(c, id, "unknown", command_elsewhere(command));
 		return;
 	}
 	if (command->change && !c->may_change) {

@@ -68,6 +68,17 @@ const char *cmd_suggest(const char *typed)
 	return best;
 }
 
+/* Do several commands begin with it? */
+static bool is_group(const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const struct command *c = commands; c->name; c++)
+		if (strncmp(c->name, word, len) == 0 && c->name[len] == ' ')
+			return true;
+	return false;
+}
+
 static void fail_unknown_command(char err[CMD_ERR_LEN], int argc, char *const argv[])
 {
 	char typed[WORD_LEN_MAX * 2];
@@ -76,6 +87,9 @@ static void fail_unknown_command(char err[CMD_ERR_LEN], int argc, char *const ar
 	if (argc > 1) {
 		snprintf(typed, sizeof(typed), "%s %s", argv[0], argv[1]);
 		near = cmd_suggest(typed);
+	} else if (is_group(argv[0])) {
+		snprintf(err, CMD_ERR_LEN, "%s what? copsctl %s --help lists it", argv[0], argv[0]);
+		return;
 	}
 	if (!near)
 		near = cmd_suggest(argv[0]);
@@ -367,7 +381,9 @@ int cmd_parse(struct cmd *c, int argc, char *const argv[], char err[CMD_ERR_LEN]
 			word[words++] = argv[i];
 		}
 	}
-	if (words && !c->command && !c->help) {
+	if (words && !c->command)
+		c->word = word[0];
+	if (c->word && !c->help) {
 		fail_unknown_command(err, words, word);
 		goto bad;
 	}

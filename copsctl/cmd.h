@@ -15,6 +15,7 @@
 
 struct cmd {
 	const struct command *command; /* NULL: none was named (--help, --version alone) */
+	const char *word;	       /* but this was (show --help) */
 	json_t *args;		       /* request arguments; owned */
 	const char *socket;	       /* --socket; NULL = by default */
 	bool pep;		       /* --pep: the agent here, when the PDP could answer too */

@@ -86,6 +86,8 @@ int main(int argc, char *argv[])
 		cmd_print_version(stdout);
 	} else if (c.help && c.command) {
 		cmd_print_help(c.command, stdout);
+	} else if (!c.command && c.word && cmd_print_group(c.word, stdout)) {
+		status = EXIT_DONE;
 	} else if (!c.command) {
 		cmd_print_overview(c.help ? stdout : stderr);
 		status = c.help ? EXIT_DONE : EXIT_USAGE;

@@ -156,12 +156,13 @@ static void cmd_rekey(void *arg, struct ctl_req *req, const json_t *args)
 
 static void cmd_sync(void *arg, struct ctl_req *req, const json_t *args)
 {
-	const char *ce = json_get_string(args, "ce", "");
+	char buf[CE_NAME_MAX] = "";
+	const char *ce = control_ce(args, "ce", buf);
 	struct pdp *p = arg;
 	struct sync_info i;
 
-	if (!sync_retry(p->sync, ce) || !sync_info(p->sync, ce, &i))
-		ctl_req_fail(req, "not_found", NULL, "no CE \"%s\"", ce);
+	if (ce == NULL || !sync_retry(p->sync, ce) || !sync_info(p->sync, ce, &i))
+		ctl_req_fail(req, "not_found", NULL, "no CE \"%s\"", buf);
 	else if (i.state == SYNC_OFFLINE)
 		ctl_req_fail(req, "failed", NULL,
 		    "%s is not connected; it gets what it lacks when it is", ce);

@@ -2,12 +2,17 @@
 #ifndef PDP_CONTROL_H
 #define PDP_CONTROL_H
 
+#include <jansson.h>
+
 #include "common/ctl.h"
 
 /* For ctl_server_new(); arg is the struct pdp. */
 extern const struct ctl_handler pdp_ctl_handlers[];
 
 /* show.c */
+#define CE_NAME_MAX 254
+/* The argument key, the name of a CE, as we know it: in lower case.  NULL: not given. */
+const char *control_ce(const json_t *args, const char *key, char name[CE_NAME_MAX]);
 ctl_handler_fn show_status, show_sessions, show_vpns, show_vpn, show_ces, show_ce, show_pib,
     show_history;
 

@@ -18,6 +18,7 @@
 
 #define RELAYED_MANY   64 /* spokes from which on each pair's own policies are worth a warning */
 #define TRANSFORMS_MAX 16 /* of a VPN */
+#define LIFETIME_MIN_S 30 /* a key is replaced in seconds, and its predecessor lingers for some */
 
 struct check {
 	struct doc *d;
@@ -218,8 +219,13 @@ static uint32_t check_lifetime(struct check *c, const struct doc_transform *t, c
 
 	if (number_parse(text, UINT32_MAX, &v, &end))
 		for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-			if (!strcmp(end, units[i].unit) && v * units[i].seconds <= UINT32_MAX)
+			if (!strcmp(end, units[i].unit) && v * units[i].seconds <= UINT32_MAX) {
+				if (v != 0 && v * units[i].seconds < LIFETIME_MIN_S)
+					doc_error(c->d, t->tag, "lifetime", 0,
+					    "lifetime \"%s\" is shorter than %d s", text,
+					    LIFETIME_MIN_S);
 				return (uint32_t)(v * units[i].seconds);
+			}
 	doc_error(c->d, t->tag, "lifetime", 0,
 	    "lifetime \"%s\" is not a time like 3600s, 90m, 8h or 1d, below 2^32 seconds", text);
 	return 0;

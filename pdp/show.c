@@ -1,6 +1,7 @@
 /* show.c - what copsctl shows: every answer is made here once, as JSON. */
 #include "config.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,18 @@
 static json_t *number(uint64_t v)
 {
 	return json_integer((json_int_t)v);
+}
+
+const char *control_ce(const json_t *args, const char *key, char name[CE_NAME_MAX])
+{
+	const char *given = json_get_string(args, key, NULL);
+
+	if (given == NULL)
+		return NULL;
+	snprintf(name, CE_NAME_MAX, "%s", given);
+	for (char *c = name; *c != '\0'; c++)
+		*c = (char)tolower((unsigned char)*c);
+	return name;
 }
 
 static void set(json_t *o, const char *key, json_t *v)
@@ -327,17 +340,18 @@ void show_ces(void *arg, struct ctl_req *req, const json_t *args)
 
 void show_ce(void *arg, struct ctl_req *req, const json_t *args)
 {
-	const char *name = json_get_string(args, "name", "");
+	char buf[CE_NAME_MAX] = "";
+	const char *name = control_ce(args, "name", buf);
 	struct pdp *p = arg;
-	const struct model_ce *ce = registry_ce(p->db.registry, name);
+	const struct model_ce *ce = name != NULL ? registry_ce(p->db.registry, name) : NULL;
 	char address[ADDR_STRLEN] = "";
 	struct vpn_site site;
 	json_t *o, *list = json_array(), *row;
 	struct sync_info i;
 
-	if (!sync_info(p->sync, name, &i)) {
+	if (name == NULL || !sync_info(p->sync, name, &i)) {
 		json_decref(list);
-		ctl_req_fail(req, "not_found", NULL, "no CE \"%s\"", name);
+		ctl_req_fail(req, "not_found", NULL, "no CE \"%s\"", buf);
 		return;
 	}
 	vpn_site(p->vpn, name, &site);
@@ -448,7 +462,8 @@ static json_t *pib_list(struct pib_listing *l)
 void show_pib(void *arg, struct ctl_req *req, const json_t *args)
 {
 	const struct pdp_client *client = &pdp_client_vpn;
-	const char *ce = json_get_string(args, "ce", NULL);
+	char buf[CE_NAME_MAX];
+	const char *ce = control_ce(args, "ce", buf);
 	const char *cls = json_get_string(args, "class", NULL);
 	struct pib_schema *schema = pib_schema_new(client->module, client->modules);
 	struct pib_listing l = {.schema = schema};

@@ -142,6 +142,16 @@ static json_t *column(const struct pib_row *row, uint8_t number_)
 	return s;
 }
 
+/* RFC 2685: the OUI and the index. */
+static json_t *vpn_id(const struct pib_octets *o)
+{
+	const uint8_t *b = o->p;
+
+	return o->len != 7 ? json_null()
+			   : json_sprintf("%02x%02x%02x:%02x%02x%02x%02x", b[0], b[1], b[2], b[3],
+				 b[4], b[5], b[6]);
+}
+
 static void vpn_one(void *arg, const struct pib_row *row)
 {
 	const struct pib_ce_vpn *v = row->data;
@@ -157,7 +167,7 @@ static void vpn_one(void *arg, const struct pib_row *row)
 	vpn_show_peers(l->self, peer_one, &n);
 	o = json_object();
 	put(o, "vpn", octets_text(&v->name));
-	put(o, "vpn_id", column(row, PIB_CE_VPN_COL_VPN_ID));
+	put(o, "vpn_id", vpn_id(&v->vpn_id));
 	put(o, "member", number(v->member));
 	put(o, "role", column(row, PIB_CE_VPN_COL_ROLE));
 	put(o, "mode", column(row, PIB_CE_VPN_COL_MODE));

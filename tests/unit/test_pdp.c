@@ -769,7 +769,7 @@ START_TEST(test_control)
 	ck_assert_uint_gt(json_array_size(r), PEPS);
 	json_decref(r);
 	pep[2].refuse = false;
-	r = call("sync", json_pack("{s:s}", "ce", "ce2"), NULL);
+	r = call("sync", json_pack("{s:s}", "ce", "CE2"), NULL);
 	ck_assert_ptr_nonnull(r);
 	json_decref(r);
 	until(&w, in_sync(2));
