@@ -280,9 +280,8 @@ static void client_line(struct ctl_client *c, const char *line, size_t len)
 static void client_next(struct ctl_client *c)
 {
 	while (!c->req && !c->close_out) {
-		uint8_t *start = c->in.data + c->scanned;
-		uint8_t *nl = c->in.len > c->scanned ? memchr(start, '\n', c->in.len - c->scanned)
-						     : NULL;
+		size_t fresh = c->in.len - c->scanned;
+		uint8_t *nl = fresh > 0 ? memchr(c->in.data + c->scanned, '\n', fresh) : NULL;
 		if (!nl) {
 			c->scanned = c->in.len;
 			break;
