@@ -10,6 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* A view of octets not yet read; borrows them. */
 struct cur {
 	const uint8_t *p;
@@ -60,4 +64,7 @@ void buf_shift(struct buf *b, size_t n);
 /* The caller owns the malloc()ed octets now; *b is empty. */
 uint8_t *buf_take(struct buf *b, size_t *len);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

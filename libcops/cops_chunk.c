@@ -16,7 +16,7 @@ struct cops_chunk *cops_chunk_alloc(size_t len)
 	c = malloc(sizeof(*c) + len);
 	if (c == NULL)
 		return NULL;
-	atomic_init(&c->refs, 1);
+	c->refs = 1;
 	c->len = (uint32_t)len;
 	return c;
 }
@@ -32,7 +32,7 @@ struct cops_chunk *cops_chunk_new(const void *data, size_t len)
 
 struct cops_chunk *cops_chunk_ref(struct cops_chunk *c)
 {
-	atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
+	__atomic_fetch_add(&c->refs, 1, __ATOMIC_RELAXED);
 	return c;
 }
 
@@ -41,6 +41,6 @@ void cops_chunk_unref(struct cops_chunk *c)
 	if (c == NULL)
 		return;
 	/* Release our reads; the last holder acquires everybody's before freeing. */
-	if (atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) == 1)
+	if (__atomic_fetch_sub(&c->refs, 1, __ATOMIC_ACQ_REL) == 1)
 		free(c);
 }

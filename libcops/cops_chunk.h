@@ -6,7 +6,6 @@
 #ifndef COPS_CHUNK_H
 #define COPS_CHUNK_H
 
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,7 +14,7 @@ extern "C" {
 #endif
 
 struct cops_chunk {
-	atomic_uint refs;
+	uint32_t refs; /* for the functions below, which go at it atomically */
 	uint32_t len;
 	uint8_t data[];
 };
