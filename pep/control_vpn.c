@@ -142,6 +142,14 @@ static json_t *column(const struct pib_row *row, uint8_t number_)
 	return s;
 }
 
+/* An enumeration by its name alone. */
+static json_t *word(const struct pib_row *row, uint8_t number_)
+{
+	const struct pib_column *c = pib_column_find(row->cls, number_);
+
+	return json_string(pib_enum_name(c, (int32_t)pib_row_number(c, row->data)));
+}
+
 /* RFC 2685: the OUI and the index. */
 static json_t *vpn_id(const struct pib_octets *o)
 {
@@ -169,9 +177,9 @@ static void vpn_one(void *arg, const struct pib_row *row)
 	put(o, "vpn", octets_text(&v->name));
 	put(o, "vpn_id", vpn_id(&v->vpn_id));
 	put(o, "member", number(v->member));
-	put(o, "role", column(row, PIB_CE_VPN_COL_ROLE));
-	put(o, "mode", column(row, PIB_CE_VPN_COL_MODE));
-	put(o, "keying", column(row, PIB_CE_VPN_COL_KEYING));
+	put(o, "role", word(row, PIB_CE_VPN_COL_ROLE));
+	put(o, "mode", word(row, PIB_CE_VPN_COL_MODE));
+	put(o, "keying", word(row, PIB_CE_VPN_COL_KEYING));
 	put(o, "address", column(row, PIB_CE_VPN_COL_LOCAL_ADDR));
 	put(o, "peers", number(n.count));
 	put(o, "ready", number(n.ready));

@@ -110,7 +110,7 @@ void pib_value_print(
 		break;
 	default:
 		if (name != NULL)
-			buf_printf(b, "%s", name);
+			buf_printf(b, "%s(%" PRId64 ")", name, n);
 		else
 			buf_printf(b, "%" PRId64, n);
 	}

@@ -794,7 +794,7 @@ START_TEST(test_print)
 
 	expect_print(&pib_ce_vpn_peer_class, 1, &peer, "12");
 	expect_print(&pib_ce_vpn_peer_class, 3, &peer, "a\\x0ab");
-	expect_print(&pib_ce_vpn_peer_class, 4, &peer, "hub");
+	expect_print(&pib_ce_vpn_peer_class, 4, &peer, "hub(1)");
 	expect_print(&pib_ce_vpn_peer_class, 6, &peer, "10.0.0.1");
 	expect_print(&pib_ce_vpn_class, 2, &vpn, "000102030405ff");
 	expect_print(&pib_frwk_reference_class, 4, &ref, "1.3.6.200");
