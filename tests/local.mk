@@ -69,6 +69,7 @@ tests_unit_test_copsctl_LDFLAGS = $(AM_LDFLAGS) -static
 EXTRA_DIST += tests/commands.sh tests/copsctl_pki.sh tests/examples.sh
 TESTS += tests/decode.sh tests/trace.sh
 EXTRA_DIST += tests/decode.sh tests/trace.sh
+EXTRA_DIST += tests/sans_io.sh tests/libcops_man.sh examples/sans_io.c
 
 check_PROGRAMS += tests/unit/test_cops_print
 tests_unit_test_cops_print_SOURCES = tests/unit/test_cops_print.c tests/unit/cops_vectors.h
