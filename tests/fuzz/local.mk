@@ -70,5 +70,5 @@ fuzz-targets: $(FUZZ_TARGETS)
 FUZZ_SECONDS = 60
 FUZZ =
 fuzz:
-	$(srcdir)/tests/fuzz/run -s $(FUZZ_SECONDS) $(FUZZ)
+	COPS_BUILD=$(abs_builddir) $(srcdir)/tests/fuzz/run -s $(FUZZ_SECONDS) $(FUZZ)
 .PHONY: fuzz fuzz-targets
