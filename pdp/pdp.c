@@ -201,12 +201,17 @@ static int save_one(void *arg, const struct store_ce *ce)
 	return 0;
 }
 
-/* What CEs confirmed is for people to see: lazily, and what a crash loses is learnt again. */
+/*
+ * What CEs confirmed: lazily, a CE that connects says it again.  The acknowledgements that follow from
+ * it go first: up to what is saved here they are not worked out again.
+ */
 static void save_ces(struct pdp *p)
 {
 	struct saving s = {0};
 	char err[DB_ERR_LEN];
 
+	if (vpn_flush(p->vpn, err, sizeof(err)) != 0)
+		return; /* on_flush() says so and tries again */
 	sync_save_each(p->sync, save_one, &s);
 	if (s.count > 0 && p->db.ops->save_ces(p->db.store, s.ce, s.count, err, sizeof(err)) != 0)
 		log_err("%s", err);
