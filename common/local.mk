@@ -16,6 +16,7 @@ common_libcommon_la_SOURCES = \
 	common/json.c common/json.h \
 	common/notify.c common/notify.h \
 	common/priv.c common/priv.h \
+	common/sitekey.c common/sitekey.h \
 	common/tls.c common/tls.h
 common_libcommon_la_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS) $(JANSSON_CFLAGS)
 common_libcommon_la_LIBADD = common/libbase.la $(EVENT_LIBS) $(SSL_LIBS) $(JANSSON_LIBS)

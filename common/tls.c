@@ -234,13 +234,12 @@ bool tls_peer_is(const SSL *ssl, const char *name)
 	return cert && SSL_get_verify_result(ssl) == X509_V_OK && tls_cert_is(cert, name);
 }
 
-bool tls_peer_still_good(const SSL *ssl, SSL_CTX *ctx)
+static bool peer_good(const SSL *ssl, SSL_CTX *ctx, STACK_OF(X509) * chain)
 {
 	X509_STORE_CTX *x = X509_STORE_CTX_new();
 	X509 *cert = SSL_get0_peer_certificate(ssl);
 	bool ok = x && cert &&
-		  X509_STORE_CTX_init(
-		      x, SSL_CTX_get_cert_store(ctx), cert, SSL_get_peer_cert_chain(ssl)) == 1 &&
+		  X509_STORE_CTX_init(x, SSL_CTX_get_cert_store(ctx), cert, chain) == 1 &&
 		  X509_STORE_CTX_set_default(x, SSL_is_server(ssl) ? "ssl_client" : "ssl_server");
 
 	if (ok) {
@@ -250,6 +249,16 @@ bool tls_peer_still_good(const SSL *ssl, SSL_CTX *ctx)
 	X509_STORE_CTX_free(x);
 	ERR_clear_error();
 	return ok;
+}
+
+bool tls_peer_still_good(const SSL *ssl, SSL_CTX *ctx)
+{
+	return peer_good(ssl, ctx, SSL_get_peer_cert_chain(ssl));
+}
+
+bool tls_peer_good_alone(const SSL *ssl, SSL_CTX *ctx)
+{
+	return peer_good(ssl, ctx, NULL);
 }
 
 static void put_name(struct buf *b, const char *kind, const char *text, size_t len)

@@ -35,6 +35,8 @@ bool tls_cert_is(const X509 *cert, const char *name);
 bool tls_peer_is(const SSL *ssl, const char *name);
 /* Would the certificate of the other end be accepted by this context (another CA, CRL, time)? */
 bool tls_peer_still_good(const SSL *ssl, SSL_CTX *ctx);
+/* And without the certificates that came with it, as others see it who get it alone? */
+bool tls_peer_good_alone(const SSL *ssl, SSL_CTX *ctx);
 /* "DNS:ce1.example.net, IP:192.0.2.1" for logs; malloc()ed, NULL when memory is short. */
 char *tls_cert_names(const X509 *cert);
 char *tls_peer_names(const SSL *ssl);

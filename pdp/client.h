@@ -20,8 +20,8 @@ struct delta_list;
 struct pdp_row {
 	const struct pib_class *cls;
 	uint32_t instance;
-	bool removed;  /* RFC 3318 2.3.4: an EPD without octets */
-	bool doubtful; /* check_row() said no */
+	bool removed;	/* RFC 3318 2.3.4: an EPD without octets */
+	uint16_t doubt; /* the column that check_row() did not believe, 0 = none */
 	const uint8_t *epd;
 	uint32_t epd_len;
 };
@@ -40,6 +40,7 @@ struct pdp_peer {
 	const char *name;
 	const uint8_t *cert;
 	size_t cert_len;
+	bool lone; /* it leads to the CA without a certificate between */
 };
 
 struct pdp_client {
@@ -50,10 +51,10 @@ struct pdp_client {
 	size_t max_rows; /* of one Request */
 
 	/*
-	 * In any worker's thread: would one expect this row (the class's struct) of this peer?  If
-	 * not, request() is told so.
+	 * In any worker's thread: the column of this row (the class's struct) that cannot be as
+	 * it is, coming from this peer; 0: none.  request() is told so.
 	 */
-	bool (*check_row)(
+	uint16_t (*check_row)(
 	    const struct pib_class *cls, const void *row, const struct pdp_peer *peer);
 
 	/* In the control thread; ce names a CE that pdp/sync was told of. */

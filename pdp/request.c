@@ -90,7 +90,8 @@ static void take_row(
 {
 	struct pdp_row *row = &rd->r->row[rd->r->rows];
 	struct pib_fault f = {0};
-	bool surplus, doubtful = false;
+	uint16_t doubt = 0;
+	bool surplus;
 
 	if ((cls->access & PIB_NOTIFY) == 0) {
 		f.cperr = PIB_CPERR_INSTANCE;
@@ -108,8 +109,8 @@ static void take_row(
 			refuse(rd, &f, cls, instance);
 			return;
 		}
-		doubtful = rd->client->check_row != NULL &&
-			   !rd->client->check_row(cls, rd->scratch, rd->peer);
+		if (rd->client->check_row != NULL)
+			doubt = rd->client->check_row(cls, rd->scratch, rd->peer);
 		if (cls == &pib_frwk_pib_incarnation_class) {
 			take_incarnation(rd, rd->scratch);
 			return;
@@ -119,7 +120,7 @@ static void take_row(
 	    .cls = cls,
 	    .instance = instance,
 	    .removed = epd->len == 0,
-	    .doubtful = doubtful,
+	    .doubt = doubt,
 	    .epd = epd->len > 0 ? rd->copy + (epd->body - rd->from) : NULL,
 	    .epd_len = epd->len,
 	};

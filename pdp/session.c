@@ -205,8 +205,11 @@ static void on_req(struct session *s, struct session_type *t, const struct cops_
 		send_error(s, m, COPS_ERR_UNABLE, 0);
 		return;
 	}
-	if (s->ssl != NULL && client->check_row != NULL)
-		peer.cert = cert = tls_peer_cert_der(s->ssl, &peer.cert_len);
+	if (s->ssl != NULL && client->check_row != NULL) {
+		cert = tls_peer_cert_der(s->ssl, &peer.cert_len);
+		peer.cert = cert != NULL ? cert : (const uint8_t *)""; /* no memory: no match */
+		peer.lone = tls_peer_good_alone(s->ssl, s->env->tls);
+	}
 	res = pdp_request_parse(m, client, s->env->schema[t->client], &peer, &r);
 	free(cert);
 	if (res != REQUEST_OK) {

@@ -6,6 +6,7 @@
 #include <uthash.h>
 
 #include "common/log.h"
+#include "common/sitekey.h"
 #include "pdp/delta.h"
 #include "pdp/sync.h"
 #include "pib/gen/ce_vpn_pib.h"
@@ -64,14 +65,20 @@ void vpn_staged(struct vpn *v)
 
 /* ----------------------------------------------------- what a CE notifies */
 
-/* The certificate that signs is the one of the connection: a cheap look, peers verify. */
-static bool check_row(const struct pib_class *cls, const void *row, const struct pdp_peer *peer)
+/*
+ * What can be said of a key without the model.  Peers believe the certificate alone, without
+ * any that came with it in TLS.
+ */
+static uint16_t check_row(const struct pib_class *cls, const void *row, const struct pdp_peer *peer)
 {
 	const struct pib_ce_vpn_site_key *key = row;
 
-	return cls != &pib_ce_vpn_site_key_class || peer->cert == NULL ||
-	       (key->certificate.len == peer->cert_len &&
-		   memcmp(key->certificate.p, peer->cert, peer->cert_len) == 0);
+	if (cls != &pib_ce_vpn_site_key_class)
+		return 0;
+	if (peer->cert != NULL && (!peer->lone || key->certificate.len != peer->cert_len ||
+				      memcmp(key->certificate.p, peer->cert, peer->cert_len) != 0))
+		return PIB_CE_VPN_SITE_KEY_COL_CERTIFICATE;
+	return sitekey_public_ok(key->public_key.p) ? 0 : PIB_CE_VPN_SITE_KEY_COL_PUBLIC_KEY;
 }
 
 enum belongs { OURS, ENDED, OTHERS };
@@ -103,60 +110,103 @@ static int by_epoch(const void *a, const void *b)
 	return (x->epoch > y->epoch) - (x->epoch < y->epoch);
 }
 
-static uint32_t row_epoch(const struct pdp_row *r)
+static bool transform_offered(const struct model_vpn *vpn, const struct pib_ce_vpn_site_key *key)
 {
-	struct pib_ce_vpn_site_key key = {0};
-	struct pib_fault f;
-	bool surplus;
+	const struct model_proposal *p = vpn->proposal;
 
-	if (pib_epd_decode(r->cls, r->epd, r->epd_len, &key, &surplus, &f) != 0)
-		return 0;
-	return key.epoch;
+	for (size_t i = 0; i < vpn->proposals; i++)
+		if (p[i].encr == key->encr && p[i].encr_key_bits == key->encr_key_bits &&
+		    p[i].integ == key->integ)
+			return true;
+	return false;
 }
 
-/* A key taken earlier stays good when the CE has got itself another certificate since. */
-static int key_check(struct vpn *v, uint32_t m, const struct pdp_row *r, struct pib_fault *f)
+static bool signature_good(const struct model_vpn *vpn, const struct pib_ce_vpn_site_key *key)
 {
-	bool known;
+	const struct sitekey k = {
+	    .member = key->member,
+	    .epoch = key->epoch,
+	    .public_key = key->public_key.p,
+	    .nonce = key->nonce.p,
+	    .encr = (uint16_t)key->encr,
+	    .encr_key_bits = (uint16_t)key->encr_key_bits,
+	    .integ = (uint16_t)key->integ,
+	};
+	uint8_t text[SITEKEY_TEXT_MAX];
+	size_t len = sitekey_text(text, vpn->vpn_id, &k);
 
-	if (keyring_check(v->db->keys, m, r->epd, r->epd_len, &known, f) != 0)
-		return -1;
-	if (known || !r->doubtful)
-		return 0;
-	*f = (struct pib_fault) {.cperr = PIB_CPERR_VALUE,
-	    .sub = PIB_CE_VPN_SITE_KEY_COL_CERTIFICATE,
-	    .cls = r->cls,
-	    .instance = r->instance};
+	return sitekey_signed_by(key->certificate.p, key->certificate.len, text, len,
+	    key->signature.p, key->signature.len);
+}
+
+/* The column for which the peers would refuse a key, and with it all else they are sent. */
+static uint16_t key_fault(
+    const struct model_vpn *vpn, const struct pib_ce_vpn_site_key *key, uint16_t doubt)
+{
+	if (doubt != 0)
+		return doubt;
+	if (!transform_offered(vpn, key))
+		return PIB_CE_VPN_SITE_KEY_COL_ENCR;
+	return signature_good(vpn, key) ? 0 : PIB_CE_VPN_SITE_KEY_COL_SIGNATURE;
+}
+
+static int key_refuse(const struct pdp_row *r, uint16_t cperr, uint16_t column, struct pib_fault *f)
+{
+	*f = (struct pib_fault) {
+	    .cperr = cperr, .sub = column, .cls = r->cls, .instance = r->instance};
 	return -1;
 }
 
+/*
+ * A key taken earlier stays good when the CE has got itself another certificate, or the VPN
+ * other proposals, since.  *room: how many new ones may still be looked at.
+ */
+static int key_check(struct vpn *v, const struct model_member *member, const struct pdp_row *r,
+    uint32_t *epoch, size_t *room, struct pib_fault *f)
+{
+	struct pib_ce_vpn_site_key key = {0};
+	uint16_t column;
+	bool known, surplus;
+
+	if (keyring_check(v->db->keys, member->id->number, r->epd, r->epd_len, &known, f) != 0 ||
+	    pib_epd_decode(r->cls, r->epd, r->epd_len, &key, &surplus, f) != 0)
+		return -1;
+	*epoch = key.epoch;
+	if (known)
+		return 0;
+	if (*room == 0)
+		return key_refuse(r, PIB_CPERR_SPACE, 0, f);
+	--*room;
+	column = key_fault(member->vpn, &key, r->doubt);
+	return column != 0 ? key_refuse(r, PIB_CPERR_VALUE, column, f) : 0;
+}
+
 /* Collect the key rows of ce's memberships and see whether all would be taken. */
-static int keys_collect(struct vpn *v, const char *ce, const struct pdp_request *req,
+static int keys_collect(struct vpn *v, const char *name, const struct pdp_request *req,
     struct key_row *key, size_t *keys, struct pib_fault *f)
 {
+	const struct model_ce *ce = registry_ce(v->db->registry, name);
+	size_t room = ce != NULL ? ce->members * KEYRING_LIVE_MAX : 0;
 	struct model_member *member;
 	const struct pdp_row *r;
+	uint32_t epoch;
 
 	for (size_t i = 0; i < req->rows; i++) {
 		r = &req->row[i];
 		if (r->cls != &pib_ce_vpn_site_key_class)
 			continue;
-		switch (belongs(v, ce, r->instance >> 4, &member)) {
+		switch (belongs(v, name, r->instance >> 4, &member)) {
 		case OTHERS:
-			*f = (struct pib_fault) {.cperr = PIB_CPERR_VALUE,
-			    .sub = PIB_CE_VPN_SITE_KEY_COL_MEMBER,
-			    .cls = r->cls,
-			    .instance = r->instance};
-			return -1;
+			return key_refuse(r, PIB_CPERR_VALUE, PIB_CE_VPN_SITE_KEY_COL_MEMBER, f);
 		case ENDED:
 			continue;
 		case OURS:
 			break;
 		}
-		if (!r->removed && key_check(v, member->id->number, r, f) != 0)
+		epoch = 0;
+		if (!r->removed && key_check(v, member, r, &epoch, &room, f) != 0)
 			return -1;
-		key[*keys] = (struct key_row) {
-		    .row = r, .member = member, .epoch = r->removed ? 0 : row_epoch(r)};
+		key[*keys] = (struct key_row) {.row = r, .member = member, .epoch = epoch};
 		++*keys;
 	}
 	return 0;

@@ -307,6 +307,8 @@ static void decision_take(struct context *x, const struct cops_msg *m)
 		handle_drop(x, COPS_REASON_PDP_DIRECTIVE, 0);
 		back_off(x);
 	} else if (out.request_refused) {
+		if (out.refused_cls != NULL && x->client->refused != NULL)
+			x->client->refused(x->self, out.refused_cls, out.refused_instance);
 		refused(x, "the PDP refused rows of the request");
 	} else {
 		x->backoff_ms = x->agent->conf->retry_min_ms;

@@ -38,6 +38,11 @@ struct pep_client {
 	 * least one fault with row and column was recorded with pib_txn_fault().
 	 */
 	int (*enforce)(void *self, const struct pib_store *store, struct pib_txn *txn);
+	/*
+	 * The PDP named a row of ours for which it took none of the request (frwkError).  May be
+	 * NULL.  The request is sent again, later, with what notify() gives then.
+	 */
+	void (*refused)(void *self, const struct pib_class *cls, uint32_t instance);
 	/* After the RPT of a successful enforce was queued: follow-up work (new keys ...). */
 	void (*settled)(void *self, const struct pib_store *store);
 	/*

@@ -213,6 +213,18 @@ static void log_faults(
 
 /* ------------------------------------------------------------------ the whole */
 
+static const struct pib_class *class_of(const struct pep_client *c, const struct pib_octets *prc)
+{
+	for (unsigned m = 0; m < c->module_count; m++)
+		for (unsigned i = 0; i < c->module[m]->count; i++) {
+			const struct pib_class *cls = c->module[m]->cls[i];
+
+			if (cls->ber_len == prc->len && memcmp(cls->ber, prc->p, prc->len) == 0)
+				return cls;
+		}
+	return NULL;
+}
+
 static void note_refusals(struct run *r)
 {
 	const struct pib_change *c;
@@ -228,6 +240,10 @@ static void note_refusals(struct run *r)
 		    "%s: the PDP refused our request: frwkError code %u sub-code %u instance %u",
 		    r->t->client->name, e->code, e->sub_code, e->instance);
 		r->out->request_refused = true;
+		if (e->code != PIB_CPERR_VALUE)
+			continue; /* no fault of the row: the PDP has no room, say */
+		r->out->refused_cls = class_of(r->t->client, &e->prc);
+		r->out->refused_instance = e->instance;
 	}
 }
 

@@ -27,7 +27,9 @@ struct dec_outcome {
 	bool changed;	      /* the transaction was not empty, and committed */
 	bool remove_state;    /* Remove with Request-State: the DRQ is to follow the report */
 	bool request_refused; /* frwkError: the PDP did not take our request (RFC 3318 2.3.6) */
-	char error[200];      /* of a failure, for people */
+	const struct pib_class *refused_cls; /* for this value of a row of ours, NULL: not known */
+	uint32_t refused_instance;
+	char error[200]; /* of a failure, for people */
 };
 
 #define DEC_FAULTS_MAX 16 /* faults named in one report */

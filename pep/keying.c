@@ -179,10 +179,28 @@ static int refuse(uint16_t *install_error, uint16_t number, char *err, unsigned 
 	return -1;
 }
 
+/* What signs a key of a membership in m's VPN. */
+static size_t signed_text(uint8_t text[SITEKEY_TEXT_MAX], const struct keying_member *m,
+    uint32_t member, uint32_t epoch, const uint8_t *public_key, const uint8_t *nonce,
+    const struct keying_transform *t)
+{
+	const struct sitekey key = {
+	    .member = member,
+	    .epoch = epoch,
+	    .public_key = public_key,
+	    .nonce = nonce,
+	    .encr = t->encr,
+	    .encr_key_bits = t->encr_key_bits,
+	    .integ = t->integ,
+	};
+
+	return sitekey_text(text, m->vpn_id, &key);
+}
+
 int keying_verify(struct keying *k, const struct keying_member *m, const struct keying_peer *p,
     const struct keying_peer_key *pk, uint16_t *install_error, char *err, unsigned long err_len)
 {
-	uint8_t text[KEYING_SIGNED_MAX];
+	uint8_t text[SITEKEY_TEXT_MAX];
 	uint8_t digest[KC_DIGEST_LEN];
 	struct verified *v;
 	const char *why = "";
@@ -194,8 +212,7 @@ int keying_verify(struct keying *k, const struct keying_member *m, const struct 
 	if (epoch_stale(k, p->peer, pk->epoch))
 		return refuse(install_error, PIB_CE_VPN_PEER_KEY_ERR_STALE_EPOCH, err, err_len, p,
 		    pk, "far older than one seen before");
-	len = keying_signed_text(
-	    text, m->vpn_id, p->peer, pk->epoch, pk->public_key, pk->nonce, &pk->transform);
+	len = signed_text(text, m, p->peer, pk->epoch, pk->public_key, pk->nonce, &pk->transform);
 	if (row_digest(m, p, pk, text, len, digest) != 0)
 		return refuse(install_error, PIB_CE_VPN_PEER_KEY_ERR_BAD_SIGNATURE, err, err_len, p,
 		    pk, "cannot be checked");
@@ -213,7 +230,7 @@ int keying_verify(struct keying *k, const struct keying_member *m, const struct 
 		return refuse(
 		    install_error, PIB_CE_VPN_PEER_KEY_ERR_BAD_SIGNATURE, err, err_len, p, pk, why);
 	}
-	if (kc_public_check(pk->public_key) != 0)
+	if (!sitekey_public_ok(pk->public_key))
 		return refuse(install_error, PIB_CE_VPN_PEER_KEY_ERR_BAD_SIGNATURE, err, err_len, p,
 		    pk, "a public key of small order");
 	verified_add(k, digest);
@@ -348,7 +365,7 @@ static int sa_plan(
 	    .integ_column = PIB_CE_VPN_PEER_KEY_COL_INTEG,
 	};
 	struct kern_sa sa = {.mode = KERN_TUNNEL, .reqid = pl->p->reqid};
-	uint8_t secret[KC_KEY_LEN];
+	uint8_t secret[SITEKEY_LEN];
 	int rc;
 
 	if (inbound) {
@@ -363,7 +380,7 @@ static int sa_plan(
 			    : keying_spi(own.member, own.epoch, peer.epoch);
 	sa.replay_window = pl->m->transform.replay_window;
 	sa_lifetimes(&sa, &pl->m->transform);
-	rc = kc_agree(e->priv, pk->public_key, secret);
+	rc = sitekey_agree(e->priv, pk->public_key, secret);
 	if (rc == 0)
 		rc = keying_keymat(
 		    pl->m->vpn_id, inbound ? &peer : &own, inbound ? &own : &peer, t, secret, &sa);
@@ -533,15 +550,14 @@ static void epoch_times(struct epoch *e, int64_t now_ms)
 }
 
 static size_t epoch_text(
-    const struct epoch_member *m, const struct epoch *e, uint8_t text[KEYING_SIGNED_MAX])
+    const struct epoch_member *m, const struct epoch *e, uint8_t text[SITEKEY_TEXT_MAX])
 {
-	return keying_signed_text(
-	    text, m->conf.vpn_id, m->member, e->number, e->pub, e->nonce, &e->transform);
+	return signed_text(text, &m->conf, m->member, e->number, e->pub, e->nonce, &e->transform);
 }
 
 static struct epoch *epoch_make(struct keying *k, struct epoch_member *m, int64_t now_ms)
 {
-	uint8_t text[KEYING_SIGNED_MAX];
+	uint8_t text[SITEKEY_TEXT_MAX];
 	struct epoch *e = calloc(1, sizeof(*e));
 	size_t len;
 
@@ -743,7 +759,7 @@ static bool transform_same(const struct keying_transform *a, const struct keying
 /* Epochs of the process before this one, or of the file. */
 static void orphans_adopt(struct keying *k, struct epoch_member *m, int64_t now_ms)
 {
-	uint8_t text[KEYING_SIGNED_MAX];
+	uint8_t text[SITEKEY_TEXT_MAX];
 
 	for (unsigned i = 0; i < m->epochs; i++) {
 		struct epoch *e = m->epoch[i];
@@ -831,6 +847,23 @@ void keying_lost(struct keying *k, uint32_t member, int64_t now_ms)
 
 	if (m != NULL && m->present)
 		member_renew(k, m, RENEW_LOST, now_ms);
+}
+
+void keying_refused(struct keying *k, uint32_t member, unsigned slot, int64_t now_ms)
+{
+	struct epoch_member *m = epochs_member_find(&k->own, member);
+	struct epoch *e = m == NULL ? NULL : epochs_find_low(m, slot);
+
+	if (e == NULL || !m->present || e->state != EPOCH_LIVE)
+		return;
+	log_warn("member %u: the PDP refused epoch %u", member, e->number);
+	if (e == epochs_newest(m)) {
+		m->want_new = true;
+		m->not_before = now_ms + RETRY_MS;
+	}
+	epoch_withdraw(k, e, now_ms);
+	save(k);
+	k->ops->publish(k->arg);
 }
 
 void keying_expiring(struct keying *k, uint32_t member, uint32_t spi, int64_t now_ms)
@@ -964,8 +997,8 @@ void keying_notify(struct keying *k,
 			    .id = m->member << 4 | (e->number & 15),
 			    .member = m->member,
 			    .epoch = e->number,
-			    .public_key = {e->pub, KC_KEY_LEN},
-			    .nonce = {e->nonce, KC_KEY_LEN},
+			    .public_key = {e->pub, SITEKEY_LEN},
+			    .nonce = {e->nonce, SITEKEY_LEN},
 			    .encr = e->transform.encr,
 			    .encr_key_bits = e->transform.encr_key_bits,
 			    .integ = e->transform.integ,

@@ -106,6 +106,11 @@ void keying_acked(struct keying *k, uint32_t member, uint32_t epoch_acked_by_all
 /* SAs of this membership were lost (flush, reboot): new epoch, old ones withdrawn at once. */
 void keying_lost(struct keying *k, uint32_t member, int64_t now_ms);
 /*
+ * The PDP does not take our key in this slot (epoch & 15), for its signature, certificate,
+ * number or transform: it is withdrawn, and soon there is another.
+ */
+void keying_refused(struct keying *k, uint32_t member, unsigned slot, int64_t now_ms);
+/*
  * The kernel says that an SA of our membership comes to its soft lifetime: a new epoch, when
  * it is an outbound one of our newest epoch (the sender is the one who replaces it).
  */

@@ -1,7 +1,4 @@
-/*
- * keying_crypto.c - see keying_crypto.h.  Signatures: Ed25519 and Ed448 as they are,
- * ECDSA with SHA-256, RSA as PSS with SHA-256 and a salt of the digest's length.
- */
+/* keying_crypto.c - see keying_crypto.h. */
 #include "pep/keying_crypto.h"
 
 #include <openssl/core_names.h>
@@ -12,7 +9,6 @@
 #include <openssl/params.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
-#include <openssl/rsa.h>
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
@@ -38,50 +34,17 @@ void kc_cleanse(void *p, size_t len)
 	OPENSSL_cleanse(p, len);
 }
 
-int kc_pair_new(uint8_t priv[KC_KEY_LEN], uint8_t pub[KC_KEY_LEN])
+int kc_pair_new(uint8_t priv[SITEKEY_LEN], uint8_t pub[SITEKEY_LEN])
 {
 	EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "X25519");
-	size_t priv_len = KC_KEY_LEN;
-	size_t pub_len = KC_KEY_LEN;
+	size_t priv_len = SITEKEY_LEN;
+	size_t pub_len = SITEKEY_LEN;
 	int ok = key != NULL && EVP_PKEY_get_raw_private_key(key, priv, &priv_len) == 1 &&
-		 EVP_PKEY_get_raw_public_key(key, pub, &pub_len) == 1 && priv_len == KC_KEY_LEN &&
-		 pub_len == KC_KEY_LEN;
+		 EVP_PKEY_get_raw_public_key(key, pub, &pub_len) == 1 && priv_len == SITEKEY_LEN &&
+		 pub_len == SITEKEY_LEN;
 
 	EVP_PKEY_free(key);
 	return ok ? 0 : -1;
-}
-
-int kc_agree(
-    const uint8_t priv[KC_KEY_LEN], const uint8_t pub[KC_KEY_LEN], uint8_t secret[KC_KEY_LEN])
-{
-	static const uint8_t zero[KC_KEY_LEN];
-	EVP_PKEY *own = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, priv, KC_KEY_LEN);
-	EVP_PKEY *peer = EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, NULL, pub, KC_KEY_LEN);
-	EVP_PKEY_CTX *ctx = own == NULL ? NULL : EVP_PKEY_CTX_new(own, NULL);
-	size_t len = KC_KEY_LEN;
-	int ok = ctx != NULL && peer != NULL && EVP_PKEY_derive_init(ctx) == 1 &&
-		 EVP_PKEY_derive_set_peer(ctx, peer) == 1 &&
-		 EVP_PKEY_derive(ctx, secret, &len) == 1 && len == KC_KEY_LEN &&
-		 CRYPTO_memcmp(secret, zero, KC_KEY_LEN) != 0;
-
-	if (!ok)
-		OPENSSL_cleanse(secret, KC_KEY_LEN);
-	EVP_PKEY_CTX_free(ctx);
-	EVP_PKEY_free(peer);
-	EVP_PKEY_free(own);
-	ERR_clear_error();
-	return ok ? 0 : -1;
-}
-
-int kc_public_check(const uint8_t pub[KC_KEY_LEN])
-{
-	/* Any clamped scalar is a multiple of the cofactor, so one trial stands for all. */
-	static const uint8_t scalar[KC_KEY_LEN] = {8, [KC_KEY_LEN - 1] = 0x40};
-	uint8_t secret[KC_KEY_LEN];
-	int rc = kc_agree(scalar, pub, secret);
-
-	OPENSSL_cleanse(secret, sizeof(secret));
-	return rc;
 }
 
 int kc_hkdf_sha512(const void *ikm, size_t ikm_len, const void *salt, size_t salt_len,
@@ -111,55 +74,16 @@ int kc_digest(const void *p, size_t len, uint8_t out[KC_DIGEST_LEN])
 	return EVP_Digest(p, len, out, NULL, EVP_sha256(), NULL) == 1 ? 0 : -1;
 }
 
-static const EVP_MD *sign_md(const EVP_PKEY *key)
-{
-	int type = EVP_PKEY_get_base_id(key);
-
-	return type == EVP_PKEY_ED25519 || type == EVP_PKEY_ED448 ? NULL : EVP_sha256();
-}
-
-static int sign_params(EVP_PKEY_CTX *ctx, const EVP_PKEY *key)
-{
-	if (EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA)
-		return 1;
-	return EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) == 1 &&
-	       EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, RSA_PSS_SALTLEN_DIGEST) == 1;
-}
-
 int kc_sign(const struct kc_identity *id, const void *msg, size_t len,
-    uint8_t sig[KC_SIGNATURE_MAX], size_t *sig_len)
+    uint8_t sig[SITEKEY_SIGNATURE_MAX], size_t *sig_len)
 {
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	EVP_PKEY_CTX *kctx; /* ctx's */
-	int ok;
-
-	*sig_len = KC_SIGNATURE_MAX;
-	ok = ctx != NULL && EVP_DigestSignInit(ctx, &kctx, sign_md(id->key), NULL, id->key) == 1 &&
-	     sign_params(kctx, id->key) && EVP_DigestSign(ctx, sig, sig_len, msg, len) == 1;
-	EVP_MD_CTX_free(ctx);
-	return ok ? 0 : -1;
-}
-
-static int signature_ok(
-    EVP_PKEY *key, const void *msg, size_t len, const uint8_t *sig, size_t sig_len)
-{
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	EVP_PKEY_CTX *kctx;
-	int ok;
-
-	ok = ctx != NULL && EVP_DigestVerifyInit(ctx, &kctx, sign_md(key), NULL, key) == 1 &&
-	     sign_params(kctx, key) && EVP_DigestVerify(ctx, sig, sig_len, msg, len) == 1;
-	EVP_MD_CTX_free(ctx);
-	return ok;
+	return sitekey_sign(id->key, msg, len, sig, sig_len);
 }
 
 bool kc_is_ours(
     const struct kc_identity *id, const void *msg, size_t len, const uint8_t *sig, size_t sig_len)
 {
-	bool ok = signature_ok(id->key, msg, len, sig, sig_len);
-
-	ERR_clear_error();
-	return ok;
+	return sitekey_signed(id->key, msg, len, sig, sig_len);
 }
 
 static int chain_ok(const struct kc_identity *id, X509 *cert, const char **why)
@@ -201,7 +125,7 @@ enum kc_verdict kc_verify(const struct kc_identity *id, const uint8_t *cert, siz
 	}
 	v = KC_BAD_SIGNATURE;
 	*why = "the signature does not match";
-	if (signature_ok(key, msg, len, sig, sig_len))
+	if (sitekey_signed(key, msg, len, sig, sig_len))
 		v = KC_OK;
 out:
 	X509_free(x);

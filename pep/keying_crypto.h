@@ -1,6 +1,6 @@
 /*
- * keying_crypto.h - the cryptography of controller keying and nothing else: X25519
- * (RFC 7748), HKDF-SHA512 (RFC 5869), signatures and certificate checks (RFC 5280).
+ * keying_crypto.h - the cryptography of controller keying that the PDP has no part in: key
+ * pairs, HKDF-SHA512 (RFC 5869), certificate checks (RFC 5280); common/sitekey has the rest.
  * The only file of keying that sees OpenSSL.
  */
 #ifndef PEP_KEYING_CRYPTO_H
@@ -10,19 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define KC_KEY_LEN	 32 /* X25519 public and private keys, secrets, nonces */
-#define KC_SIGNATURE_MAX 1024
-#define KC_DIGEST_LEN	 32
+#include "common/sitekey.h"
+
+#define KC_DIGEST_LEN 32
 
 int kc_random(uint8_t *p, size_t len); /* 0 or -1 */
 void kc_cleanse(void *p, size_t len);
 /* A fresh key pair. 0 or -1. */
-int kc_pair_new(uint8_t priv[KC_KEY_LEN], uint8_t pub[KC_KEY_LEN]);
-/* The shared secret. -1 also when it is all zero: pub has small order (RFC 7748 6.1). */
-int kc_agree(
-    const uint8_t priv[KC_KEY_LEN], const uint8_t pub[KC_KEY_LEN], uint8_t secret[KC_KEY_LEN]);
-/* Is pub fit for an agreement with anyone? 0 or -1. */
-int kc_public_check(const uint8_t pub[KC_KEY_LEN]);
+int kc_pair_new(uint8_t priv[SITEKEY_LEN], uint8_t pub[SITEKEY_LEN]);
 int kc_hkdf_sha512(const void *ikm, size_t ikm_len, const void *salt, size_t salt_len,
     const void *info, size_t info_len, uint8_t *out, size_t out_len);
 /* SHA-256 of p[0..len). 0 or -1. */
@@ -38,7 +33,7 @@ void kc_identity_free(struct kc_identity *id);
 const uint8_t *kc_identity_cert(const struct kc_identity *id, size_t *len);
 /* Sign msg with our key. 0 and *sig_len, or -1. */
 int kc_sign(const struct kc_identity *id, const void *msg, size_t len,
-    uint8_t sig[KC_SIGNATURE_MAX], size_t *sig_len);
+    uint8_t sig[SITEKEY_SIGNATURE_MAX], size_t *sig_len);
 
 /* Does sig over msg verify under our own key? */
 bool kc_is_ours(

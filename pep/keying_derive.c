@@ -5,7 +5,6 @@
 
 #include <string.h>
 
-static const char sign_label[] = "copsvpn site key 1";
 static const char sa_label[] = "copsvpn sa 1";
 
 /* IKEv2 transforms: octets of keying material (RFC 7296 2.17; with the salt of an AEAD). */
@@ -78,8 +77,10 @@ bool keying_key_lens(const struct keying_transform *t, uint16_t *encr_len, uint1
 	return true;
 }
 
+#define INFO_MAX 64
+
 struct text {
-	uint8_t octets[KEYING_SIGNED_MAX];
+	uint8_t octets[INFO_MAX];
 	size_t len;
 };
 
@@ -97,20 +98,13 @@ static void text_put_u32(struct text *t, uint32_t v)
 	text_put(t, be, sizeof(be));
 }
 
-static void text_put_transform(struct text *t, const struct keying_transform *tr)
-{
-	text_put_u32(t, tr->encr);
-	text_put_u32(t, tr->encr_key_bits);
-	text_put_u32(t, tr->integ);
-}
-
 int keying_keymat(const uint8_t vpn_id[7], const struct keying_end *s, const struct keying_end *r,
-    const struct keying_transform *t, const uint8_t secret[KC_KEY_LEN], struct kern_sa *sa)
+    const struct keying_transform *t, const uint8_t secret[SITEKEY_LEN], struct kern_sa *sa)
 {
 	const struct keying_end *low = s->member < r->member ? s : r;
 	const struct keying_end *high = low == s ? r : s;
 	struct text info = {.len = 0};
-	uint8_t salt[2 * KC_KEY_LEN];
+	uint8_t salt[2 * SITEKEY_LEN];
 	uint8_t mat[2 * KERN_KEY_MAX];
 	uint16_t encr_len;
 	uint16_t integ_len;
@@ -118,16 +112,18 @@ int keying_keymat(const uint8_t vpn_id[7], const struct keying_end *s, const str
 
 	if (!keying_key_lens(t, &encr_len, &integ_len))
 		return -1;
-	memcpy(salt, low->nonce, KC_KEY_LEN);
-	memcpy(salt + KC_KEY_LEN, high->nonce, KC_KEY_LEN);
+	memcpy(salt, low->nonce, SITEKEY_LEN);
+	memcpy(salt + SITEKEY_LEN, high->nonce, SITEKEY_LEN);
 	text_put(&info, sa_label, sizeof(sa_label) - 1);
 	text_put(&info, vpn_id, 7);
 	text_put_u32(&info, s->member);
 	text_put_u32(&info, s->epoch);
 	text_put_u32(&info, r->member);
 	text_put_u32(&info, r->epoch);
-	text_put_transform(&info, t);
-	rc = kc_hkdf_sha512(secret, KC_KEY_LEN, salt, sizeof(salt), info.octets, info.len, mat,
+	text_put_u32(&info, t->encr);
+	text_put_u32(&info, t->encr_key_bits);
+	text_put_u32(&info, t->integ);
+	rc = kc_hkdf_sha512(secret, SITEKEY_LEN, salt, sizeof(salt), info.octets, info.len, mat,
 	    (size_t)encr_len + integ_len);
 	if (rc == 0) {
 		sa->encr = t->encr;
@@ -139,21 +135,4 @@ int keying_keymat(const uint8_t vpn_id[7], const struct keying_end *s, const str
 	}
 	kc_cleanse(mat, sizeof(mat));
 	return rc;
-}
-
-size_t keying_signed_text(uint8_t out[KEYING_SIGNED_MAX], const uint8_t vpn_id[7], uint32_t member,
-    uint32_t epoch, const uint8_t *public_key, const uint8_t *nonce,
-    const struct keying_transform *t)
-{
-	struct text text = {.len = 0};
-
-	text_put(&text, sign_label, sizeof(sign_label) - 1);
-	text_put(&text, vpn_id, 7);
-	text_put_u32(&text, member);
-	text_put_u32(&text, epoch);
-	text_put(&text, public_key, KC_KEY_LEN);
-	text_put(&text, nonce, KC_KEY_LEN);
-	text_put_transform(&text, t);
-	memcpy(out, text.octets, text.len);
-	return text.len;
 }

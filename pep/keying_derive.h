@@ -1,6 +1,6 @@
 /*
- * keying_derive.h - the octets of controller keying: SPI, key material and signed
- * text, each a pure function of what both ends know (doc/architecture.md section 5).
+ * keying_derive.h - the octets of controller keying: SPI and key material, each a pure function of
+ * what both ends know (doc/architecture.md section 5).
  */
 #ifndef PEP_KEYING_DERIVE_H
 #define PEP_KEYING_DERIVE_H
@@ -10,8 +10,6 @@
 
 #include "pep/keying.h"
 #include "pep/keying_crypto.h"
-
-#define KEYING_SIGNED_MAX 128 /* octets of a signed text */
 
 /* One end of an SA. */
 struct keying_end {
@@ -35,11 +33,6 @@ bool keying_key_lens(const struct keying_transform *t, uint16_t *encr_len, uint1
  * X25519 secret of both ends.  0, or -1: unknown transform, or the library failed.
  */
 int keying_keymat(const uint8_t vpn_id[7], const struct keying_end *s, const struct keying_end *r,
-    const struct keying_transform *t, const uint8_t secret[KC_KEY_LEN], struct kern_sa *sa);
-
-/* What a site key's signature covers; returns its octets. */
-size_t keying_signed_text(uint8_t out[KEYING_SIGNED_MAX], const uint8_t vpn_id[7], uint32_t member,
-    uint32_t epoch, const uint8_t *public_key, const uint8_t *nonce,
-    const struct keying_transform *t);
+    const struct keying_transform *t, const uint8_t secret[SITEKEY_LEN], struct kern_sa *sa);
 
 #endif

@@ -138,8 +138,8 @@ static void put_member(struct buf *b, const struct epoch_member *m)
 			continue;
 		buf_printf(b, "epoch %" PRIu32 " %" PRIu32 " %u %u %u", m->member, e->number,
 		    e->transform.encr, e->transform.encr_key_bits, e->transform.integ);
-		put_hex(b, e->pub, KC_KEY_LEN);
-		put_hex(b, e->nonce, KC_KEY_LEN);
+		put_hex(b, e->pub, SITEKEY_LEN);
+		put_hex(b, e->nonce, SITEKEY_LEN);
 		put_hex(b, e->signature, e->signature_len);
 		buf_put_u8(b, '\n');
 	}
@@ -218,10 +218,10 @@ static int load_epoch(struct epochs *es, const char *line, bool same_boot)
 	e->transform.integ = (uint16_t)integ;
 	e->rekey_ms = INT64_MAX;
 	e->dead_ms = INT64_MAX;
-	if (get_hex(&line, e->pub, KC_KEY_LEN, &pub_len) != 0 ||
-	    get_hex(&line, e->nonce, KC_KEY_LEN, &nonce_len) != 0 ||
-	    get_hex(&line, e->signature, KC_SIGNATURE_MAX, &e->signature_len) != 0 ||
-	    pub_len != KC_KEY_LEN || nonce_len != KC_KEY_LEN || *line != '\0' ||
+	if (get_hex(&line, e->pub, SITEKEY_LEN, &pub_len) != 0 ||
+	    get_hex(&line, e->nonce, SITEKEY_LEN, &nonce_len) != 0 ||
+	    get_hex(&line, e->signature, SITEKEY_SIGNATURE_MAX, &e->signature_len) != 0 ||
+	    pub_len != SITEKEY_LEN || nonce_len != SITEKEY_LEN || *line != '\0' ||
 	    m->epochs == EPOCHS_LIVE_MAX || number > m->last ||
 	    epochs_find_low(m, number & 15) != NULL) {
 		free(e);

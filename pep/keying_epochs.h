@@ -43,10 +43,10 @@ struct epoch {
 	enum epoch_state state;
 	bool has_key;  /* false: orphan, or withdrawn */
 	bool complete; /* all that was planned with it is in the kernel */
-	uint8_t priv[KC_KEY_LEN];
-	uint8_t pub[KC_KEY_LEN];
-	uint8_t nonce[KC_KEY_LEN];
-	uint8_t signature[KC_SIGNATURE_MAX];
+	uint8_t priv[SITEKEY_LEN];
+	uint8_t pub[SITEKEY_LEN];
+	uint8_t nonce[SITEKEY_LEN];
+	uint8_t signature[SITEKEY_SIGNATURE_MAX];
 	size_t signature_len;
 	struct keying_transform transform;
 	int64_t born_ms;

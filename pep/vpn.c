@@ -293,6 +293,14 @@ static int vpn_enforce(void *self, const struct pib_store *store, struct pib_txn
 	return 0;
 }
 
+static void vpn_refused(void *self, const struct pib_class *cls, uint32_t instance)
+{
+	struct vpn *v = self;
+
+	vpn_providers_refused(v, cls, instance);
+	tick(v);
+}
+
 static void vpn_settled(void *self, const struct pib_store *store)
 {
 	struct vpn *v = self;
@@ -609,6 +617,7 @@ const struct pep_client pep_client_vpn = {
     .start = vpn_start,
     .stop = vpn_stop,
     .enforce = vpn_enforce,
+    .refused = vpn_refused,
     .settled = vpn_settled,
     .reconcile = vpn_reconcile,
     .notify = vpn_notify,

@@ -137,6 +137,8 @@ const struct vpn_provider *vpn_provider_find(int32_t keying); /* NULL: none */
 int vpn_providers_start(struct vpn *v, char *err, unsigned long err_len);
 void vpn_providers_stop(struct vpn *v);
 int64_t vpn_providers_tick(struct vpn *v); /* next deadline, INT64_MAX = none */
+/* The PDP refused this row of theirs. */
+void vpn_providers_refused(struct vpn *v, const struct pib_class *cls, uint32_t instance);
 void vpn_providers_notify(struct vpn *v,
     void (*put)(void *arg, const struct pib_class *cls, uint32_t instance, const void *row),
     void *arg);

@@ -127,6 +127,12 @@ int64_t vpn_providers_tick(struct vpn *v)
 	return keying_tick(v->keying, vpn_now_ms());
 }
 
+void vpn_providers_refused(struct vpn *v, const struct pib_class *cls, uint32_t instance)
+{
+	if (cls == &pib_ce_vpn_site_key_class)
+		keying_refused(v->keying, instance >> 4, instance & 15, vpn_now_ms());
+}
+
 void vpn_providers_notify(struct vpn *v,
     void (*put)(void *arg, const struct pib_class *cls, uint32_t instance, const void *row),
     void *arg)

@@ -2,6 +2,7 @@
 #include "tests/unit/pdp_pep.h"
 
 #include <arpa/inet.h>
+#include <openssl/pem.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,43 @@ static void issue(struct world *w, const char *name, enum pki_kind kind)
 	ck_assert_msg(pki_issue(dir, &r, text, sizeof(text)) != PKI_FAILED, "%s", text);
 }
 
+static void signer_clear(struct world *w)
+{
+	EVP_PKEY_free(w->key);
+	OPENSSL_free(w->cert);
+	w->key = NULL;
+	w->cert = NULL;
+}
+
+static void signer_set(struct world *w, X509 *x, EVP_PKEY *key)
+{
+	signer_clear(w);
+	w->cert_len = (size_t)i2d_X509(x, &w->cert);
+	w->key = key;
+	X509_free(x);
+}
+
+static void signer_read(struct world *w, const char *cert, const char *key)
+{
+	FILE *c = fopen(cert, "r"), *k = fopen(key, "r");
+
+	ck_assert(c != NULL && k != NULL);
+	signer_set(w, PEM_read_X509(c, NULL, NULL, NULL), PEM_read_PrivateKey(k, NULL, NULL, NULL));
+	fclose(c);
+	fclose(k);
+}
+
+/* One for all, without TLS; Ed25519, so that a key signed twice is the same row. */
+static void signer_make(struct world *w)
+{
+	EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+	X509 *x = X509_new();
+
+	ck_assert(X509_set_pubkey(x, key) == 1 && X509_gmtime_adj(X509_getm_notBefore(x), 0) &&
+		  X509_gmtime_adj(X509_getm_notAfter(x), 86400) && X509_sign(x, key, NULL) > 0);
+	signer_set(w, x, key);
+}
+
 void world_identity(struct world *w, const char *name)
 {
 	char cert[160], key[160], ca[160], err[TLS_ERR_LEN];
@@ -44,6 +82,7 @@ void world_identity(struct world *w, const char *name)
 	SSL_CTX_free(w->tls);
 	w->tls = tls_client_ctx_new(cert, key, ca, NULL, err);
 	ck_assert_msg(w->tls != NULL, "%s", err);
+	signer_read(w, cert, key);
 }
 
 static void start(struct world *w)
@@ -66,6 +105,7 @@ void world_init(struct world *w, bool tls)
 	log_init("test", getenv("TEST_LOG") != NULL ? LOG_DEBUG : LOG_CRIT, false);
 	w->base = event_base_new();
 	w->pool = cops_io_pool_new(w->base);
+	signer_make(w);
 	if (tls) {
 		snprintf(dir, sizeof(dir), "%s/pki", w->dir);
 		ck_assert_int_ne(pki_init(dir, false, text, sizeof(text)), PKI_FAILED);
@@ -99,6 +139,7 @@ void world_clear(struct world *w)
 	cops_io_pool_free(w->pool);
 	event_base_free(w->base);
 	SSL_CTX_free(w->tls);
+	signer_clear(w);
 	snprintf(cmd, sizeof(cmd), "rm -rf %s", w->dir);
 	ck_assert_int_eq(system(cmd), 0);
 }
@@ -408,9 +449,28 @@ static void put_incarnation(struct pep *p, struct buf *b, bool full)
 	put_row(b, &pib_frwk_pib_incarnation_class, 1, &row);
 }
 
-static void put_key(struct buf *b, const struct pep_key *k)
+static void key_sign(struct world *w, struct pep_key *k, const struct pib_ce_vpn_site_key *row)
 {
-	uint8_t fill[64];
+	const struct id_entry *id = ids_find(w->pdp->db.ids, ID_MEMBER, k->member);
+	const struct model_vpn *vpn = id != NULL ? registry_vpn_number(w->pdp->db.registry, id->vpn)
+						 : NULL;
+	const struct sitekey sk = {.member = row->member,
+	    .epoch = row->epoch,
+	    .public_key = row->public_key.p,
+	    .nonce = row->nonce.p,
+	    .encr = (uint16_t)row->encr,
+	    .encr_key_bits = (uint16_t)row->encr_key_bits,
+	    .integ = (uint16_t)row->integ};
+	uint8_t text[SITEKEY_TEXT_MAX];
+	size_t len = sitekey_text(text, vpn != NULL ? vpn->vpn_id : (const uint8_t[7]) {0}, &sk);
+
+	text[0] ^= k->forged;
+	ck_assert_int_eq(sitekey_sign(w->key, text, len, k->sig, &k->sig_len), 0);
+}
+
+static void put_key(struct world *w, struct buf *b, struct pep_key *k)
+{
+	uint8_t fill[32];
 	struct pib_ce_vpn_site_key row = {
 	    .id = k->member << 4 | (k->epoch & 15),
 	    .member = k->member,
@@ -419,13 +479,15 @@ static void put_key(struct buf *b, const struct pep_key *k)
 	    .nonce = {fill, 32},
 	    .encr = 12,
 	    .encr_key_bits = 256,
-	    .integ = 14,
-	    .certificate = {k->cert != NULL ? k->cert : fill,
-		(uint32_t)(k->cert != NULL ? k->cert_len : 64)},
-	    .signature = {fill, 64},
+	    .integ = k->integ != 0 ? k->integ : 14,
+	    .certificate = {k->cert != NULL ? k->cert : w->cert,
+		(uint32_t)(k->cert != NULL ? k->cert_len : w->cert_len)},
 	};
 
 	memset(fill, k->fill, sizeof(fill));
+	if (k->sig_len == 0)
+		key_sign(w, k, &row);
+	row.signature = (struct pib_octets) {k->sig, (uint32_t)k->sig_len};
 	put_row(b, &pib_ce_vpn_site_key_class, row.id, &row);
 }
 
@@ -447,14 +509,14 @@ static void req_send(struct pep *p, struct buf *b, size_t mark)
 	buf_clear(b);
 }
 
-void pep_request(struct pep *p, bool full, const struct pep_key *key, size_t keys)
+void pep_request(struct pep *p, bool full, struct pep_key *key, size_t keys)
 {
 	struct buf b;
 	size_t mark = req_begin(&b), named = cops_named_open(&b, COPS_C_CLIENT_SI, 2);
 
 	put_incarnation(p, &b, full);
 	for (size_t i = 0; i < keys; i++)
-		put_key(&b, &key[i]);
+		put_key(p->w, &b, &key[i]);
 	cops_named_close(&b, named);
 	req_send(p, &b, mark);
 }

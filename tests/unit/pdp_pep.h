@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <unistd.h>
 
+#include "common/sitekey.h"
 #include "libcops/cops_io.h"
 #include "pdp/pdp.h"
 #include "pib/pib_store.h"
@@ -22,15 +23,22 @@ struct world {
 	struct pdp_conf conf;
 	struct pdp *pdp;
 	struct cops_io_pool *pool;
-	SSL_CTX *tls; /* the PEPs', NULL = plain */
+	SSL_CTX *tls;  /* the PEPs', NULL = plain */
+	EVP_PKEY *key; /* what PEPs sign with, and its certificate */
+	uint8_t *cert;
+	size_t cert_len;
 };
 
 struct pep_key { /* a ceVpnSiteKey to notify */
 	uint32_t member;
 	uint32_t epoch;
-	uint8_t fill; /* every octet of public key, nonce ... */
-	const uint8_t *cert;
+	uint8_t fill;	     /* every octet of public key and nonce */
+	uint16_t integ;	     /* 0: that of world_mesh() */
+	const uint8_t *cert; /* NULL: the world's */
 	size_t cert_len;
+	bool forged;
+	uint8_t sig[SITEKEY_SIGNATURE_MAX]; /* made when first sent */
+	size_t sig_len;
 };
 
 struct pep {
@@ -76,7 +84,7 @@ void pep_drop(struct pep *p); /* the TCP connection is cut */
 void pep_clear(struct pep *p);
 void pep_forget(struct pep *p); /* the rows are lost */
 /* A REQ: full state with what the incarnation row says, and these keys. */
-void pep_request(struct pep *p, bool full, const struct pep_key *key, size_t keys);
+void pep_request(struct pep *p, bool full, struct pep_key *key, size_t keys);
 void pep_withdraw(struct pep *p, uint32_t member, uint32_t epoch);
 /* Report on the decision that was held. */
 void pep_release(struct pep *p);

@@ -324,7 +324,7 @@ static bool rows_are(int i, size_t keys, size_t acks)
 
 static void publish(int i, uint32_t epoch)
 {
-	const struct pep_key k = {.member = member(i), .epoch = epoch, .fill = (uint8_t)epoch};
+	struct pep_key k = {.member = member(i), .epoch = epoch, .fill = (uint8_t)(epoch + 1)};
 
 	pep_request(&pep[i], false, &k, 1);
 }
@@ -382,9 +382,44 @@ START_TEST(test_keys_refused)
 }
 END_TEST
 
+/* One member's bad key is its own trouble: no peer ever gets to see it. */
+START_TEST(test_keys_bad)
+{
+	struct pep_key bad[] = {
+	    {.epoch = 2, .fill = 9, .forged = true},
+	    {.epoch = 2, .fill = 0}, /* of small order */
+	    {.epoch = 2, .fill = 1, .integ = 12},
+	    {.epoch = 2, .fill = 9, .cert = (const uint8_t *)"none", .cert_len = 4},
+	};
+	struct pep_key k[2] = {{.epoch = 1, .fill = 2}, {.epoch = 2, .fill = 9, .integ = 12}};
+	char *xml, *at;
+
+	mesh_up();
+	all_keyed();
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		bad[i].member = member(0);
+		pep_request(&pep[0], false, &bad[i], 1);
+		until(&w, pep[0].frwk_errors == i + 1);
+	}
+	ck_assert_uint_eq(keyring_live(w.pdp->db.keys, member(0)), 1);
+	/* the VPN changes to what the third would have had: old keys stay, new ones may come */
+	xml = world_mesh(PEPS, "", false);
+	at = strstr(xml, "hmac-sha2-512-256");
+	memcpy(at, "hmac-sha2-256-128", strlen("hmac-sha2-256-128"));
+	ck_assert_int_eq(world_apply(&w, xml), CHANGE_OK);
+	free(xml);
+	k[0].member = k[1].member = member(0);
+	pep_request(&pep[0], true, k, 2);
+	until(&w, rows_are(1, 3, 2) && rows_are(2, 3, 2) && all_in_sync());
+	ck_assert_uint_eq(pep[0].frwk_errors, sizeof(bad) / sizeof(bad[0]));
+	for (int i = 0; i < PEPS; i++)
+		ck_assert(pep_matches(&pep[i]));
+}
+END_TEST
+
 START_TEST(test_keys_restart)
 {
-	struct pep_key k = {.epoch = 1, .fill = 1};
+	struct pep_key k = {.epoch = 1, .fill = 2};
 	unsigned decs[PEPS];
 
 	mesh_up();
@@ -399,6 +434,7 @@ START_TEST(test_keys_restart)
 		pep_connect(&pep[i]);
 		until(&w, pep[i].up);
 		k.member = member(i);
+		k.sig_len = 0;
 		pep_request(&pep[i], true, &k, 1);
 	}
 	until(&w, all_in_sync());
@@ -453,7 +489,7 @@ START_TEST(test_keys_of_member_removed)
 	apply_mesh(3, ""); /* back: old keys do not come back with it */
 	pep_connect(&pep[2]);
 	until(&w, all_in_sync());
-	ck_assert(rows_are(0, 1, 1));
+	until(&w, rows_are(0, 1, 2)); /* but it has those of the others */
 	publish(2, 2);
 	until(&w, pairs_keyed() && all_in_sync());
 	for (int i = 0; i < PEPS; i++)
@@ -473,7 +509,7 @@ START_TEST(test_keys_while_away)
 	pep_withdraw(&pep[1], member(1), 1);
 	until(&w, keyring_live(w.pdp->db.keys, member(1)) == 1);
 	ck_assert_uint_eq(keyring_ack(w.pdp->db.keys, member(1), member(0)), 1);
-	const struct pep_key k = {.member = member(0), .epoch = 1, .fill = 1};
+	struct pep_key k = {.member = member(0), .epoch = 1, .fill = 2};
 	pep[0].silent = true;
 	pep_connect(&pep[0]);
 	until(&w, pep[0].up);
@@ -793,8 +829,27 @@ static void tls_setup(void)
 	}
 }
 
+/* The DER octets of a PEM certificate; malloc()ed. */
+static uint8_t *cert_read(const char *name, size_t *len)
+{
+	char path[160];
+	uint8_t *der = NULL;
+	X509 *cert;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/pki/%s.pem", w.dir, name);
+	f = fopen(path, "r");
+	ck_assert_ptr_nonnull(f);
+	cert = PEM_read_X509(f, NULL, NULL, NULL);
+	fclose(f);
+	*len = (size_t)i2d_X509(cert, &der);
+	X509_free(cert);
+	return der;
+}
+
 START_TEST(test_tls)
 {
+	struct pep_key k = {.epoch = 1, .fill = 2};
 	struct workers_stats st;
 
 	apply_mesh(PEPS, "");
@@ -815,29 +870,16 @@ START_TEST(test_tls)
 	pep_connect(&pep[1]);
 	until(&w, in_sync(1));
 	/* a key whose certificate is not the connection's */
-	publish(1, 1);
+	k.member = member(1);
+	k.cert = cert_read("ce0", &k.cert_len);
+	pep_request(&pep[1], false, &k, 1);
 	until(&w, pep[1].frwk_errors == 1);
 	ck_assert_uint_eq(keyring_live(w.pdp->db.keys, member(1)), 0);
+	free((void *)(uintptr_t)k.cert);
+	publish(1, 1);
+	until(&w, keyring_live(w.pdp->db.keys, member(1)) == 1);
 }
 END_TEST
-
-/* The DER octets of a PEM certificate; malloc()ed. */
-static uint8_t *cert_read(const char *name, size_t *len)
-{
-	char path[160];
-	uint8_t *der = NULL;
-	X509 *cert;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/pki/%s.pem", w.dir, name);
-	f = fopen(path, "r");
-	ck_assert_ptr_nonnull(f);
-	cert = PEM_read_X509(f, NULL, NULL, NULL);
-	fclose(f);
-	*len = (size_t)i2d_X509(cert, &der);
-	X509_free(cert);
-	return der;
-}
 
 START_TEST(test_tls_renewed)
 {
@@ -985,6 +1027,7 @@ int main(void)
 	tcase_add_test(plain, test_restart);
 	tcase_add_test(plain, test_removed);
 	tcase_add_test(plain, test_keys);
+	tcase_add_test(plain, test_keys_bad);
 	tcase_add_test(plain, test_keys_refused);
 	tcase_add_test(plain, test_keys_restart);
 	tcase_add_loop_test(plain, test_keys_report_lost, 0, 2);
