@@ -12,6 +12,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "common/log.h"
 #include "pdp/decision.h"
 #include "pib/gen/ce_vpn_pib.h"
 #include "pib/pib_codec.h"
@@ -496,10 +497,12 @@ void keyring_withdraw(struct keyring *k, uint32_t m, unsigned slot)
 	if (km == NULL || slot_after(k, km, slot, &epoch) == NULL)
 		return;
 	s = stage(k);
-	if (s != NULL) {
-		s->member = km;
-		s->epoch = epoch;
+	if (s == NULL) {
+		log_err("out of memory: epoch %u of member %u is not withdrawn", epoch, m);
+		return;
 	}
+	s->member = km;
+	s->epoch = epoch;
 }
 
 void keyring_keep(struct keyring *k, uint32_t m, uint16_t slots)
@@ -517,8 +520,10 @@ static void stage_ack(struct keyring *k, struct kr_member *subject, uint32_t hol
 		size_t cap = k->sack_cap == 0 ? 64 : k->sack_cap * 2;
 
 		more = reallocarray(k->sack, cap, sizeof(*more));
-		if (more == NULL)
+		if (more == NULL) {
+			log_err("out of memory for what %u acknowledged", holder);
 			return;
+		}
 		k->sack = more;
 		k->sack_cap = cap;
 	}
@@ -683,8 +688,10 @@ int keyring_commit(struct keyring *k, const struct store_ops *ops, struct store 
 	for (size_t i = 0; i < k->skeys; i++) {
 		struct staged_key *s = &k->skey[i];
 
-		if (s->lsn == 0)
-			key_put(s->member, s->epoch, s->member->vpn->batch_lsn, s->install);
+		if (s->lsn == 0 &&
+		    key_put(s->member, s->epoch, s->member->vpn->batch_lsn, s->install) != 0)
+			log_err("out of memory: epoch %u of member %u waits for a restart",
+			    s->epoch, s->member->m);
 		free(s->epd);
 	}
 	for (size_t i = 0; i < k->sacks; i++) {
