@@ -57,6 +57,7 @@ struct kr_vpn {
 	uint32_t serial;
 	uint64_t lsn;
 	uint64_t batch_lsn;	   /* while committing */
+	struct kr_vpn *batch_next; /* with the next LSN */
 	struct kr_member *by_keys; /* every membership, newest change first */
 	struct kr_member *by_acks;
 };
@@ -83,6 +84,8 @@ struct keyring {
 	size_t skeys, skey_cap;
 	struct staged_ack *sack;
 	size_t sacks, sack_cap;
+	struct kr_vpn *batch; /* while committing: VPNs with something staged, by their LSNs */
+	struct kr_vpn **batch_end;
 	struct delta_keys delta;
 };
 
@@ -624,11 +627,28 @@ bool keyring_pending(const struct keyring *k)
 	return k->skeys > 0 || k->sacks > 0;
 }
 
-static uint64_t batch_lsn(struct kr_vpn *v, uint64_t *lsn)
+static uint64_t batch_lsn(struct keyring *k, struct kr_vpn *v, uint64_t *lsn)
 {
-	if (v->batch_lsn == 0)
+	if (v->batch_lsn == 0) {
 		v->batch_lsn = ++*lsn;
+		v->batch_next = NULL;
+		*k->batch_end = v;
+		k->batch_end = &v->batch_next;
+	}
 	return v->batch_lsn;
+}
+
+/* The next VPN of the batch, which is out of it then; NULL: that was all. */
+static struct kr_vpn *batch_take(struct keyring *k, uint64_t *lsn)
+{
+	struct kr_vpn *v = k->batch;
+
+	if (v == NULL)
+		return NULL;
+	k->batch = v->batch_next;
+	*lsn = v->batch_lsn;
+	v->batch_lsn = 0;
+	return v;
 }
 
 static int store_staged(struct keyring *k, const struct store_ops *ops, struct store *store,
@@ -648,7 +668,7 @@ static int store_staged(struct keyring *k, const struct store_ops *ops, struct s
 		key[i] = (struct store_key) {
 		    .member = s->member->m,
 		    .epoch = s->epoch,
-		    .lsn = s->lsn != 0 ? s->lsn : batch_lsn(s->member->vpn, lsn),
+		    .lsn = s->lsn != 0 ? s->lsn : batch_lsn(k, s->member->vpn, lsn),
 		    .withdrawn = s->install == NULL,
 		    .epd = s->epd,
 		    .epd_len = s->epd_len,
@@ -661,7 +681,7 @@ static int store_staged(struct keyring *k, const struct store_ops *ops, struct s
 		    .subject = s->subject->m,
 		    .holder = s->holder,
 		    .epoch = s->epoch,
-		    .lsn = s->epoch != 0 ? batch_lsn(s->subject->vpn, lsn) : 0,
+		    .lsn = s->epoch != 0 ? batch_lsn(k, s->subject->vpn, lsn) : 0,
 		};
 	}
 	rc = ops->commit_keys(store, *lsn, key, k->skeys, ack, k->sacks, err, err_len);
@@ -676,12 +696,14 @@ int keyring_commit(struct keyring *k, const struct store_ops *ops, struct store 
     size_t err_len)
 {
 	uint64_t last = *lsn;
-	struct kr_vpn *v, *more;
+	struct kr_vpn *v;
 	uint64_t at;
 
+	k->batch = NULL;
+	k->batch_end = &k->batch;
 	if (store_staged(k, ops, store, &last, err, err_len) != 0) {
-		HASH_ITER (hh, k->vpns, v, more)
-			v->batch_lsn = 0;
+		while (batch_take(k, &at) != NULL)
+			;
 		return -1;
 	}
 	*lsn = last;
@@ -701,12 +723,8 @@ int keyring_commit(struct keyring *k, const struct store_ops *ops, struct store 
 			ack_put(s->subject, s->holder, s->epoch, s->subject->vpn->batch_lsn);
 	}
 	k->skeys = k->sacks = 0;
-	HASH_ITER (hh, k->vpns, v, more) {
-		at = v->batch_lsn;
-		v->batch_lsn = 0;
-		if (at != 0)
-			fn(arg, v->number, at);
-	}
+	while ((v = batch_take(k, &at)) != NULL)
+		fn(arg, v->number, at);
 	return 0;
 }
 

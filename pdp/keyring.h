@@ -52,8 +52,9 @@ void keyring_confirm(struct keyring *k, const struct model_member *r, uint64_t f
 bool keyring_pending(const struct keyring *k);
 /*
  * Store what is staged and make it visible; *lsn is the last used and advances.  Then calls fn
- * for each VPN that changed: from keyring_delta() its changes are those after lsn - 1.
- * -1 and err: nothing happened, all stays staged.
+ * for each VPN that changed, in the order of their LSNs, so that a CE in several of them never
+ * skips one: from keyring_delta() its changes are those after lsn - 1. -1 and err: nothing
+ * happened, all stays staged.
  */
 int keyring_commit(struct keyring *k, const struct store_ops *ops, struct store *store,
     uint64_t *lsn, void (*fn)(void *arg, uint32_t vpn, uint64_t lsn), void *arg, char *err,

@@ -12,8 +12,9 @@
 #include "pib/gen/ce_vpn_pib.h"
 #include "pib/pib_codec.h"
 
-#define VPN	4
-#define MEMBERS 3
+#define VPN	  4
+#define OTHER_VPN 5 /* of members above */
+#define MEMBERS	  3
 
 static struct keyring *k;
 static uint64_t lsn;
@@ -99,9 +100,23 @@ static int publish_as(uint32_t m, uint32_t epoch, uint8_t fill, uint32_t says, s
 	memset(octets, fill, sizeof(octets));
 	buf_init(&b, 0);
 	pib_epd_put(&b, &pib_ce_vpn_site_key_class, &row);
-	rc = keyring_publish(k, m, VPN, b.data, b.len, f);
+	rc = keyring_publish(k, m, m > MEMBERS ? OTHER_VPN : VPN, b.data, b.len, f);
 	buf_clear(&b);
 	return rc;
+}
+
+static void on_nothing(void *arg, uint32_t number, uint64_t at)
+{
+	(void)arg, (void)number, (void)at;
+}
+
+static void in_order(void *arg, uint32_t number, uint64_t at)
+{
+	uint64_t *last = arg;
+
+	ck_assert_uint_eq(at, *last + 1);
+	ck_assert_uint_eq(number, at == 101 ? VPN : OTHER_VPN);
+	*last = at;
 }
 
 static int publish(uint32_t m, uint32_t epoch)
@@ -200,6 +215,27 @@ START_TEST(test_slots_come_round)
 	/* who was away for long hears of every slot */
 	ck_assert_uint_eq(keys_since(1, 1, &removes), 2);
 	ck_assert_uint_eq(removes, 14);
+}
+END_TEST
+
+/* A CE in two VPNs of a batch gets the older LSN first, whichever VPN was there first. */
+START_TEST(test_order_of_vpns)
+{
+	uint64_t last = 100;
+	char err[64];
+
+	ck_assert_int_eq(publish(MEMBERS + 1, 1), 0);
+	ck_assert_int_eq(
+	    keyring_commit(k, &ops, NULL, &(uint64_t) {0}, on_nothing, NULL, err, sizeof(err)), 0);
+	ck_assert_int_eq(publish(1, 1), 0);
+	ck_assert_int_eq(publish(MEMBERS + 1, 2), 0);
+	store_is_full = true;
+	ck_assert_int_eq(
+	    keyring_commit(k, &ops, NULL, &lsn, in_order, &last, err, sizeof(err)), -1);
+	store_is_full = false;
+	ck_assert_int_eq(keyring_commit(k, &ops, NULL, &lsn, in_order, &last, err, sizeof(err)), 0);
+	ck_assert_uint_eq(last, 102);
+	ck_assert_uint_eq(lsn, 102);
 }
 END_TEST
 
@@ -305,6 +341,7 @@ int main(void)
 	tcase_add_test(t, test_epochs_grow);
 	tcase_add_test(t, test_live_bound);
 	tcase_add_test(t, test_slots_come_round);
+	tcase_add_test(t, test_order_of_vpns);
 	tcase_add_test(t, test_keep);
 	tcase_add_test(t, test_confirm);
 	tcase_add_test(t, test_confirm_after_structure);
