@@ -279,6 +279,7 @@ static void on_dec(struct pep *p, const struct cops_msg *m)
 	char text[256];
 
 	p->solicited += m->solicited;
+	p->asked -= m->solicited;
 	if (cops_msg_has(m, COPS_SLOT_ERROR)) {
 		p->errors++;
 		return;
@@ -402,6 +403,7 @@ void pep_connect(struct pep *p)
 	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	p->ended = false;
 	p->cc_error = 0;
+	p->asked = 0;
 	p->io = cops_io_connect(p->w->pool, (struct sockaddr *)&sa, sizeof(sa), p->w->tls,
 	    p->w->tls != NULL ? "pdp.test" : NULL, c, &conn_ops, &io_ops, p);
 	ck_assert_ptr_nonnull(p->io);
@@ -505,7 +507,9 @@ static size_t req_begin(struct buf *b)
 static void req_send(struct pep *p, struct buf *b, size_t mark)
 {
 	cops_msg_end(b, mark);
+	ck_assert_ptr_nonnull(p->io);
 	ck_assert_int_eq(cops_conn_send(cops_io_conn(p->io), b->data, b->len), 0);
+	p->asked++;
 	buf_clear(b);
 }
 

@@ -985,10 +985,12 @@ START_TEST(test_random)
 				until(&w, pep[i].up);
 			break;
 		case 2:
+			until(&w, !online[i] || pep[i].asked == 0);
 			if (online[i])
 				publish(i, ++epoch[i]);
 			break;
 		case 3:
+			until(&w, !online[i] || pep[i].asked == 0);
 			if (online[i] && epoch[i] > 0)
 				pep_withdraw(&pep[i], member(i), epoch[i]);
 			break;
