@@ -199,10 +199,10 @@ ping_stop()
 		{ bad "ping ${3:-}from $1 to $2: $verdict"; ping_evidence "$log"; }
 }
 
-# capture_start NAME / capture_stop NAME: the SP network's packets in $RUN/NAME.pcap.
+# capture_start NAME [FILTER] / capture_stop NAME: the SP network's packets in $RUN/NAME.pcap.
 capture_start()
 {
-	ip netns exec sp tcpdump -i any -n -s 0 -U --immediate-mode -B 8192 -Z root -w "$RUN/$1.pcap" 2>"$RUN/$1.tcpdump" &
+	ip netns exec sp tcpdump -i any -n -s 0 -U --immediate-mode -B 8192 -Z root -w "$RUN/$1.pcap" "${2:-}" 2>"$RUN/$1.tcpdump" &
 	PID[capture.$1]=$!
 	wait_for 10 grep -q listening "$RUN/$1.tcpdump" || die "tcpdump does not start: $(cat "$RUN/$1.tcpdump")"
 }
@@ -251,6 +251,20 @@ assert_control_is_tls()
 		ok "the control channel on port 3288: $records segments with TLS records, no decision in clear"
 	else
 		bad "the control channel on port 3288: $records segments with TLS records, $clear in clear"
+	fi
+}
+
+# watch_start / assert_none_in_clear: whether anything from or to a site (10/8) is seen on the SP
+# network outside of ESP.
+watch_start() { capture_start watch "net 10.0.0.0/8"; }
+assert_none_in_clear()
+{
+	capture_stop watch
+	if [ "$(captured_count watch)" -eq 0 ]; then
+		ok "nothing of a site was seen in clear on the SP network${1:+ $1}"
+	else
+		bad "in clear on the SP network${1:+ $1}:"
+		captured watch | head -n 5 | evidence
 	fi
 }
 
