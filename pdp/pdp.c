@@ -202,8 +202,8 @@ static int save_one(void *arg, const struct store_ce *ce)
 }
 
 /*
- * What CEs confirmed: lazily, a CE that connects says it again.  The acknowledgements that follow from
- * it go first: up to what is saved here they are not worked out again.
+ * What CEs confirmed: lazily, a CE that connects says it again.  The acknowledgements that follow
+ * from it go first: up to what is saved here they are not worked out again.
  */
 static void save_ces(struct pdp *p)
 {
