@@ -11,14 +11,16 @@ static void print_failure(FILE *f, const json_t *ce)
 {
 	const char *row = json_get_string(ce, "row", "");
 	const char *column = json_get_string(ce, "column", "");
+	const char *error = json_get_string(ce, "error", "");
+	const char *text = json_get_string(ce, "text", "");
 
 	fprintf(f, "copsctl: %s ", json_get_string(ce, "ce", "a CE"));
 	if (*row)
 		fprintf(f, "refused row %s%s%s: ", row, *column ? " column " : "", column);
 	else
 		fputs("refused: ", f);
-	fprintf(f, "%s\n",
-	    json_get_string(ce, "text", json_get_string(ce, "error", "no reason given")));
+	fprintf(f, *text && *error ? "%s (%s)\n" : "%s%s\n", text,
+	    *text || *error ? error : "no reason given");
 }
 
 bool apply_held(const json_t *result, bool strict, FILE *f)

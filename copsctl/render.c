@@ -78,12 +78,13 @@ static const struct {
     {"_s", put_duration},
 };
 
+/* "_at" ends "since_at", and is what "at" means too. */
 static bool ends_with(const char *s, const char *end)
 {
 	size_t n = strlen(s);
 	size_t m = strlen(end);
 
-	return n >= m && strcmp(s + n - m, end) == 0;
+	return (n >= m && strcmp(s + n - m, end) == 0) || (*end == '_' && strcmp(s, end + 1) == 0);
 }
 
 static void put_integer(struct buf *b, const char *key, int64_t v)

@@ -28,11 +28,36 @@ static const char *fault_error(const struct pib_fault *f)
 	return pib_cperr_name(f->cperr);
 }
 
+/* RFC 3084 4.5 in the words of whoever reads it at the SP. */
+static const char *fault_words(const struct pib_fault *f)
+{
+	static const char *const words[] = {
+	    [PIB_CPERR_SPACE] = "no room for another row",
+	    [PIB_CPERR_INSTANCE] = "no row can have this number",
+	    [PIB_CPERR_VALUE] = "not a valid value",
+	    [PIB_CPERR_VALUE_SUP] = "the CE cannot do this value",
+	    [PIB_CPERR_ENUM_SUP] = "the CE cannot do this",
+	    [PIB_CPERR_MAX_LENGTH] = "too long for the CE",
+	    [PIB_CPERR_REFERENCE] = "refers to a row that is not there",
+	    [PIB_CPERR_NOTIFY_ONLY] = "only the CE may say this",
+	    [PIB_CPERR_UNKNOWN_PRC] = "the CE does not know this class",
+	    [PIB_CPERR_TOO_FEW] = "columns are missing",
+	    [PIB_CPERR_TYPE] = "a column of the wrong type",
+	    [PIB_CPERR_DELETED_IN_REF] = "removed while another row refers to it",
+	    [PIB_CPERR_SPECIFIC] = "the CE could not carry it out",
+	};
+
+	if (f->gperr == 0 && f->cperr < sizeof(words) / sizeof(words[0]) && words[f->cperr] != NULL)
+		return words[f->cperr];
+	return "the decision as a whole failed";
+}
+
 char *failure_print(const struct pdp_report *r, uint64_t lsn, int64_t at)
 {
 	const struct pib_fault *f = r != NULL && r->faults > 0 ? &r->fault[0] : NULL;
 	const struct pib_column *col = f != NULL ? fault_column(f) : NULL;
-	char row[96] = "", text[256] = "no reason given";
+	const char *error = "", *text = "no reason given";
+	char row[96] = "";
 	json_t *o;
 	char *out;
 
@@ -43,13 +68,14 @@ char *failure_print(const struct pdp_report *r, uint64_t lsn, int64_t at)
 			col = fault_column(f);
 		}
 	if (f != NULL) {
-		pib_fault_print(f, text, sizeof(text));
+		error = fault_error(f);
+		text = fault_words(f);
 		if (f->cls != NULL)
 			snprintf(row, sizeof(row), "%s.%u", f->cls->name, f->instance);
 	}
 	o = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "row", row, "column",
-	    col != NULL ? col->label : "", "error", f != NULL ? fault_error(f) : text, "text", text,
-	    "lsn", (json_int_t)lsn, "at", (json_int_t)at);
+	    col != NULL ? col->label : "", "error", error, "text", text, "lsn", (json_int_t)lsn,
+	    "at", (json_int_t)at);
 	out = o != NULL ? json_dumps(o, JSON_COMPACT) : NULL;
 	json_decref(o);
 	return out;

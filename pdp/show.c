@@ -292,7 +292,11 @@ void show_vpn(void *arg, struct ctl_req *req, const json_t *args)
 static json_t *failure_text(const char *failure)
 {
 	json_t *f = failure != NULL ? json_loads(failure, 0, NULL) : NULL;
-	json_t *text = f != NULL ? json_string(json_get_string(f, "text", "?")) : json_null();
+	const char *row = json_get_string(f, "row", "");
+	const char *column = json_get_string(f, "column", "");
+	json_t *text = f == NULL ? json_null()
+				 : json_sprintf("%s%s%s%s%s", row, *column ? " " : "", column,
+				       *row ? ": " : "", json_get_string(f, "text", "?"));
 
 	json_decref(f);
 	return text;

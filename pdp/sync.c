@@ -753,6 +753,11 @@ static struct sync_info info_of(const struct sync *s, const struct sync_ce *ce)
 {
 	uint64_t newest = ce->sid == 0 ? s->conf.client->newest(s->conf.self, ce->name) : 0;
 
+	if (newest < ce->wanted)
+		newest = ce->wanted;
+	if (ce->known && newest < ce->applied)
+		newest = ce->applied; /* came along with something else */
+
 	return (struct sync_info) {
 	    .name = ce->name,
 	    .state = ce->state,
@@ -760,7 +765,7 @@ static struct sync_info info_of(const struct sync *s, const struct sync_ce *ce)
 	    .leaving = ce->leaving,
 	    .known = ce->known,
 	    .applied = ce->applied,
-	    .wanted = newest > ce->wanted ? newest : ce->wanted,
+	    .wanted = newest,
 	    .address = ce->address != NULL ? ce->address : "",
 	    .connected_at = ce->sid != 0 ? ce->connected_at : 0,
 	    .confirmed_at = ce->confirmed_at,

@@ -58,6 +58,7 @@ static const struct {
     {"{\"age_s\":0,\"up_s\":59,\"run_s\":3600,\"old_s\":90061,\"bad_s\":-1}",
 	"age s: 0s\nup s:  59s\nrun s: 1h\nold s: 1d 1h\nbad s: -1\n"},
     {"{\"seen_at\":0,\"x_at\":86399}", "seen at: -\nx at:    1970-01-01 23:59:59\n"},
+    {"{\"at\":86399}", "at: 1970-01-01 23:59:59\n"},
     {"{\"evil\":\"a\\u001b[31mb\\nc\"}", "evil: a?[31mb?c\n"},
     {"[{\"n\":\"\xc3\xa9t\xc3\xa9\",\"x\":1},{\"n\":\"abcd\",\"x\":2}]",
 	"N     X\n\xc3\xa9t\xc3\xa9   1\nabcd  2\n"},
@@ -139,6 +140,10 @@ static const struct {
     {"{\"ces\":[{\"ce\":\"a\",\"state\":\"confirmed\"},{\"ce\":\"b\",\"state\":\"failed\",\"row\":"
      "\"ceVpnProposal.3\",\"column\":\"ceVpnProposalEncr\",\"error\":\"no AEAD\"}]}",
 	false, false, "b refused row ceVpnProposal.3 column ceVpnProposalEncr: no AEAD\n"},
+    {"{\"ces\":[{\"ce\":\"b\",\"state\":\"failed\",\"error\":\"e\",\"text\":\"why\"}]}", false,
+	false, "b refused: why (e)\n"},
+    {"{\"ces\":[{\"ce\":\"b\",\"state\":\"failed\"}]}", false, false,
+	"b refused: no reason given\n"},
 };
 
 START_TEST(exit_status_tells_the_outcome)
