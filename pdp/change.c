@@ -333,6 +333,31 @@ static void work_enact(struct work *w)
 		    (unsigned long long)w->c->generation);
 }
 
+/* Nothing changes, but some may lack what is in force already: they are concerned, and asked again.
+ */
+static void work_laggards(struct work *w)
+{
+	struct change *c = w->c;
+	const struct customer *k;
+	struct sync_info i;
+
+	c->lsn = w->env->db->lsn;
+	for (size_t p = 0; p < w->pairs; p++) {
+		k = w->pair[p].before;
+		for (size_t n = 0; k != NULL && n < k->ces; n++) {
+			if (!sync_info(w->env->sync, k->ce[n].name, &i) ||
+			    (i.known && !i.failed && i.applied >= i.wanted))
+				continue;
+			if (concerned_put(c, i.name) == 0)
+				sync_retry(w->env->sync, i.name);
+		}
+	}
+	if (c->ces > 0)
+		snprintf(c->summary, sizeof(c->summary),
+		    "nothing changed; %zu CE%s to be told what is in force", c->ces,
+		    c->ces == 1 ? " is" : "s are");
+}
+
 static enum change_result work_do(struct work *w, const struct change_text *t, char err[DB_ERR_LEN])
 {
 	enum change_result res = CHANGE_OK;
@@ -341,6 +366,8 @@ static enum change_result work_do(struct work *w, const struct change_text *t, c
 		res = CHANGE_FAILED;
 	else if (w->c->changed)
 		work_enact(w);
+	else
+		work_laggards(w);
 	work_clear(w);
 	if (res != CHANGE_OK || !w->c->changed)
 		ids_rollback(w->env->db->ids);

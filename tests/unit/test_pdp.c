@@ -74,12 +74,18 @@ static void apply_mesh(size_t n, const char *extra)
 	free(xml);
 }
 
-/* Three CEs in a mesh, connected and in sync. */
-static void mesh_up(void)
+/* Three CEs in a mesh, connecting. */
+static void mesh_try(void)
 {
 	apply_mesh(PEPS, "");
 	for (int i = 0; i < PEPS; i++)
 		pep_connect(&pep[i]);
+}
+
+/* Three CEs in a mesh, connected and in sync. */
+static void mesh_up(void)
+{
+	mesh_try();
 	until(&w, all_in_sync());
 }
 
@@ -759,6 +765,31 @@ START_TEST(test_expected)
 }
 END_TEST
 
+/* The same again: nothing changes, but who refused is asked again, and waited for. */
+START_TEST(test_apply_again)
+{
+	char *xml = world_mesh(PEPS, "", false);
+	static const char *const state[] = {"failed", "confirmed"};
+	json_t *r, *ces;
+
+	pep[2].refuse = true;
+	mesh_try();
+	until(&w, info(2).failed);
+	for (int i = 0; i < 3; i++) {
+		pep[2].refuse = i == 0;
+		r = call("apply", json_pack("{s:s, s:s}", "file", "t.xml", "content", xml), NULL);
+		ck_assert(!json_get_bool(r, "changed", true));
+		ces = json_object_get(r, "ces");
+		ck_assert_uint_eq(json_array_size(ces), i < 2);
+		if (i < 2)
+			ck_assert_str_eq(
+			    json_get_string(json_array_get(ces, 0), "state", ""), state[i]);
+		json_decref(r);
+	}
+	free(xml);
+}
+END_TEST
+
 START_TEST(test_control)
 {
 	char *xml = world_mesh(PEPS, "", false);
@@ -1043,6 +1074,7 @@ int main(void)
 	tcase_add_test(plain, test_bad_request);
 	tcase_add_test(plain, test_bad_report);
 	tcase_add_test(plain, test_store_fails);
+	tcase_add_test(plain, test_apply_again);
 	tcase_add_test(plain, test_control);
 	tcase_add_loop_test(plain, test_random, 0, 10);
 	suite_add_tcase(s, plain);
