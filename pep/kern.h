@@ -121,11 +121,11 @@ struct kern_event {
 struct kern; /* a back end's instance */
 
 struct kern_ops {
-	const char *name; /* "pfkey", "mem" */
+	const char *name; /* "pfkey", "xfrm", "mem" */
 	/* NULL and *f on failure. */
 	struct kern *(*open)(struct kern_fault *f);
 	void (*close)(struct kern *k);
-	/* Can SAs with these algorithms be made?  0, or -1 and which is at fault. No SA is made. */
+	/* Can SAs with these algorithms be made?  0, or -1 and which is at fault.  No SA remains. */
 	int (*can)(struct kern *k, uint16_t encr, uint16_t encr_key_bits, uint16_t integ,
 	    uint32_t replay_window, struct kern_fault *f);
 	uint32_t (*reqid_max)(const struct kern *k);
@@ -173,6 +173,7 @@ int kern_fault_set(struct kern_fault *f, enum kern_fault_kind kind, int err, con
     __attribute__((format(printf, 4, 5)));
 
 extern const struct kern_ops kern_pfkey_ops;
+extern const struct kern_ops kern_xfrm_ops;
 extern const struct kern_ops kern_mem_ops;
 
 #endif

@@ -155,7 +155,7 @@ static int mem_can(struct kern *k, uint16_t encr, uint16_t encr_key_bits, uint16
     uint32_t replay_window, struct kern_fault *f)
 {
 	(void)k;
-	return kern_suite_check(encr, encr_key_bits, integ, replay_window, f);
+	return kern_suite_check(&kern_limits_pfkey, encr, encr_key_bits, integ, replay_window, f);
 }
 
 static bool mem_has_addr(const struct kern *k, const struct addr *a)
@@ -166,7 +166,7 @@ static bool mem_has_addr(const struct kern *k, const struct addr *a)
 static uint32_t mem_reqid_max(const struct kern *k)
 {
 	(void)k;
-	return KERN_REQID_MAX;
+	return kern_limits_pfkey.reqid_max;
 }
 
 /* FNV-1a over both keys: enough to notice a repetition in a test. */
@@ -196,7 +196,7 @@ static int mem_sa_add(struct kern *k, const struct kern_sa *sa, struct kern_faul
 	struct mem_sa *e;
 	bool refused;
 
-	if (kern_suite_check_sa(sa, f) < 0)
+	if (kern_suite_check_sa(&kern_limits_pfkey, sa, f) < 0)
 		return -1;
 	refused = fails(k, f);
 	if (refused && f->kind != KERN_NO_REPLY)
@@ -263,7 +263,7 @@ static int mem_policy_put(struct kern *k, const struct kern_policy *p, struct ke
 {
 	bool refused;
 
-	if (kern_suite_check_policy(p, f) < 0)
+	if (kern_suite_check_policy(&kern_limits_pfkey, p, f) < 0)
 		return -1;
 	refused = fails(k, f);
 	if (refused && f->kind != KERN_NO_REPLY)

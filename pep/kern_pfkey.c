@@ -232,7 +232,7 @@ static int pfkey_can(struct kern *k, uint16_t encr, uint16_t encr_key_bits, uint
 {
 	const struct kern_alg *e, *i;
 
-	if (kern_suite_check(encr, encr_key_bits, integ, replay_window, f) < 0)
+	if (kern_suite_check(&kern_limits_pfkey, encr, encr_key_bits, integ, replay_window, f) < 0)
 		return -1;
 	e = kern_suite_encr(encr);
 	i = kern_suite_integ(integ);
@@ -253,7 +253,7 @@ static int pfkey_can(struct kern *k, uint16_t encr, uint16_t encr_key_bits, uint
 static uint32_t pfkey_reqid_max(const struct kern *k)
 {
 	(void)k;
-	return KERN_REQID_MAX;
+	return kern_limits_pfkey.reqid_max;
 }
 
 static bool pfkey_has_addr(const struct kern *k, const struct addr *a)
@@ -316,7 +316,7 @@ static int pfkey_sa_add(struct kern *k, const struct kern_sa *sa, struct kern_fa
 	struct pfkey_msg m;
 	int err;
 
-	if (kern_suite_check_sa(sa, f) < 0)
+	if (kern_suite_check_sa(&kern_limits_pfkey, sa, f) < 0)
 		return -1;
 	request_begin(k, &b, SADB_ADD, SADB_SATYPE_ESP);
 	build_sa_add(&b, sa);
@@ -379,7 +379,7 @@ static int pfkey_policy_put(struct kern *k, const struct kern_policy *p, struct 
 	struct pfkey_msg m;
 	int err;
 
-	if (kern_suite_check_policy(p, f) < 0)
+	if (kern_suite_check_policy(&kern_limits_pfkey, p, f) < 0)
 		return -1;
 	request_begin(k, &b, SADB_X_SPDUPDATE, SADB_SATYPE_UNSPEC);
 	pfkey_put_selector(&b, &p->sel);

@@ -1,38 +1,48 @@
 /*
- * kern_suite.c - the algorithms of PF_KEY on Linux by their IKEv2 numbers, and the
- * checks that Linux does not make: it takes SPIs below 256, encryption without integrity, and
- * HMAC-SHA2-256 with a wrong truncation.
+ * kern_suite.c - the table of algorithms, and the checks that Linux does not make: it
+ * takes SPIs below 256 and encryption without integrity, and PF_KEY truncates HMAC-SHA2-256
+ * wrongly.
  */
 #include "pep/kern_suite.h"
 
 #include <linux/pfkeyv2.h>
 
-static const char aead[] = "PF_KEY cannot express combined-mode algorithms";
+const struct kern_limits kern_limits_pfkey = {
+    .name = "PF_KEY", .pfkey = true, .reqid_max = 0x3fff, .window_max = 32};
+
+/* The kernel takes any reqid and windows of 4096; a table of our own bounds the reqids. */
+const struct kern_limits kern_limits_xfrm = {
+    .name = "XFRM", .reqid_max = 0xfffff, .window_max = 4096};
+
+static const char no_aead[] = "PF_KEY cannot express combined-mode algorithms";
+static const char must_not[] = "must not be used (RFC 8221)";
+static const char short_icv[] = "its integrity check value is too short (RFC 8221 5)";
 
 static const struct kern_alg encr_table[] = {
-    {12, SADB_X_EALG_AESCBC, {128, 192, 256}, "AES-CBC", NULL},
-    {11, SADB_EALG_NULL, {0}, "NULL", "ESP without confidentiality is not offered"},
-    {13, SADB_X_EALG_AESCTR, {160, 224, 288}, "AES-CTR",
-	"counter mode must not be used with keys that are not fresh from IKE (RFC 8221 3)"},
-    {2, SADB_EALG_DESCBC, {64}, "DES", "must not be used (RFC 8221)"},
-    {3, SADB_EALG_3DESCBC, {192}, "3DES", "should not be used (RFC 8221)"},
-    {14, 0, {0}, "AES-CCM-8", aead},
-    {15, 0, {0}, "AES-CCM-12", aead},
-    {16, 0, {0}, "AES-CCM-16", aead},
-    {18, 0, {0}, "AES-GCM-8", aead},
-    {19, 0, {0}, "AES-GCM-12", aead},
-    {20, 0, {0}, "AES-GCM-16", aead},
-    {28, 0, {0}, "ChaCha20-Poly1305", aead},
+    {20, 0, 4, 128, {128, 192, 256}, "AES-GCM-16", "rfc4106(gcm(aes))", NULL, no_aead},
+    {28, 0, 4, 128, {256}, "ChaCha20-Poly1305", "rfc7539esp(chacha20,poly1305)", NULL, no_aead},
+    {12, SADB_X_EALG_AESCBC, 0, 0, {128, 192, 256}, "AES-CBC", "cbc(aes)", NULL, NULL},
+    {11, SADB_EALG_NULL, 0, 0, {0}, "NULL", NULL, "ESP without confidentiality is not offered",
+	NULL},
+    {13, SADB_X_EALG_AESCTR, 4, 0, {128, 192, 256}, "AES-CTR", NULL,
+	"counter mode must not be used with keys that are not fresh from IKE (RFC 8221 3)", NULL},
+    {2, SADB_EALG_DESCBC, 0, 0, {64}, "DES", NULL, must_not, NULL},
+    {3, SADB_EALG_3DESCBC, 0, 0, {192}, "3DES", NULL, "should not be used (RFC 8221)", NULL},
+    {14, 0, 3, 64, {128, 192, 256}, "AES-CCM-8", NULL, short_icv, no_aead},
+    {15, 0, 3, 96, {128, 192, 256}, "AES-CCM-12", NULL, short_icv, no_aead},
+    {16, 0, 3, 128, {128, 192, 256}, "AES-CCM-16", NULL, "AES-GCM is offered instead", no_aead},
+    {18, 0, 4, 64, {128, 192, 256}, "AES-GCM-8", NULL, short_icv, no_aead},
+    {19, 0, 4, 96, {128, 192, 256}, "AES-GCM-12", NULL, short_icv, no_aead},
 };
 
 static const struct kern_alg integ_table[] = {
-    {14, SADB_X_AALG_SHA2_512HMAC, {512}, "HMAC-SHA2-512-256", NULL},
-    {13, SADB_X_AALG_SHA2_384HMAC, {384}, "HMAC-SHA2-384-192", NULL},
-    {2, SADB_AALG_SHA1HMAC, {160}, "HMAC-SHA1-96", NULL},
-    {12, SADB_X_AALG_SHA2_256HMAC, {256}, "HMAC-SHA2-256-128",
+    {14, SADB_X_AALG_SHA2_512HMAC, 0, 256, {512}, "HMAC-SHA2-512-256", "hmac(sha512)", NULL, NULL},
+    {13, SADB_X_AALG_SHA2_384HMAC, 0, 192, {384}, "HMAC-SHA2-384-192", "hmac(sha384)", NULL, NULL},
+    {12, SADB_X_AALG_SHA2_256HMAC, 0, 128, {256}, "HMAC-SHA2-256-128", "hmac(sha256)", NULL,
 	"PF_KEY on Linux truncates it to 96 bits, no other implementation would understand"},
-    {0, 0, {0}, "none", "encryption without integrity is forbidden (RFC 8221 4)"},
-    {1, SADB_AALG_MD5HMAC, {128}, "HMAC-MD5-96", "must not be used (RFC 8221)"},
+    {2, SADB_AALG_SHA1HMAC, 0, 96, {160}, "HMAC-SHA1-96", "hmac(sha1)", NULL, NULL},
+    {0, 0, 0, 0, {0}, "none", NULL, NULL, NULL},
+    {1, SADB_AALG_MD5HMAC, 0, 96, {128}, "HMAC-MD5-96", NULL, must_not, NULL},
 };
 
 static const struct kern_alg *find(const struct kern_alg *table, size_t count, uint16_t number)
@@ -53,6 +63,11 @@ const struct kern_alg *kern_suite_integ(uint16_t number)
 	return find(integ_table, sizeof(integ_table) / sizeof(integ_table[0]), number);
 }
 
+bool kern_suite_aead(const struct kern_alg *encr)
+{
+	return encr->icv_bits != 0;
+}
+
 static bool has_bits(const struct kern_alg *a, unsigned bits)
 {
 	for (size_t i = 0; i < sizeof(a->bits) / sizeof(a->bits[0]); i++)
@@ -61,56 +76,81 @@ static bool has_bits(const struct kern_alg *a, unsigned bits)
 	return false;
 }
 
-int kern_suite_check(uint16_t encr, unsigned encr_key_bits, uint16_t integ, uint32_t replay_window,
-    struct kern_fault *f)
+static const char *why_not(const struct kern_limits *l, const struct kern_alg *a)
+{
+	return a->refused != NULL || !l->pfkey ? a->refused : a->pfkey_refused;
+}
+
+static int check_integ(
+    const struct kern_alg *e, uint16_t integ, const struct kern_limits *l, struct kern_fault *f)
+{
+	const struct kern_alg *i = kern_suite_integ(integ);
+
+	if (!i)
+		return kern_fault_set(f, KERN_UNSUPPORTED_INTEG, 0,
+		    "integrity transform %u: unknown", (unsigned)integ);
+	if (why_not(l, i))
+		return kern_fault_set(
+		    f, KERN_UNSUPPORTED_INTEG, 0, "integrity %s: %s", i->name, why_not(l, i));
+	if (integ == 0 && !kern_suite_aead(e))
+		return kern_fault_set(f, KERN_UNSUPPORTED_INTEG, 0,
+		    "%s: encryption without integrity is forbidden (RFC 8221 4)", e->name);
+	if (integ != 0 && kern_suite_aead(e))
+		return kern_fault_set(f, KERN_UNSUPPORTED_INTEG, 0,
+		    "%s authenticates by itself: no %s beside it (RFC 8221 4)", e->name, i->name);
+	return 0;
+}
+
+int kern_suite_check(const struct kern_limits *l, uint16_t encr, unsigned encr_key_bits,
+    uint16_t integ, uint32_t replay_window, struct kern_fault *f)
 {
 	const struct kern_alg *e = kern_suite_encr(encr);
-	const struct kern_alg *i = kern_suite_integ(integ);
 
 	if (!e)
 		return kern_fault_set(f, KERN_UNSUPPORTED_ENCR, 0,
 		    "encryption transform %u: unknown", (unsigned)encr);
-	if (e->refused)
-		return kern_fault_set(f, KERN_UNSUPPORTED_ENCR, 0, "%s: %s", e->name, e->refused);
+	if (why_not(l, e))
+		return kern_fault_set(
+		    f, KERN_UNSUPPORTED_ENCR, 0, "%s: %s", e->name, why_not(l, e));
 	if (!has_bits(e, encr_key_bits))
 		return kern_fault_set(f, KERN_UNSUPPORTED_KEY_BITS, 0, "%s: no keys of %u bits",
 		    e->name, encr_key_bits);
-	if (!i)
-		return kern_fault_set(f, KERN_UNSUPPORTED_INTEG, 0,
-		    "integrity transform %u: unknown", (unsigned)integ);
-	if (i->refused)
-		return kern_fault_set(
-		    f, KERN_UNSUPPORTED_INTEG, 0, "integrity %s: %s", i->name, i->refused);
-	if (replay_window > KERN_WINDOW_MAX)
+	if (check_integ(e, integ, l, f) < 0)
+		return -1;
+	if (replay_window > l->window_max)
 		return kern_fault_set(f, KERN_UNSUPPORTED_WINDOW, 0,
-		    "replay window of %u packets: PF_KEY has at most %d", (unsigned)replay_window,
-		    KERN_WINDOW_MAX);
+		    "replay window of %u packets: %s has at most %u", (unsigned)replay_window,
+		    l->name, (unsigned)l->window_max);
 	return 0;
 }
 
-int kern_suite_check_sa(const struct kern_sa *sa, struct kern_fault *f)
+int kern_suite_check_sa(const struct kern_limits *l, const struct kern_sa *sa, struct kern_fault *f)
 {
+	const struct kern_alg *e = kern_suite_encr(sa->encr);
 	char id[KERN_STRLEN];
 
 	if (sa->encr_key_len > KERN_KEY_MAX || sa->integ_key_len > KERN_KEY_MAX ||
-	    !addr_len(&sa->id.dst) || sa->src.family != sa->id.dst.family)
+	    (e && sa->encr_key_len < e->salt) || !addr_len(&sa->id.dst) ||
+	    sa->src.family != sa->id.dst.family)
 		return kern_fault_set(
 		    f, KERN_REFUSED, 0, "SA %s: malformed", kern_sa_id_print(&sa->id, id));
 	if (sa->id.spi < KERN_SPI_MIN)
 		return kern_fault_set(f, KERN_REFUSED, 0, "SA %s: SPIs below %d are reserved",
 		    kern_sa_id_print(&sa->id, id), KERN_SPI_MIN);
-	if (sa->reqid > KERN_REQID_MAX)
+	if (sa->reqid > l->reqid_max)
 		return kern_fault_set(f, KERN_REFUSED, 0, "SA %s: reqid %u above %u",
-		    kern_sa_id_print(&sa->id, id), (unsigned)sa->reqid, KERN_REQID_MAX);
-	if (kern_suite_check(sa->encr, sa->encr_key_len * 8U, sa->integ, sa->replay_window, f) < 0)
+		    kern_sa_id_print(&sa->id, id), (unsigned)sa->reqid, (unsigned)l->reqid_max);
+	if (kern_suite_check(l, sa->encr, e ? (sa->encr_key_len - e->salt) * 8U : 0, sa->integ,
+		sa->replay_window, f) < 0)
 		return -1;
-	if (!has_bits(kern_suite_integ(sa->integ), sa->integ_key_len * 8U))
+	if (sa->integ_key_len != kern_suite_integ(sa->integ)->bits[0] / 8U)
 		return kern_fault_set(f, KERN_UNSUPPORTED_INTEG, 0, "%s: no keys of %u bits",
 		    kern_suite_integ(sa->integ)->name, sa->integ_key_len * 8U);
 	return 0;
 }
 
-int kern_suite_check_policy(const struct kern_policy *p, struct kern_fault *f)
+int kern_suite_check_policy(
+    const struct kern_limits *l, const struct kern_policy *p, struct kern_fault *f)
 {
 	const struct kern_selector *s = &p->sel;
 	size_t len = addr_len(&s->src.addr);
@@ -122,9 +162,9 @@ int kern_suite_check_policy(const struct kern_policy *p, struct kern_fault *f)
 		    kern_selector_print(s, sel));
 	if (p->action != KERN_PROTECT)
 		return 0;
-	if (p->reqid == 0 || p->reqid > KERN_REQID_MAX)
+	if (p->reqid == 0 || p->reqid > l->reqid_max)
 		return kern_fault_set(f, KERN_REFUSED, 0, "policy %s: reqid %u not in 1..%u",
-		    kern_selector_print(s, sel), (unsigned)p->reqid, KERN_REQID_MAX);
+		    kern_selector_print(s, sel), (unsigned)p->reqid, (unsigned)l->reqid_max);
 	if (p->mode == KERN_TUNNEL &&
 	    (!addr_len(&p->tmpl_src) || p->tmpl_src.family != p->tmpl_dst.family))
 		return kern_fault_set(f, KERN_UNSUPPORTED_MODE, 0,

@@ -1,32 +1,48 @@
 /*
- * kern_suite.h - what PF_KEY on Linux can express, and what of it we accept
- * (RFC 8221): checks both back ends make before an SA or a policy reaches a kernel, which
- * would take some of it wrongly.
+ * kern_suite.h - the algorithms we know by their IKEv2 numbers, how each of Linux's two
+ * interfaces names them, and what of it we accept (RFC 8221): checks every back end makes
+ * before an SA or a policy reaches a kernel, which would take some of it wrongly.
  */
 #ifndef PEP_KERN_SUITE_H
 #define PEP_KERN_SUITE_H
 
 #include "pep/kern.h"
 
-#define KERN_REQID_MAX	0x3fff /* above it Linux replaces the reqid of a policy by its own */
-#define KERN_WINDOW_MAX 32     /* packets; Linux caps PF_KEY's replay window here */
-#define KERN_SPI_MIN	256    /* RFC 4303 2.1 */
+#define KERN_SPI_MIN 256 /* RFC 4303 2.1 */
+
+/* What an interface to the kernel can carry. */
+struct kern_limits {
+	const char *name;    /* "PF_KEY" */
+	bool pfkey;	     /* its algorithms are the ones PF_KEY can express */
+	uint32_t reqid_max;  /* above it the kernel would put a reqid of its own */
+	uint32_t window_max; /* packets of a replay window */
+};
+
+extern const struct kern_limits kern_limits_pfkey;
+extern const struct kern_limits kern_limits_xfrm;
 
 struct kern_alg {
-	uint16_t number;  /* IKEv2 transform number */
-	uint8_t sadb;	  /* SADB_X_EALG_*, SADB_AALG_* */
-	uint16_t bits[3]; /* key lengths, 0 = no more */
-	const char *name;
-	const char *refused; /* why not, or NULL: accepted */
+	uint16_t number;	   /* IKEv2 transform number */
+	uint8_t sadb;		   /* SADB_X_EALG_*, SADB_AALG_*; 0 = PF_KEY has none */
+	uint8_t salt;		   /* octets of the key that are one */
+	uint16_t icv_bits;	   /* of an AEAD, or what is left of an integrity algorithm */
+	uint16_t bits[3];	   /* key lengths without the salt, 0 = no more */
+	const char *name;	   /* for people */
+	const char *xfrm;	   /* the kernel's */
+	const char *refused;	   /* why not, or NULL: accepted */
+	const char *pfkey_refused; /* the same, of PF_KEY only */
 };
 
 /* NULL: unknown number. */
 const struct kern_alg *kern_suite_encr(uint16_t number);
 const struct kern_alg *kern_suite_integ(uint16_t number);
+bool kern_suite_aead(const struct kern_alg *encr);
 /* Each 0, or -1 and *f, which names the field at fault. */
-int kern_suite_check(uint16_t encr, unsigned encr_key_bits, uint16_t integ, uint32_t replay_window,
-    struct kern_fault *f);
-int kern_suite_check_sa(const struct kern_sa *sa, struct kern_fault *f);
-int kern_suite_check_policy(const struct kern_policy *p, struct kern_fault *f);
+int kern_suite_check(const struct kern_limits *l, uint16_t encr, unsigned encr_key_bits,
+    uint16_t integ, uint32_t replay_window, struct kern_fault *f);
+int kern_suite_check_sa(
+    const struct kern_limits *l, const struct kern_sa *sa, struct kern_fault *f);
+int kern_suite_check_policy(
+    const struct kern_limits *l, const struct kern_policy *p, struct kern_fault *f);
 
 #endif

@@ -1,9 +1,9 @@
 # libpep: copspepd but for main(), so that tests and benchmarks link the real thing.
 noinst_LTLIBRARIES += pep/libpep.la
-pep_libpep_la_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS) $(JANSSON_CFLAGS)
+pep_libpep_la_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS) $(JANSSON_CFLAGS) $(MNL_CFLAGS)
 pep_libpep_la_SOURCES =
 pep_libpep_la_LIBADD = common/libcommon.la libcops/libcops.la pib/libpib.la $(JANSSON_LIBS) \
-	$(EVENT_LIBS) $(SSL_LIBS)
+	$(EVENT_LIBS) $(SSL_LIBS) $(MNL_LIBS)
 
 # the kernel, and rows made true in it
 pep_libpep_la_SOURCES += \
@@ -12,6 +12,8 @@ pep_libpep_la_SOURCES += \
 	pep/kern_mem.c pep/kern_mem.h \
 	pep/kern_pfkey.c \
 	pep/kern_pfkey_msg.c pep/kern_pfkey_msg.h \
+	pep/kern_xfrm.c \
+	pep/kern_xfrm_msg.c pep/kern_xfrm_msg.h \
 	pep/kern_suite.c pep/kern_suite.h \
 	pep/kplan.c pep/kplan.h \
 	pep/kstate.c pep/kstate.h \

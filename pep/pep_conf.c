@@ -41,7 +41,8 @@ static const struct conf_opt options[] = {
     {"control-group", CONF_STRING, AT(control_group), "", "netadmin", 0, 64,
 	"Members of this group may use all of copsctl's commands, as root may."},
     {"backend", CONF_STRING, AT(backend), "pfkey", NULL, 1, 16,
-	"How the kernel is driven: pfkey, or mem for a dry run that touches no kernel."},
+	"How the kernel is driven: pfkey, xfrm (netlink: combined-mode algorithms, wide replay "
+	"windows), or mem for a dry run that touches no kernel."},
     {"user", CONF_STRING, AT(user), "", "cops", 0, 32,
 	"The user to become after the start, keeping no right but CAP_NET_ADMIN.  By default "
 	"the agent stays who it is, with that one capability."},
@@ -127,9 +128,10 @@ static void check(struct pep_conf *c, const char *path, struct diag *d)
 	if (!c->tls && c->identity[0] == '\0')
 		diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0,
 		    "identity must be given when tls is off");
-	if (strcmp(c->backend, "pfkey") != 0 && strcmp(c->backend, "mem") != 0)
+	if (strcmp(c->backend, "pfkey") != 0 && strcmp(c->backend, "xfrm") != 0 &&
+	    strcmp(c->backend, "mem") != 0)
 		diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0,
-		    "backend \"%s\": expected pfkey or mem", c->backend);
+		    "backend \"%s\": expected pfkey, xfrm or mem", c->backend);
 	if (log_level_find(c->log_level) < 0)
 		diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0,
 		    "log-level \"%s\": expected " LOG_LEVEL_WORDS, c->log_level);

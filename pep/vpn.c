@@ -492,7 +492,8 @@ static void on_change(evutil_socket_t fd, short what, void *arg)
 
 /* --- life ------------------------------------------------------------------- */
 
-static const struct kern_ops *const backend[] = {&kern_pfkey_ops, &kern_mem_ops};
+static const struct kern_ops *const backend[] = {
+    &kern_pfkey_ops, &kern_xfrm_ops, &kern_mem_ops};
 
 static int kern_start(struct vpn *v, char *err, unsigned long err_len)
 {

@@ -77,11 +77,11 @@ tests_unit_test_cops_print_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_cops_print_LDADD = libcops/libcops.la common/libbase.la $(CHECK_LIBS)
 tests_unit_test_cops_print_LDFLAGS = $(AM_LDFLAGS) -static
 
-# needs root and a kernel with PF_KEY: run by tests/scenario/pfkey.sh
-noinst_PROGRAMS += tests/unit/pfkey_live
-tests_unit_pfkey_live_SOURCES = tests/unit/pfkey_live.c
-tests_unit_pfkey_live_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
-tests_unit_pfkey_live_LDADD = pep/libpep.la $(CHECK_LIBS)
+# needs root and a kernel with PF_KEY and XFRM: run by tests/scenario/backends.sh
+noinst_PROGRAMS += tests/unit/kern_live
+tests_unit_kern_live_SOURCES = tests/unit/kern_live.c
+tests_unit_kern_live_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_kern_live_LDADD = pep/libpep.la $(CHECK_LIBS)
 
 # --- PIB modules and their compiler
 TESTS += tests/smilint.sh tests/pibc.sh

@@ -1,7 +1,7 @@
 /*
- * pfkey_live.c - kern_pfkey against a real kernel: every operation, every refusal,
- * dumps, events.  Needs root and PF_KEY in an empty network namespace; tests/scenario/pfkey.sh
- * runs it inside tests/uml/boot.  Foreigners are forked children, told apart by their pid.
+ * kern_live.c - each back end (kern_ops) against a real kernel: every operation, every
+ * refusal, dumps, events.  Needs root, PF_KEY and XFRM in an empty network namespace;
+ * tests/scenario/backends.sh runs it inside tests/uml/boot.  Foreigners are forked children.
  */
 #include <arpa/inet.h>
 #include <check.h>
@@ -18,9 +18,11 @@
 #include "pep/kern_pfkey_msg.h"
 #include "pep/kplan.h"
 
-static const struct kern_ops *const ops = &kern_pfkey_ops;
+static const struct kern_ops *ops; /* the back end under test */
 static struct kern *kern;
 static struct kern_fault f;
+static struct kern_event got[64];
+static unsigned got_count;
 
 static void flush_all(void)
 {
@@ -30,6 +32,7 @@ static void flush_all(void)
 static void setup(void)
 {
 	flush_all();
+	got_count = 0;
 	kern = ops->open(&f);
 	ck_assert_msg(kern != NULL, "%s", f.text);
 }
@@ -97,9 +100,17 @@ START_TEST(algorithms)
 	OK(ops->can(kern, 12, 256, 14, 32, &f));
 	OK(ops->can(kern, 12, 128, 13, 32, &f));
 	OK(ops->can(kern, 12, 192, 2, 32, &f));
+	REFUSED(ops->can(kern, 12, 256, 0, 32, &f), KERN_UNSUPPORTED_INTEG);
+	REFUSED(ops->can(kern, 12, 255, 14, 32, &f), KERN_UNSUPPORTED_KEY_BITS);
+	REFUSED(ops->can(kern, 3, 192, 14, 32, &f), KERN_UNSUPPORTED_ENCR);
+	REFUSED(ops->can(kern, 1, 256, 14, 32, &f), KERN_UNSUPPORTED_ENCR);
+}
+END_TEST
+
+START_TEST(pfkey_limits)
+{
 	REFUSED(ops->can(kern, 20, 256, 0, 32, &f), KERN_UNSUPPORTED_ENCR);
 	REFUSED(ops->can(kern, 12, 256, 12, 32, &f), KERN_UNSUPPORTED_INTEG);
-	REFUSED(ops->can(kern, 12, 256, 0, 32, &f), KERN_UNSUPPORTED_INTEG);
 	REFUSED(ops->can(kern, 12, 256, 14, 64, &f), KERN_UNSUPPORTED_WINDOW);
 	ck_assert_uint_eq(ops->reqid_max(kern), 0x3fff);
 }
@@ -157,7 +168,7 @@ START_TEST(sa_refusals)
 
 	REFUSED(ops->sa_add(kern, &s, &f), KERN_REFUSED);
 	s = sa(256);
-	s.encr = 20;
+	s.encr = 3;
 	REFUSED(ops->sa_add(kern, &s, &f), KERN_UNSUPPORTED_ENCR);
 	s = sa(256);
 	s.encr_key_len = 31;
@@ -169,7 +180,7 @@ START_TEST(sa_refusals)
 	s.integ = 0;
 	REFUSED(ops->sa_add(kern, &s, &f), KERN_UNSUPPORTED_INTEG);
 	s = sa(256);
-	s.reqid = 0x4000;
+	s.reqid = ops->reqid_max(kern) + 1;
 	REFUSED(ops->sa_add(kern, &s, &f), KERN_REFUSED);
 	s = sa(256);
 	s.src = addr("2001:db8::1");
@@ -292,9 +303,9 @@ START_TEST(policy_selectors)
 	check_policy(&p);
 	OK(ops->policy_del(kern, &p.sel, &f));
 	p = policy(KERN_OUT, KERN_PROTECT);
-	p.reqid = 0x4000;
+	p.reqid = ops->reqid_max(kern) + 1;
 	REFUSED(ops->policy_put(kern, &p, &f), KERN_REFUSED);
-	p.reqid = 0x3fff;
+	p.reqid = ops->reqid_max(kern);
 	check_policy(&p);
 }
 END_TEST
@@ -316,9 +327,6 @@ START_TEST(dumps)
 END_TEST
 
 /* --- events ----------------------------------------------------------------- */
-
-static struct kern_event got[64];
-static unsigned got_count;
 
 static void note(void *arg, const struct kern_event *e)
 {
@@ -490,6 +498,97 @@ START_TEST(acquire)
 }
 END_TEST
 
+/* --- what only XFRM can ------------------------------------------------------- */
+
+static struct kern_sa aead(uint32_t spi, uint16_t encr, uint16_t bits)
+{
+	struct kern_sa s = sa(spi);
+
+	s.encr = encr;
+	s.integ = 0;
+	s.encr_key_len = (uint16_t)(bits / 8 + 4);
+	s.integ_key_len = 0;
+	return s;
+}
+
+/* What iproute2 says of the SAs there are. */
+static bool shown(const char *pattern)
+{
+	char command[200];
+
+	snprintf(command, sizeof(command), "ip -s xfrm state | grep -Eq '%s'", pattern);
+	return system(command) == 0;
+}
+
+START_TEST(xfrm_limits)
+{
+	OK(ops->can(kern, 20, 256, 0, 32, &f));
+	OK(ops->can(kern, 20, 128, 0, 4096, &f));
+	OK(ops->can(kern, 12, 256, 12, 64, &f));
+	ck_assert_uint_eq(look().sas, 0); /* probing leaves nothing */
+	REFUSED(ops->can(kern, 20, 256, 14, 32, &f), KERN_UNSUPPORTED_INTEG);
+	REFUSED(ops->can(kern, 18, 256, 0, 32, &f), KERN_UNSUPPORTED_ENCR);
+	REFUSED(ops->can(kern, 12, 256, 14, 4097, &f), KERN_UNSUPPORTED_WINDOW);
+	ck_assert_uint_gt(ops->reqid_max(kern), 0x3fff);
+}
+END_TEST
+
+START_TEST(xfrm_combined_modes)
+{
+	struct kern_sa s = aead(0x810, 20, 256);
+	struct kern_sa_state st;
+
+	OK(ops->sa_add(kern, &s, &f));
+	ck_assert(shown("aead rfc4106\\(gcm\\(aes\\)\\) .* 128$"));
+	OK(ops->sa_get(kern, &s.id, &st, &f));
+	ck_assert(!st.larval);
+	OK(ops->sa_del(kern, &s.id, &f));
+	s.encr_key_len = 32; /* the salt is missing */
+	REFUSED(ops->sa_add(kern, &s, &f), KERN_UNSUPPORTED_KEY_BITS);
+	if (ops->can(kern, 28, 256, 0, 32, &f) == 0) { /* where the kernel has it */
+		s = aead(0x811, 28, 256);
+		OK(ops->sa_add(kern, &s, &f));
+		ck_assert(shown("aead rfc7539esp"));
+	} else {
+		ck_assert_int_eq(f.kind, KERN_UNSUPPORTED_ENCR);
+	}
+}
+END_TEST
+
+START_TEST(xfrm_truncation_and_window)
+{
+	struct kern_sa s = sa(0x820);
+
+	s.integ = 12;
+	s.integ_key_len = 32;
+	s.replay_window = 1024;
+	OK(ops->sa_add(kern, &s, &f));
+	ck_assert(shown("auth-trunc hmac\\(sha256\\) .* 128$"));
+	ck_assert(shown("replay_window 1024"));
+}
+END_TEST
+
+/* 6 in 4: what is inside may be of the other family. */
+START_TEST(xfrm_mixed_families)
+{
+	struct kern_policy p = policy(KERN_OUT, KERN_PROTECT);
+
+	p.sel.src = prefix("2001:db8:1::/48");
+	p.sel.dst = prefix("2001:db8:2::/48");
+	check_policy(&p);
+}
+END_TEST
+
+START_TEST(xfrm_says_why)
+{
+	struct kern_policy p = policy(KERN_OUT, KERN_PROTECT);
+
+	ck_assert_int_eq(ops->policy_del(kern, &p.sel, &f), -1);
+	ck_assert_int_eq(f.kind, KERN_ABSENT);
+	ck_assert_ptr_nonnull(strstr(f.text, "DELPOLICY out 10.9.0.0/16"));
+}
+END_TEST
+
 /* a plan whose last operation a foreign SA refuses leaves the kernel as it was */
 START_TEST(plan_is_undone)
 {
@@ -526,32 +625,60 @@ START_TEST(plan_is_undone)
 }
 END_TEST
 
-int main(void)
+struct test {
+	const struct kern_ops *only; /* NULL: every back end's */
+	const TTest *test;
+};
+
+static Suite *suite_of(const struct kern_ops *o, const struct test *tests, size_t count)
 {
-	Suite *s = suite_create("pfkey");
-	TCase *t = tcase_create("pfkey");
-	SRunner *r = srunner_create(s);
-	int failed;
+	Suite *s = suite_create(o->name);
+	TCase *t = tcase_create(o->name);
 
 	tcase_set_timeout(t, 120);
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_add_test(t, algorithms);
-	tcase_add_test(t, sa_life);
-	tcase_add_test(t, sa_ipv6_and_transport);
-	tcase_add_test(t, sa_refusals);
-	tcase_add_test(t, kernel_has_no_aead);
-	tcase_add_test(t, policies);
-	tcase_add_test(t, policy_selectors);
-	tcase_add_test(t, dumps);
-	tcase_add_test(t, own_changes_are_no_events);
-	tcase_add_test(t, foreign_changes_are_events);
-	tcase_add_test(t, requests_work_among_broadcasts);
-	tcase_add_test(t, expiry);
-	tcase_add_test(t, acquire);
-	tcase_add_test(t, plan_is_undone);
+	for (size_t i = 0; i < count; i++)
+		if (tests[i].only == NULL || tests[i].only == o)
+			tcase_add_test(t, tests[i].test);
 	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+	return s;
+}
+
+int main(void)
+{
+	static const struct kern_ops *const every[] = {&kern_pfkey_ops, &kern_xfrm_ops};
+	const struct test tests[] = {
+	    {NULL, algorithms},
+	    {NULL, sa_life},
+	    {NULL, sa_ipv6_and_transport},
+	    {NULL, sa_refusals},
+	    {NULL, policies},
+	    {NULL, policy_selectors},
+	    {NULL, dumps},
+	    {NULL, own_changes_are_no_events},
+	    {NULL, foreign_changes_are_events},
+	    {NULL, requests_work_among_broadcasts},
+	    {NULL, expiry},
+	    {NULL, acquire},
+	    {NULL, plan_is_undone},
+	    {&kern_pfkey_ops, pfkey_limits},
+	    {&kern_pfkey_ops, kernel_has_no_aead},
+	    {&kern_xfrm_ops, xfrm_limits},
+	    {&kern_xfrm_ops, xfrm_combined_modes},
+	    {&kern_xfrm_ops, xfrm_truncation_and_window},
+	    {&kern_xfrm_ops, xfrm_mixed_families},
+	    {&kern_xfrm_ops, xfrm_says_why},
+	};
+	int failed = 0;
+
+	for (size_t i = 0; i < sizeof(every) / sizeof(every[0]); i++) {
+		SRunner *r;
+
+		ops = every[i];
+		r = srunner_create(suite_of(ops, tests, sizeof(tests) / sizeof(tests[0])));
+		srunner_run_all(r, CK_ENV);
+		failed += srunner_ntests_failed(r);
+		srunner_free(r);
+	}
+	return failed != 0;
 }
