@@ -1,13 +1,14 @@
 # SPPI modules -> pibc -> const descriptors -> libpib.
-PIB_MODULES = FRAMEWORK-PIB CE-VPN-PIB
-PIB_GEN_H = pib/gen/framework_pib.h pib/gen/ce_vpn_pib.h
-PIB_GEN_C = pib/gen/framework_pib.c pib/gen/ce_vpn_pib.c
+PIB_MODULES = FRAMEWORK-PIB FRAMEWORK-FEEDBACK-PIB CE-VPN-PIB
+PIB_GEN_H = pib/gen/framework_pib.h pib/gen/framework_feedback_pib.h pib/gen/ce_vpn_pib.h
+PIB_GEN_C = pib/gen/framework_pib.c pib/gen/framework_feedback_pib.c pib/gen/ce_vpn_pib.c
 pib_modulesdir = $(pkgdatadir)/pib
 dist_pib_modules_DATA = \
 	pib/modules/CE-VPN-PIB \
 	pib/modules/COPS-PR-SPPI \
 	pib/modules/COPS-PR-SPPI-TC \
 	pib/modules/DIFFSERV-DSCP-TC \
+	pib/modules/FRAMEWORK-FEEDBACK-PIB \
 	pib/modules/FRAMEWORK-PIB \
 	pib/modules/FRAMEWORK-TC-PIB \
 	pib/modules/IF-MIB \
@@ -39,7 +40,9 @@ pib_libpib_la_SOURCES = \
 	pib/pib_class.c pib/pib_class.h \
 	pib/pib_codec.c pib/pib_codec.h \
 	pib/pib_err.c pib/pib_err.h \
+	pib/pib_limit.c pib/pib_limit.h \
 	pib/pib_print.c \
+	pib/pib_role.c pib/pib_role.h \
 	pib/pib_store.c pib/pib_store.h pib/pib_store_int.h \
 	pib/pib_txn.c
 nodist_pib_libpib_la_SOURCES = $(PIB_GEN_C)
@@ -51,7 +54,8 @@ $(pib_libpib_la_OBJECTS): $(PIB_GEN_H)
 # Headers include each other as "pib/..." and "common/buf.h", so they get a folder to
 # point -I at (libpib.pc does).
 pib_includedir = $(includedir)/libpib/pib
-pib_include_HEADERS = pib/pib_class.h pib/pib_codec.h pib/pib_err.h pib/pib_store.h
+pib_include_HEADERS = pib/pib_class.h pib/pib_codec.h pib/pib_err.h pib/pib_limit.h \
+	pib/pib_role.h pib/pib_store.h
 pib_genincludedir = $(includedir)/libpib/pib/gen
 nodist_pib_geninclude_HEADERS = $(PIB_GEN_H)
 pib_commonincludedir = $(includedir)/libpib/common

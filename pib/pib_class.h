@@ -43,7 +43,13 @@ enum pib_base {
 	PIB_OID,	/* tag 06 */
 };
 
-enum pib_access { PIB_INSTALL = 1, PIB_NOTIFY = 2, PIB_INSTALL_NOTIFY = 3, PIB_REPORT_ONLY = 4 };
+enum pib_access {
+	PIB_NOT_ACCESSIBLE = 0, /* as PIB-MIN-ACCESS: the attribute may be left out */
+	PIB_INSTALL = 1,
+	PIB_NOTIFY = 2,
+	PIB_INSTALL_NOTIFY = 3,
+	PIB_REPORT_ONLY = 4,
+};
 
 /* How people read an OCTET STRING column. */
 enum pib_display { PIB_SHOW_HEX, PIB_SHOW_TEXT, PIB_SHOW_ADDRESS };
@@ -69,14 +75,17 @@ struct pib_column {
 	uint8_t ranges;		      /* 0 = the base type's own */
 	const struct pib_enum *enums; /* also the named bits of BITS */
 	uint8_t enum_count;
-	bool index; /* the PIB-INDEX column (InstanceId) */
-	bool deprecated;
+	bool index;			   /* the PIB-INDEX column (InstanceId) */
+	bool deprecated;		   /* or obsolete */
+	enum pib_access min_access;	   /* least that MODULE-COMPLIANCE asks for */
+	bool nullable;			   /* NULL is a value: the row has none of it */
 	const struct pib_class *refers;	   /* PIB-REFERENCES target, else NULL */
 	const struct pib_class *tag_class; /* PIB-TAG: class and column of the TagId, else NULL */
 	uint8_t tag_column;
 	bool is_tag;   /* TagId */
 	bool ref_zero; /* 0 means "none": a DEFVAL { 0 } on a reference */
 	bool prid;     /* Prid: an OID that names a row; 0.0 = none */
+	bool roles;    /* RoleCombination, see pib_role.h */
 	bool has_default;
 	int64_t default_number;
 	struct pib_octets default_octets;
@@ -100,8 +109,9 @@ struct pib_class {
 	const uint8_t *unique;
 	uint8_t unique_count;
 	const struct pib_class *base; /* EXTENDS / AUGMENTS, else NULL */
-	bool augments;
-	bool transient; /* never stored: frwkError */
+	bool augments;		      /* every base row has one, and the other way round */
+	bool transient;		      /* never stored: frwkError, frwkFeedbackAction */
+	bool deprecated;	      /* or obsolete: rows of it are ignored (RFC 3084 2.2) */
 	const struct pib_enum *install_errors;
 	uint8_t install_error_count;
 	uint16_t ordinal; /* position in its module */

@@ -456,11 +456,14 @@ static int get_octets(
 	return check_size(c, o.len, f);
 }
 
-/* The column was not given: NULL, or missing at the end (RFC 3084 2.2.1). */
+/*
+ * The column was not given: NULL, or missing at the end (RFC 3084 2.2.1).  A deprecated one
+ * stays so, whatever its default was.
+ */
 static int take_default(
     const struct pib_column *c, void *row, enum pib_cperr code, struct pib_fault *f)
 {
-	if (c->has_default && !c->index) {
+	if (c->has_default && !c->index && !c->deprecated) {
 		if (bases[c->base].width != 0)
 			set_number(c, row, c->default_number);
 		else
@@ -468,7 +471,7 @@ static int take_default(
 		return 0;
 	}
 	pib_row_set_null(c, row);
-	return c->deprecated ? 0 : cperr(f, code, c->number);
+	return c->deprecated || c->nullable ? 0 : cperr(f, code, c->number);
 }
 
 static int get_column(

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pib/pib_limit.h"
+#include "pib/pib_role.h"
 #include "pib/pib_store_int.h"
 
 /* --- what the schema says about who points where ---------------------------------- */
@@ -87,6 +89,11 @@ void pib_store_free(struct pib_store *st)
 	for (size_t i = 0; i < st->classes; i++)
 		free(st->meta[i].edge);
 	free(st);
+}
+
+void pib_store_limit(struct pib_store *st, const struct pib_limits *l)
+{
+	st->limits = l;
 }
 
 const struct pib_schema *pib_store_schema(const struct pib_store *st)
@@ -216,6 +223,18 @@ void store_upl_unref(struct pib_store *st, struct upl *u)
 
 /* --- rows ------------------------------------------------------------------------------ */
 
+/* What this device and this direction ask for beyond the class's own definition. */
+static int judge_local(
+    const struct pib_store *st, const struct pib_class *cls, void *data, struct pib_fault *f)
+{
+	if (pib_role_judge(cls, data, st->writer == PIB_INSTALL, f) != 0)
+		return -1;
+	if (st->limits == NULL)
+		return 0;
+	pib_limits_ignore(st->limits, cls, data);
+	return pib_limits_judge(st->limits, cls, data, f);
+}
+
 /* Count on the places the row points to, all columns of which hold Unsigned32. */
 static int find_targets(struct pib_store *st, struct row *r)
 {
@@ -254,11 +273,12 @@ struct row *store_row_new(struct pib_store *st, const struct pib_class *cls, uin
 		memcpy(data + pad, epd, len);
 	r->pub = (struct pib_row) {cls, instance, data, data + pad, (uint32_t)len};
 	r->meta = m;
-	if (pib_epd_decode(cls, data + pad, len, data, surplus, f) != 0) {
+	if (pib_epd_decode(cls, data + pad, len, data, surplus, f) != 0 ||
+	    judge_local(st, cls, data, f) != 0) {
 		free(r);
 		return NULL;
 	}
-	f->gperr = PIB_GPERR_MEM_EXHAUSTED;
+	*f = (struct pib_fault) {.gperr = PIB_GPERR_MEM_EXHAUSTED};
 	if ((r->place = store_place(st, index, 0, instance)) == NULL || find_targets(st, r) != 0) {
 		store_row_free(st, r);
 		return NULL;

@@ -14,6 +14,7 @@
 extern "C" {
 #endif
 
+struct pib_limits;
 struct pib_store;
 struct pib_txn;
 
@@ -29,6 +30,11 @@ struct pib_row {
 struct pib_store *pib_store_new(
     const struct pib_schema *s, enum pib_access writer, size_t max_rows);
 void pib_store_free(struct pib_store *st);
+/*
+ * From now on rows are judged by these limits, too, and what they call unsupported is NULL in
+ * them; borrowed until the store is freed.
+ */
+void pib_store_limit(struct pib_store *st, const struct pib_limits *l);
 const struct pib_schema *pib_store_schema(const struct pib_store *st);
 size_t pib_store_count(const struct pib_store *st, const struct pib_class *cls); /* NULL: all */
 /* Borrowed, valid until the row changes. NULL: none. */

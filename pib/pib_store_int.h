@@ -97,6 +97,7 @@ struct row {
 struct pib_store {
 	const struct pib_schema *schema;
 	enum pib_access writer;
+	const struct pib_limits *limits; /* NULL: none */
 	size_t max_rows;
 	size_t count;
 	struct place *places;

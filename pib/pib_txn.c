@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pib/pib_limit.h"
 #include "pib/pib_store_int.h"
 
 #define FAULTS_MAX 128 /* reported; a report has to fit into an object */
@@ -222,6 +223,10 @@ int pib_txn_install_row(struct pib_txn *t, const struct pib_class *cls, uint32_t
 
 	if (!(cls->access & t->st->writer))
 		return row_fault(t, cls, instance, PIB_CPERR_NOTIFY_ONLY, 0, false);
+	if (cls->deprecated) { /* from an older PIB: ignored, and said so (RFC 3084 2.2) */
+		row_fault(t, cls, instance, PIB_CPERR_UNKNOWN_PRC, 0, true);
+		return 0;
+	}
 	if (t->installs >= t->st->max_rows)
 		return row_fault(t, cls, instance, PIB_CPERR_SPACE, 0, false);
 	if ((r = store_row_new(t->st, cls, instance, epd, epd_len, &surplus, &f)) == NULL) {
@@ -325,9 +330,64 @@ static int find_moved(struct pib_txn *t)
 	return 0;
 }
 
+/*
+ * A row of a class that AUGMENTS another is there exactly when the base row is (RFC 3159 7.7).
+ * A sender that does not know the class leaves it out: the row then is all defaults, and
+ * tooFewAttrs where a column has none.
+ */
+static int augment(struct pib_txn *t, const struct pib_class *cls, uint32_t instance)
+{
+	uint8_t epd[2 * STORE_COLS] = {0}; /* a NULL is 05 00 */
+	struct change *c;
+	struct pib_fault f;
+	struct row *r;
+	bool surplus;
+
+	for (uint8_t i = 0; i < cls->col_count; i++)
+		epd[2 * i] = 0x05;
+	r = store_row_new(t->st, cls, instance, epd, 2U * cls->col_count, &surplus, &f);
+	if (r == NULL) {
+		if (f.cperr == PIB_CPERR_VALUE)
+			f.cperr = PIB_CPERR_TOO_FEW;
+		pib_fault_row(&f, cls, instance);
+		pib_txn_fault(t, &f);
+		return -1;
+	}
+	if ((c = change_at(t, cls, instance)) == NULL) {
+		store_row_free(t->st, r);
+		return -1;
+	}
+	set_after(t, c, r);
+	return 0;
+}
+
+static int complete(struct pib_txn *t)
+{
+	size_t count = t->count;
+	int rc = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct pib_class *cls = t->st->meta[t->change[i]->place->key.cls].cls;
+		const struct pib_class *base = cls->augments ? cls->base : cls;
+		uint32_t instance = t->change[i]->place->key.value;
+
+		for (uint32_t k = 0; k < t->st->classes; k++) {
+			const struct pib_class *aug = t->st->meta[k].cls;
+
+			if (aug->augments && aug->base == base && !aug->deprecated &&
+			    end_row(t->st, t->st->meta[k].base, instance) != NULL &&
+			    end_row(t->st, k, instance) == NULL)
+				rc |= augment(t, aug, instance);
+		}
+	}
+	return rc;
+}
+
 /* All that may need memory. */
 static int prepare(struct pib_txn *t)
 {
+	if (complete(t) != 0)
+		return -1;
 	drop_equal(t);
 	if (find_moved(t) != 0)
 		return -1;
@@ -503,6 +563,20 @@ static void judge_change(struct pib_txn *t, const struct change *c)
 		judge_references(t, r);
 }
 
+/* The store's own bound; r is the last new row. */
+static void judge_space(struct pib_txn *t, const struct row *r)
+{
+	if (t->st->count > t->st->max_rows)
+		row_fault(t, r->pub.cls, r->pub.instance, PIB_CPERR_SPACE, 0, false);
+}
+
+/* priSpaceLimited: too many rows of the new row's class. */
+static void judge_class_space(struct pib_txn *t, const struct row *r)
+{
+	if (t->st->limits != NULL && r->meta->count > pib_limits_rows(t->st->limits, r->pub.cls))
+		row_fault(t, r->pub.cls, r->pub.instance, PIB_CPERR_SPACE, 0, false);
+}
+
 static void judge(struct pib_txn *t)
 {
 	const struct row *last_new = NULL;
@@ -513,16 +587,18 @@ static void judge(struct pib_txn *t)
 		if (c->same)
 			continue;
 		judge_change(t, c);
-		if (c->before == NULL && !c->transient)
+		if (c->before == NULL && !c->transient) {
 			last_new = c->after;
+			judge_class_space(t, last_new);
+		}
 		if (!c->moved)
 			t->shown[t->shown_count++] = (struct pib_change) {
 			    c->before != NULL ? &c->before->pub : NULL,
 			    c->after != NULL ? &c->after->pub : NULL,
 			};
 	}
-	if (last_new != NULL && t->st->count > t->st->max_rows)
-		row_fault(t, last_new->pub.cls, last_new->pub.instance, PIB_CPERR_SPACE, 0, false);
+	if (last_new != NULL)
+		judge_space(t, last_new);
 }
 
 int pib_txn_check(struct pib_txn *t)

@@ -18,6 +18,8 @@
 void pibc_error(const char *path, int line, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 bool pibc_failed(void);
+/* Is it one of the modules this run was asked to compile? */
+bool pibc_compiles(SmiModule *m);
 
 /* --- pibc_text.c: clauses libsmi 0.4.8 parses and forgets ------------------ */
 
@@ -56,6 +58,11 @@ const char *pibc_base(SmiNode *column);
 const char *pibc_field_type(SmiNode *column);
 const char *pibc_display(SmiNode *column);
 const char *pibc_access(SmiNode *table);
+/* The least that the module's MODULE-COMPLIANCE asks for: PIB-MIN-ACCESS, else the class's access.
+ */
+const char *pibc_min_access(SmiNode *column);
+/* The definition is deprecated or obsolete. */
+bool pibc_deprecated(SmiNode *node);
 /* The column's type is, or is derived from, the textual convention tc. */
 bool pibc_type_is(SmiNode *column, const char *tc);
 /* The nearest type up the chain that has ranges, or named numbers; NULL: none. */

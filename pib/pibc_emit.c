@@ -246,7 +246,7 @@ static bool is_index(SmiNode *col)
 	       smiGetElementNode(e) == col;
 }
 
-static void emit_column(FILE *f, SmiNode *col)
+static void emit_column(FILE *f, SmiNode *col, const struct pibc_text *text)
 {
 	struct names n = names_of(col);
 	char label[PIBC_NAME_MAX];
@@ -264,12 +264,17 @@ static void emit_column(FILE *f, SmiNode *col)
 		    n.snake, label, n.snake, label);
 	if (is_index(col))
 		fprintf(f, "\t\t.index = true,\n");
-	if (col->status == SMI_STATUS_DEPRECATED || col->status == SMI_STATUS_OBSOLETE)
+	if (pibc_deprecated(col))
 		fprintf(f, "\t\t.deprecated = true,\n");
+	fprintf(f, "\t\t.min_access = %s,\n", pibc_min_access(col));
+	if (pibc_text_mark(text, smiGetNodeLine(col), "nullable"))
+		fprintf(f, "\t\t.nullable = true,\n");
 	if (pibc_type_is(col, "TagId"))
 		fprintf(f, "\t\t.is_tag = true,\n");
 	if (pibc_type_is(col, "Prid"))
 		fprintf(f, "\t\t.prid = true,\n");
+	if (pibc_type_is(col, "RoleCombination"))
+		fprintf(f, "\t\t.roles = true,\n");
 	emit_related(f, col);
 	emit_default(f, col);
 	if (col->units != NULL)
@@ -323,7 +328,7 @@ static void emit_class(FILE *f, SmiNode *table, const struct pibc_text *text, in
 	}
 	fprintf(f, "static const struct pib_column %s_col[] = {\n", n.snake);
 	FOR_COLUMNS(row, c)
-	emit_column(f, c);
+	emit_column(f, c, text);
 	fprintf(f, "};\n");
 	emit_unique(f, row);
 	errors = emit_install_errors(f, table, text);
@@ -344,10 +349,19 @@ static void emit_class(FILE *f, SmiNode *table, const struct pibc_text *text, in
 		fprintf(f, "\t.augments = true,\n");
 	if (pibc_text_mark(text, smiGetNodeLine(table), "transient"))
 		fprintf(f, "\t.transient = true,\n");
+	if (pibc_deprecated(table) || pibc_deprecated(row))
+		fprintf(f, "\t.deprecated = true,\n");
 	if (errors > 0)
 		fprintf(f, "\t.install_errors = %s_err,\n\t.install_error_count = COUNT(%s_err),\n",
 		    n.snake, n.snake);
 	fprintf(f, "\t.ordinal = %d,\n};\n", ordinal);
+}
+
+/* A header of this run is beside the source that includes it, another in libpib. */
+static void emit_include(FILE *f, SmiModule *m)
+{
+	fprintf(
+	    f, "#include \"%s%s.h\"\n", pibc_compiles(m) ? "" : "pib/gen/", module_names(m).snake);
 }
 
 /* The headers of other modules whose classes this one refers to or extends. */
@@ -356,7 +370,7 @@ static void emit_includes(FILE *f, SmiModule *m)
 	SmiModule *seen[32] = {m};
 	int count = 1;
 
-	fprintf(f, "#include \"pib/gen/%s.h\"\n", module_names(m).snake);
+	emit_include(f, m);
 	for (SmiNode *n = smiGetFirstNode(m, SMI_NODEKIND_ROW | SMI_NODEKIND_COLUMN);
 	     n != NULL && count < 32;
 	     n = smiGetNextNode(n, SMI_NODEKIND_ROW | SMI_NODEKIND_COLUMN)) {
@@ -369,7 +383,7 @@ static void emit_includes(FILE *f, SmiModule *m)
 		if (i < count)
 			continue;
 		seen[count++] = other;
-		fprintf(f, "#include \"pib/gen/%s.h\"\n", module_names(other).snake);
+		emit_include(f, other);
 	}
 }
 

@@ -138,9 +138,9 @@ const char *pibc_display(SmiNode *column)
 	return "PIB_SHOW_HEX";
 }
 
-const char *pibc_access(SmiNode *table)
+static const char *access_word(SmiAccess access)
 {
-	switch (table->access) {
+	switch (access) {
 	case SMI_ACCESS_INSTALL:
 		return "PIB_INSTALL";
 	case SMI_ACCESS_NOTIFY:
@@ -149,9 +149,34 @@ const char *pibc_access(SmiNode *table)
 		return "PIB_INSTALL_NOTIFY";
 	case SMI_ACCESS_REPORT_ONLY:
 		return "PIB_REPORT_ONLY";
+	case SMI_ACCESS_NOT_ACCESSIBLE:
+		return "PIB_NOT_ACCESSIBLE";
 	default:
 		return NULL;
 	}
+}
+
+const char *pibc_access(SmiNode *table)
+{
+	return table->access != SMI_ACCESS_NOT_ACCESSIBLE ? access_word(table->access) : NULL;
+}
+
+const char *pibc_min_access(SmiNode *column)
+{
+	SmiModule *m = smiGetNodeModule(column);
+
+	for (SmiNode *n = smiGetFirstNode(m, SMI_NODEKIND_COMPLIANCE); n != NULL;
+	     n = smiGetNextNode(n, SMI_NODEKIND_COMPLIANCE))
+		for (SmiRefinement *r = smiGetFirstRefinement(n); r != NULL;
+		     r = smiGetNextRefinement(r))
+			if (smiGetRefinementNode(r) == column && access_word(r->access) != NULL)
+				return access_word(r->access);
+	return pibc_access(smiGetParentNode(smiGetParentNode(column)));
+}
+
+bool pibc_deprecated(SmiNode *node)
+{
+	return node->status == SMI_STATUS_DEPRECATED || node->status == SMI_STATUS_OBSOLETE;
 }
 
 SmiType *pibc_range_type(SmiNode *column)

@@ -259,7 +259,7 @@ START_TEST(test_references_in_any_order)
 }
 END_TEST
 
-START_TEST(test_reference_unknown)
+START_TEST(row92_reference_unknown)
 {
 	put_small_vpn();
 	begin();
@@ -278,7 +278,7 @@ START_TEST(test_reference_unknown)
 }
 END_TEST
 
-START_TEST(test_deleted_in_ref)
+START_TEST(row92_deleted_in_ref)
 {
 	put_small_vpn();
 	begin();
@@ -306,7 +306,7 @@ START_TEST(test_deleted_in_ref)
 }
 END_TEST
 
-START_TEST(test_unique)
+START_TEST(row93_uniqueness_at_the_end)
 {
 	put_small_vpn();
 	begin();
@@ -327,7 +327,7 @@ START_TEST(test_unique)
 }
 END_TEST
 
-START_TEST(test_removes_come_first)
+START_TEST(row55_removes_come_first)
 {
 	const struct pib_change *c;
 
@@ -348,7 +348,7 @@ START_TEST(test_removes_come_first)
 }
 END_TEST
 
-START_TEST(test_remove_unknown_warns)
+START_TEST(row59_remove_unknown_warns)
 {
 	const struct pib_fault *f;
 
@@ -367,7 +367,7 @@ START_TEST(test_remove_unknown_warns)
 }
 END_TEST
 
-START_TEST(test_access)
+START_TEST(row96_notify_not_installable)
 {
 	struct pib_ce_vpn_site site = {.id = 1};
 	struct pib_store *at_pdp;
@@ -397,7 +397,7 @@ START_TEST(test_index_disagrees)
 }
 END_TEST
 
-START_TEST(test_extends)
+START_TEST(row94_extension_goes_with_base)
 {
 	begin();
 	put_ilabel(1, "x");
@@ -440,7 +440,7 @@ START_TEST(test_extends)
 END_TEST
 
 /* UNIQUENESS of an extension includes the base's negation. */
-START_TEST(test_unique_with_base)
+START_TEST(row93_uniqueness_with_base)
 {
 	struct buf before;
 
@@ -466,7 +466,7 @@ START_TEST(test_unique_with_base)
 }
 END_TEST
 
-START_TEST(test_transient)
+START_TEST(row84_transient_never_stored)
 {
 	struct pib_frwk_error r = {.prid = 1, .code = 2, .prc = {(const uint8_t *)"", 1}};
 	const struct pib_change *c;
@@ -536,7 +536,7 @@ START_TEST(test_changes)
 }
 END_TEST
 
-START_TEST(test_faults_found_together)
+START_TEST(row58_faults_found_together)
 {
 	struct pib_fault kernel = {.cperr = PIB_CPERR_SPECIFIC, .sub = 1};
 	const struct pib_fault *f;
@@ -803,7 +803,7 @@ static void clear_model(model m)
 	}
 }
 
-START_TEST(test_random)
+START_TEST(row56_random_transactions_all_or_nothing)
 {
 	struct gen g = {(uint64_t)_i * 1000 + 1};
 	int good = 0, bad = 0;
@@ -903,22 +903,22 @@ int main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, test_references_in_any_order);
-	tcase_add_test(t, test_reference_unknown);
-	tcase_add_test(t, test_deleted_in_ref);
-	tcase_add_test(t, test_unique);
-	tcase_add_test(t, test_removes_come_first);
-	tcase_add_test(t, test_remove_unknown_warns);
-	tcase_add_test(t, test_access);
+	tcase_add_test(t, row92_reference_unknown);
+	tcase_add_test(t, row92_deleted_in_ref);
+	tcase_add_test(t, row93_uniqueness_at_the_end);
+	tcase_add_test(t, row55_removes_come_first);
+	tcase_add_test(t, row59_remove_unknown_warns);
+	tcase_add_test(t, row96_notify_not_installable);
 	tcase_add_test(t, test_index_disagrees);
-	tcase_add_test(t, test_extends);
-	tcase_add_test(t, test_unique_with_base);
-	tcase_add_test(t, test_transient);
+	tcase_add_test(t, row94_extension_goes_with_base);
+	tcase_add_test(t, row93_uniqueness_with_base);
+	tcase_add_test(t, row84_transient_never_stored);
 	tcase_add_test(t, test_space);
 	tcase_add_test(t, test_changes);
-	tcase_add_test(t, test_faults_found_together);
+	tcase_add_test(t, row58_faults_found_together);
 	tcase_add_test(t, test_many_faults);
 	tcase_add_test(t, test_referrers);
-	tcase_add_loop_test(t, test_random, 0, 6);
+	tcase_add_loop_test(t, row56_random_transactions_all_or_nothing, 0, 6);
 	tcase_add_test(t, test_cost);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
