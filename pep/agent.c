@@ -12,11 +12,13 @@
  */
 #include "pep/agent.h"
 
+#include <errno.h>
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/buf.h"
 #include "common/log.h"
@@ -26,6 +28,7 @@
 #include "pep/link.h"
 #include "pep/pep_conf.h"
 #include "pep/request.h"
+#include "pep/roles.h"
 #include "pib/gen/framework_pib.h"
 #include "pib/pib_store.h"
 
@@ -42,6 +45,7 @@ struct context {
 	struct pib_store *store;
 	struct pep_cache *cache;
 	struct pep_request *request;
+	struct pep_roles *roles; /* NULL: interfaces have none */
 	enum pep_state state;
 	uint32_t handle;      /* 0: none is open */
 	bool outstanding;     /* a REQ has no decision yet */
@@ -60,6 +64,8 @@ struct context {
 struct pep_agent {
 	const struct pep_conf *conf;
 	struct pep_link *link;
+	struct event *itf; /* interfaces changed; NULL: nobody asks */
+	int itf_fd;
 	uint32_t last_handle;
 	struct context ctx[CLIENTS_MAX];
 	size_t count;
@@ -242,6 +248,14 @@ void pep_agent_notify(struct pep_agent *a, const struct pep_client *c)
 	event_in(x->soon, 0);
 }
 
+/* Full state, once what is being said has been said. */
+static void request_anew(struct context *x)
+{
+	pep_request_forget(x->request);
+	x->due = true;
+	event_in(x->soon, 0);
+}
+
 /* ------------------------------------------------------------------ decisions */
 
 static void refused(struct context *x, const char *why)
@@ -283,7 +297,12 @@ static void pdp_note(struct context *x)
 static void decision_take(struct context *x, const struct cops_msg *m)
 {
 	const struct dec_target t = {
-	    .client = x->client, .self = x->self, .store = x->store, .cache = x->cache};
+	    .client = x->client,
+	    .self = x->self,
+	    .store = x->store,
+	    .cache = x->cache,
+	    .roles = x->roles,
+	};
 	struct dec_outcome out;
 	struct buf rpt;
 
@@ -301,6 +320,8 @@ static void decision_take(struct context *x, const struct cops_msg *m)
 	if (!send_buf(x, &rpt))
 		return;
 	cache_watch(x);
+	if (out.changed && x->roles != NULL && pep_roles_take(x->roles, x->store) != 0)
+		request_anew(x);
 	if (out.changed && x->client->settled != NULL)
 		x->client->settled(x->self, x->store);
 	if (out.remove_state) {
@@ -518,7 +539,81 @@ static void on_disk(evutil_socket_t fd, short what, void *arg)
 	cache_watch(arg);
 }
 
+/* ------------------------------------------------------------------ interfaces */
+
+/* Interfaces came or went: whose roles are told sends another request (RFC 3318 2.4). */
+static void interfaces_take(struct pep_agent *a)
+{
+	struct kern_if *list = NULL;
+	size_t count = 0;
+
+	if (kern_if_list(&list, &count) != 0) {
+		log_warn("interfaces cannot be listed: %s", strerror(errno));
+		return;
+	}
+	for (size_t i = 0; i < a->count; i++)
+		if (a->ctx[i].roles != NULL &&
+		    pep_roles_interfaces(a->ctx[i].roles, list, count) > 0)
+			pep_agent_notify(a, a->ctx[i].client);
+	free(list);
+}
+
+static void on_interfaces(evutil_socket_t fd, short what, void *arg)
+{
+	(void)what;
+	kern_if_drain(fd);
+	interfaces_take(arg);
+}
+
+static int interfaces_watch(struct pep_agent *a, struct event_base *base)
+{
+	if (a->itf != NULL)
+		return 0;
+	if ((a->itf_fd = kern_if_watch()) < 0)
+		return -1;
+	a->itf = event_new(base, a->itf_fd, EV_READ | EV_PERSIST, on_interfaces, a);
+	if (a->itf != NULL)
+		return event_add(a->itf, NULL);
+	close(a->itf_fd);
+	return -1;
+}
+
+static void interfaces_forget(struct pep_agent *a)
+{
+	if (a->itf == NULL)
+		return;
+	event_free(a->itf);
+	close(a->itf_fd);
+}
+
+static int roles_start(struct context *x, struct event_base *base)
+{
+	const struct pep_conf *conf = x->agent->conf;
+	const struct pep_client *c = x->client;
+
+	if (conf->roles.count == 0 && !c->roles)
+		return 0;
+	x->roles = pep_roles_new((const char *const *)conf->roles.item, conf->roles.count,
+	    c->capability, c->capabilities);
+	if (x->roles == NULL || pep_roles_take(x->roles, x->store) < 0 ||
+	    interfaces_watch(x->agent, base) != 0)
+		return -1;
+	pep_request_roles(x->request, x->roles);
+	interfaces_take(x->agent);
+	return 0;
+}
+
 /* ------------------------------------------------------------------ life */
+
+static struct pib_store *store_new(const struct context *x)
+{
+	struct pib_store *st = pib_store_new(
+	    x->schema, PIB_INSTALL, (size_t)x->agent->conf->max_rows);
+
+	if (st != NULL)
+		pib_store_limit(st, x->client->limits);
+	return st;
+}
 
 static int context_events(struct context *x, struct event_base *base)
 {
@@ -548,14 +643,13 @@ static int context_start(struct context *x, struct event_base *base, char *err, 
 	x->backoff_ms = conf->retry_min_ms;
 	if (context_events(x, base) != 0 ||
 	    (x->schema = pib_schema_new(x->client->module, x->client->module_count)) == NULL ||
-	    (x->store = pib_store_new(x->schema, PIB_INSTALL, (size_t)conf->max_rows)) == NULL ||
-	    (x->cache = pep_cache_new(path)) == NULL ||
+	    (x->store = store_new(x)) == NULL || (x->cache = pep_cache_new(path)) == NULL ||
 	    (rows = pep_cache_load(x->cache, x->store, err, err_len)) < 0 ||
 	    (x->self = x->client->start(&env, err, err_len)) == NULL)
 		return -1;
 	snprintf(err, err_len, "out of memory");
 	x->request = pep_request_new(x->client, x->self, (uint32_t)conf->max_msg);
-	if (x->request == NULL)
+	if (x->request == NULL || roles_start(x, base) != 0)
 		return -1;
 	log_info("%s: %ld rows from %s", x->client->name, rows, path);
 	reconcile(x);
@@ -607,6 +701,7 @@ static void context_clear(struct context *x)
 	if (x->self != NULL)
 		x->client->stop(x->self);
 	pep_request_free(x->request);
+	pep_roles_free(x->roles);
 	pep_cache_free(x->cache);
 	if (x->store != NULL)
 		pib_store_free(x->store);
@@ -623,6 +718,7 @@ void pep_agent_free(struct pep_agent *a)
 		return;
 	for (size_t i = 0; i < a->count; i++)
 		context_clear(&a->ctx[i]);
+	interfaces_forget(a);
 	pep_link_free(a->link);
 	free(a);
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 struct event_base;
+struct pib_limits;
 struct pib_module;
 struct pib_store;
 struct pib_txn;
@@ -24,11 +25,23 @@ struct pep_env {
 	const void *conf;      /* struct pep_conf */
 };
 
+/* A row of the client's that is part of a named capability set (frwkCapabilitySet). */
+struct pep_capability {
+	const char *set;
+	const struct pib_class *cls;
+	uint32_t instance;
+};
+
 struct pep_client {
 	const char *name; /* "vpn" */
 	uint16_t client_type;
 	const struct pib_module *const *module;
 	uint16_t module_count;
+	const struct pib_limits *limits; /* of its classes here (pib_limit.h); NULL: none */
+	/* Interfaces with their roles are told even if pep.conf names none; NULL: no sets. */
+	bool roles;
+	const struct pep_capability *capability;
+	uint16_t capabilities;
 
 	/* NULL and a text in err on failure. */
 	void *(*start)(const struct pep_env *env, char *err, unsigned long err_len);

@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "libcops/cops_msg.h"
 #include "pep/cache.h"
+#include "pep/roles.h"
 #include "pib/gen/framework_pib.h"
 #include "pib/pib_codec.h"
 #include "pib/pib_store.h"
@@ -255,6 +256,8 @@ static bool carry_out(struct run *r, const struct cops_msg *dec)
 	each_decision(r, dec, COPS_CMD_REMOVE, removes);
 	each_decision(r, dec, COPS_CMD_INSTALL, installs);
 	if (pib_txn_check(r->txn) != 0)
+		return false;
+	if (r->t->roles != NULL && pep_roles_judge(r->t->roles, r->t->store, r->txn) != 0)
 		return false;
 	note_refusals(r);
 	r->out->changed = pib_txn_changes(r->txn, &c) != 0;

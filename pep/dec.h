@@ -14,12 +14,14 @@
 struct buf;
 struct cops_msg;
 struct pep_cache;
+struct pep_roles;
 
 struct dec_target {
 	const struct pep_client *client;
 	void *self; /* the client's instance */
 	struct pib_store *store;
 	struct pep_cache *cache;
+	const struct pep_roles *roles; /* NULL: interfaces have none */
 };
 
 struct dec_outcome {

@@ -9,6 +9,7 @@ pep_libpep_la_LIBADD = common/libcommon.la libcops/libcops.la pib/libpib.la $(JA
 pep_libpep_la_SOURCES += \
 	pep/boot_id.c pep/boot_id.h \
 	pep/kern.c pep/kern.h \
+	pep/kern_if.c pep/kern_if.h \
 	pep/kern_mem.c pep/kern_mem.h \
 	pep/kern_pfkey.c \
 	pep/kern_pfkey_msg.c pep/kern_pfkey_msg.h \
@@ -47,7 +48,8 @@ pep_libpep_la_SOURCES += \
 	pep/link.c pep/link.h \
 	pep/pep.c pep/pep.h \
 	pep/pep_conf.c pep/pep_conf.h \
-	pep/request.c pep/request.h
+	pep/request.c pep/request.h \
+	pep/roles.c pep/roles.h
 
 sbin_PROGRAMS += pep/copspepd
 pep_copspepd_SOURCES = pep/main.c

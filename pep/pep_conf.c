@@ -9,6 +9,7 @@
 
 #include "common/diag.h"
 #include "common/log.h"
+#include "pep/roles.h"
 
 #define PDP_PORT 3288 /* RFC 2748 2.3 */
 
@@ -67,6 +68,11 @@ static const struct conf_opt options[] = {
 	"Octets of the largest COPS message that is taken."},
     {"max-rows", CONF_INT, AT(max_rows), "1000000", NULL, 16, 100000000,
 	"The most rows that are taken."},
+    {"roles", CONF_LIST, AT(roles), "", "{ \"eth0 lan+red\" }", 0, 256,
+	"Roles of interfaces (RFC 3318), each INTERFACE and the roles in ASCII order with + "
+	"between "
+	"them.  Servers are told of all interfaces with their roles, and may give them others.  "
+	"Without any, they are told of none unless a client-type asks for it."},
     {0},
 };
 
@@ -132,6 +138,15 @@ static void check(struct pep_conf *c, const char *path, struct diag *d)
 	    strcmp(c->backend, "mem") != 0)
 		diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0,
 		    "backend \"%s\": expected pfkey, xfrm or mem", c->backend);
+	for (size_t i = 0; i < c->roles.count; i++) {
+		char name[KERN_IF_NAME];
+		const char *roles;
+
+		if (pep_roles_parse(c->roles.item[i], name, &roles) != 0)
+			diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0,
+			    "roles \"%s\": expected INTERFACE and roles in order, like lan+red",
+			    c->roles.item[i]);
+	}
 	if (log_level_find(c->log_level) < 0)
 		diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0,
 		    "log-level \"%s\": expected " LOG_LEVEL_WORDS, c->log_level);

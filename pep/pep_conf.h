@@ -47,6 +47,7 @@ struct pep_conf {
 	int64_t linger_ms; /* keying: inbound SAs after withdrawal */
 	int64_t max_msg;   /* octets */
 	int64_t max_rows;
+	struct conf_list roles; /* "INTERFACE ROLES", see pep_roles_parse() */
 	FILE *trace; /* of --trace, borrowed; NULL: none */
 };
 

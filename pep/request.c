@@ -10,12 +10,13 @@
 #include "common/buf.h"
 #include "config.h"
 #include "libcops/cops_msg.h"
+#include "pep/roles.h"
 #include "pib/gen/framework_pib.h"
 #include "pib/pib_codec.h"
+#include "pib/pib_limit.h"
 #include "pib/pib_store.h"
 
 #define OBJECT_FULL 49152 /* octets; then the next row begins another ClientSI object */
-#define ATTRS_MAX   64
 
 struct told_key {
 	const struct pib_class *cls;
@@ -34,6 +35,7 @@ struct pep_request {
 	const struct pep_client *client;
 	void *self;
 	uint32_t max_msg;
+	const struct pep_roles *roles; /* NULL: not told */
 	struct told *told;
 	unsigned round;
 	bool full;
@@ -86,6 +88,11 @@ void pep_request_free(struct pep_request *r)
 		return;
 	pep_request_forget(r);
 	free(r);
+}
+
+void pep_request_roles(struct pep_request *r, const struct pep_roles *roles)
+{
+	r->roles = roles;
 }
 
 bool pep_request_is_full(const struct pep_request *r)
@@ -170,23 +177,24 @@ static void put_removed(struct writer *w)
 
 /* ------------------------------------------------------------------ the framework's rows */
 
+static const struct pib_limits *limits_of(const struct pep_request *r)
+{
+	static const struct pib_limits none;
+
+	return r->client->limits != NULL ? r->client->limits : &none;
+}
+
 static void put_support(struct writer *w, const struct pib_class *cls, uint32_t instance)
 {
-	uint8_t attrs[ATTRS_MAX / 8] = {0};
-	struct pib_frwk_prc_support row = {
+	uint8_t attrs[PIB_SUPPORT_MAX];
+	const struct pib_frwk_prc_support row = {
 	    .prid = instance,
 	    .supported_prc = {cls->ber, cls->ber_len},
+	    .supported_attrs = {attrs, (uint32_t)pib_limits_support(limits_of(w->r), cls, attrs)},
 	};
 
-	for (uint8_t i = 0; i < cls->col_count && cls->col[i].number <= ATTRS_MAX; i++) {
-		unsigned bit = cls->col[i].number - 1U;
-
-		attrs[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
-		if (bit / 8 + 1 > row.supported_attrs.len)
-			row.supported_attrs.len = bit / 8 + 1;
-	}
-	row.supported_attrs.p = attrs;
-	row_put(w, &pib_frwk_prc_support_class, instance, &row);
+	if (!cls->deprecated)
+		row_put(w, &pib_frwk_prc_support_class, instance, &row);
 }
 
 /* Of the framework we know what a request-state needs; of the client's modules everything. */
@@ -194,10 +202,16 @@ static void put_supports(struct writer *w)
 {
 	static const struct pib_class *const framework[] = {&pib_frwk_prc_support_class,
 	    &pib_frwk_pib_incarnation_class, &pib_frwk_device_id_class, &pib_frwk_error_class};
+	static const struct pib_class *const roles[] = {&pib_frwk_capability_set_class,
+	    &pib_frwk_role_combo_class, &pib_frwk_if_role_combo_class};
 	uint32_t instance = 1;
 
 	for (size_t i = 0; i < sizeof(framework) / sizeof(framework[0]); i++)
 		put_support(w, framework[i], instance++);
+	for (size_t i = 0; w->r->roles != NULL && i < sizeof(roles) / sizeof(roles[0]); i++)
+		put_support(w, roles[i], instance++);
+	if (limits_of(w->r)->count > 0)
+		put_support(w, &pib_frwk_comp_limits_class, instance++);
 	for (unsigned m = 0; m < w->r->client->module_count; m++) {
 		const struct pib_module *mod = w->r->client->module[m];
 
@@ -265,6 +279,9 @@ long pep_request_put(struct pep_request *r, const struct pib_store *store, const
 	w.rows = 0;
 	put_supports(&w);
 	put_device(&w);
+	pib_limits_put(limits_of(r), row_put, &w);
+	if (r->roles != NULL)
+		pep_roles_put(r->roles, row_put, &w);
 	r->client->notify(r->self, row_put, &w);
 	put_removed(&w);
 	if (w.open)

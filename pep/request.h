@@ -16,10 +16,13 @@
 
 struct buf;
 struct pep_request;
+struct pep_roles;
 
 /* client and self are borrowed; max_msg is what frwkDeviceId says. NULL: no memory. */
 struct pep_request *pep_request_new(const struct pep_client *client, void *self, uint32_t max_msg);
 void pep_request_free(struct pep_request *r);
+/* From now on it tells of interfaces and their roles, too; borrowed until it is freed. */
+void pep_request_roles(struct pep_request *r, const struct pep_roles *roles);
 /* Forget what the PDP was told: the next request is full state. */
 void pep_request_forget(struct pep_request *r);
 bool pep_request_is_full(const struct pep_request *r);

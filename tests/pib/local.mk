@@ -29,3 +29,11 @@ tests_unit_test_pib_limit_LDADD = pib/libpib.la common/libbase.la $(CHECK_LIBS)
 tests_unit_test_pib_limit_LDFLAGS = $(AM_LDFLAGS) -static
 $(tests_unit_test_pib_framework_OBJECTS): $(PIB_GEN_H)
 $(tests_unit_test_pib_evolve_OBJECTS) $(tests_unit_test_pib_limit_OBJECTS): $(PIB_GEN_H) $(PIB_TEST_GEN)
+
+# roles of the PEP's interfaces
+check_PROGRAMS += tests/unit/test_pep_roles
+tests_unit_test_pep_roles_SOURCES = tests/unit/test_pep_roles.c
+tests_unit_test_pep_roles_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_pep_roles_LDADD = pep/libpep.la $(CHECK_LIBS)
+tests_unit_test_pep_roles_LDFLAGS = $(AM_LDFLAGS) -static
+$(tests_unit_test_pep_roles_OBJECTS): $(PIB_GEN_H)
