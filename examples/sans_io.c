@@ -98,8 +98,16 @@ int main(void)
 	    .on_client_close = on_client_close,
 	    .on_msg = on_msg};
 	const struct cops_conn_conf conf[2] = {
-	    {COPS_PEP, "ce1.example.net", false, 0, 0, 65536, 65536, 1000},
-	    {COPS_PDP, NULL, false, 60, 0, 65536, 65536, 1000},
+	    {.role = COPS_PEP,
+		.pepid = "ce1.example.net",
+		.max_msg = 65536,
+		.max_unsent = 65536,
+		.open_timeout_ms = 1000},
+	    {.role = COPS_PDP,
+		.ka_s = 60,
+		.max_msg = 65536,
+		.max_unsent = 65536,
+		.open_timeout_ms = 1000},
 	};
 	struct end pep = {0};
 	struct end pdp = {0};

@@ -14,11 +14,13 @@
 #include "libcops/cops_be.h"
 #include "libcops/cops_fsm.h"
 #include "libcops/cops_outq.h"
+#include "libcops/cops_seal.h"
 
 #define SUB_NO_SECURITY	  (COPS_C_INTEGRITY << 8)
+#define SUB_INTEGRITY	  (COPS_C_INTEGRITY << 8 | 1)
 #define SUB_INTEGRITY_TLS (COPS_C_INTEGRITY << 8 | 2)
 #define IN_CAP_MIN	  256u
-#define CLEAR_MAX	  4096u /* octets of a message that whoever it is sends before TLS */
+#define CLEAR_MAX	  4096u /* octets of a message that whoever it is sends before security */
 
 /* A client-type on this connection; state COPS_TYPE_CLOSED = the slot is free. */
 struct type_slot {
@@ -34,6 +36,7 @@ struct cops_conn {
 	void *arg;
 	uint8_t state; /* enum cops_state */
 	bool secure;
+	struct cops_seal *seal; /* Integrity; NULL: not wanted */
 	struct type_slot types[COPS_CONN_TYPES];
 
 	uint8_t *in; /* the first octets of a message whose rest is not here yet */
@@ -53,7 +56,24 @@ struct cops_conn {
 	struct cops_fault end; /* why the next CC goes out */
 };
 
+/* How each kind of security begins. */
+static const struct {
+	enum cops_state pdp;   /* its state at first */
+	enum cops_event start; /* what it is to the PEP that TCP is there */
+} begin[] = {
+    [COPS_SECURITY_NONE] = {COPS_ST_FRESH, COPS_EV_START},
+    [COPS_SECURITY_TLS] = {COPS_ST_WAIT_OPN, COPS_EV_START_TLS},
+    [COPS_SECURITY_INTEGRITY] = {COPS_ST_WAIT_OPN_HMAC, COPS_EV_START_HMAC},
+    [COPS_SECURITY_ANY] = {COPS_ST_FRESH, COPS_EV_START_ASK},
+};
+
 static void conn_event(struct cops_conn *c, enum cops_event event, const struct cops_msg *m);
+
+/* Client-types may be opened and spoken for. */
+static bool conn_up(const struct cops_conn *c)
+{
+	return c->state == COPS_ST_UP || c->state == COPS_ST_FRESH;
+}
 
 struct cops_conn *cops_conn_new(
     const struct cops_conn_conf *conf, const struct cops_conn_ops *ops, void *arg, int64_t now_ms)
@@ -71,7 +91,14 @@ struct cops_conn *cops_conn_new(
 	c->arg = arg;
 	c->state = COPS_ST_NEW;
 	if (conf->role == COPS_PDP)
-		c->state = conf->tls ? COPS_ST_WAIT_OPN : COPS_ST_UP;
+		c->state = (uint8_t)begin[conf->security].pdp;
+	if (conf->security == COPS_SECURITY_INTEGRITY) {
+		c->seal = cops_seal_new(conf);
+		if (c->seal == NULL) {
+			free(c);
+			return NULL;
+		}
+	}
 	c->now_ms = c->heard_ms = now_ms;
 	c->open_by_ms = now_ms + conf->open_timeout_ms;
 	c->next_ka_ms = INT64_MAX;
@@ -88,6 +115,7 @@ void cops_conn_free(struct cops_conn *c)
 	if (c == NULL)
 		return;
 	cops_outq_clear(&c->out);
+	cops_seal_free(c->seal);
 	free(c->in);
 	free(c);
 }
@@ -165,7 +193,9 @@ static void ka_learn(struct cops_conn *c, uint16_t seconds)
 
 static void conn_enter(struct cops_conn *c, enum cops_state state)
 {
-	if (c->state == COPS_ST_DEAD || c->state == state)
+	enum cops_state was = c->state;
+
+	if (was == COPS_ST_DEAD || was == state)
 		return;
 	c->state = (uint8_t)state;
 	if (state == COPS_ST_TLS && c->ops->on_start_tls != NULL)
@@ -173,6 +203,9 @@ static void conn_enter(struct cops_conn *c, enum cops_state state)
 	if (state == COPS_ST_UP) {
 		c->heard_ms = c->now_ms;
 		ka_schedule(c);
+		if ((was == COPS_ST_WAIT_CAT_HMAC || was == COPS_ST_WAIT_CAT_ANY) &&
+		    c->ops->on_accept != NULL)
+			c->ops->on_accept(c->arg, 0);
 	}
 	if (state == COPS_ST_DEAD && c->ops->on_dead != NULL)
 		c->ops->on_dead(c->arg, c->end.why);
@@ -195,8 +228,8 @@ void cops_conn_trace(struct cops_conn *c, cops_conn_trace_fn *fn, void *arg)
 }
 
 /* The messages in octets that go out; only here they are in one piece. */
-static void trace_out(
-    struct cops_conn *c, const struct cops_chunk *first, struct cops_chunk *const *more, size_t n)
+static void trace_out(struct cops_conn *c, const struct cops_chunk *first,
+    struct cops_chunk *const *more, size_t n, const struct cops_chunk *last)
 {
 	struct cops_fault fault = {0};
 	struct cops_msg m;
@@ -207,6 +240,8 @@ static void trace_out(
 	buf_put(&b, first->data, first->len);
 	for (size_t i = 0; i < n; i++)
 		buf_put(&b, more[i]->data, more[i]->len);
+	if (last != NULL)
+		buf_put(&b, last->data, last->len);
 	for (size_t at = 0; !b.failed && at < b.len; at += m.len) {
 		len = cops_msg_parse(&m, b.data + at, b.len - at, UINT32_MAX, &fault);
 		if (m.len == 0)
@@ -218,35 +253,52 @@ static void trace_out(
 
 /* --- output ---------------------------------------------------------------- */
 
-/* Queue first (taken) and then the n others (referenced); 0 or -1. */
+/* Why these chunks cannot be queued; NULL: they can. */
+static const char *out_fault(
+    struct cops_conn *c, const struct cops_chunk *first, struct cops_chunk *const *more, size_t n)
+{
+	size_t total = c->seal != NULL ? COPS_SEAL_LEN : 0;
+
+	if (first == NULL || !cops_outq_reserve(&c->out, n + 2))
+		return "out of memory";
+	total += first->len;
+	for (size_t i = 0; i < n; i++)
+		total += more[i]->len;
+	if (total > c->conf->max_unsent || c->out.octets > c->conf->max_unsent - total)
+		return "peer does not read: too much unsent";
+	return NULL;
+}
+
+/*
+ * Queue first (taken) and then the n others (referenced); 0 or -1.  With Integrity they are one
+ * message, and its object follows them.
+ */
 static int out_queue(
     struct cops_conn *c, struct cops_chunk *first, struct cops_chunk *const *more, size_t n)
 {
 	bool was_empty = c->out.octets == 0;
-	size_t total = 0;
+	struct cops_chunk *last = NULL;
+	const char *why;
 
 	if (c->state == COPS_ST_DEAD) {
 		cops_chunk_unref(first);
 		return -1;
 	}
-	if (first == NULL || !cops_outq_reserve(&c->out, n + 1)) {
+	why = out_fault(c, first, more, n);
+	if (why == NULL && c->seal != NULL && cops_seal_wanted(c->seal, first->data))
+		last = cops_seal_put(c->seal, first, more, n, &why);
+	if (why != NULL) {
 		cops_chunk_unref(first);
-		conn_give_up(c, "out of memory");
-		return -1;
-	}
-	total = first->len;
-	for (size_t i = 0; i < n; i++)
-		total += more[i]->len;
-	if (total > c->conf->max_unsent || c->out.octets > c->conf->max_unsent - total) {
-		cops_chunk_unref(first);
-		conn_give_up(c, "peer does not read: too much unsent");
+		conn_give_up(c, why);
 		return -1;
 	}
 	if (c->trace != NULL)
-		trace_out(c, first, more, n);
+		trace_out(c, first, more, n, last);
 	cops_outq_give(&c->out, first);
 	for (size_t i = 0; i < n; i++)
 		cops_outq_give(&c->out, cops_chunk_ref(more[i]));
+	if (last != NULL)
+		cops_outq_give(&c->out, last);
 	if (was_empty && c->out.octets > 0 && c->ops->on_output != NULL)
 		c->ops->on_output(c->arg);
 	return 0;
@@ -266,7 +318,13 @@ static void out_buf(struct cops_conn *c, struct buf *b)
 	buf_clear(b);
 }
 
-static void out_opn(struct cops_conn *c, uint16_t type, const struct cops_obj *last_pdp)
+static void put_start_tls(struct buf *b)
+{
+	cops_put_u16x2(b, COPS_C_INTEGRITY, 2, 0, COPS_TLS_START);
+}
+
+static void out_opn(
+    struct cops_conn *c, uint16_t type, const struct cops_obj *last_pdp, bool start_tls)
 {
 	struct buf b;
 	size_t mark;
@@ -276,13 +334,13 @@ static void out_opn(struct cops_conn *c, uint16_t type, const struct cops_obj *l
 	cops_put_pepid(&b, c->conf->pepid);
 	if (last_pdp != NULL)
 		cops_put_obj(&b, COPS_C_LAST_PDP, last_pdp->c_type, last_pdp->body, last_pdp->len);
-	if (type == 0)
-		cops_put_u16x2(&b, COPS_C_INTEGRITY, 2, 0, COPS_TLS_START);
+	if (start_tls)
+		put_start_tls(&b);
 	cops_msg_end(&b, mark);
 	out_buf(c, &b);
 }
 
-static void out_cat(struct cops_conn *c, uint16_t type)
+static void out_cat(struct cops_conn *c, uint16_t type, bool start_tls)
 {
 	struct buf b;
 	size_t mark;
@@ -290,9 +348,9 @@ static void out_cat(struct cops_conn *c, uint16_t type)
 	buf_init(&b, 0);
 	mark = cops_msg_begin(&b, COPS_OP_CAT, false, type);
 	cops_put_u16x2(&b, COPS_C_KA_TIMER, 1, 0, c->conf->ka_s);
-	if (type == 0)
-		cops_put_u16x2(&b, COPS_C_INTEGRITY, 2, 0, COPS_TLS_START);
-	else if (c->conf->acct_s != 0)
+	if (start_tls)
+		put_start_tls(&b);
+	if (type != 0 && c->conf->acct_s != 0)
 		cops_put_u16x2(&b, COPS_C_ACCT_TIMER, 1, 0, c->conf->acct_s);
 	cops_msg_end(&b, mark);
 	out_buf(c, &b);
@@ -319,10 +377,27 @@ static void out_ka(struct cops_conn *c)
 	out_octets(c, ka, sizeof(ka));
 }
 
+/* Each message by itself, for each gets an object of its own. */
+static int send_sealed(struct cops_conn *c, const uint8_t *p, size_t len)
+{
+	struct cops_fault f;
+	int64_t n;
+
+	for (; len > 0; p += n, len -= (size_t)n) {
+		n = cops_msg_frame(p, len, UINT32_MAX - COPS_SEAL_LEN, &f);
+		if (n <= 0 || (size_t)n > len ||
+		    out_queue(c, cops_chunk_new(p, (size_t)n), NULL, 0) != 0)
+			return -1;
+	}
+	return 0;
+}
+
 int cops_conn_send(struct cops_conn *c, const void *msg, size_t len)
 {
-	if (c->state != COPS_ST_UP)
+	if (!conn_up(c))
 		return -1;
+	if (c->seal != NULL)
+		return send_sealed(c, msg, len);
 	return out_queue(c, cops_chunk_new(msg, len), NULL, 0);
 }
 
@@ -337,7 +412,7 @@ int cops_conn_send_dec(struct cops_conn *c, uint16_t client_type, bool solicited
 	size_t head;
 	uint8_t *p;
 
-	if (c->state != COPS_ST_UP || obj_len > UINT16_MAX)
+	if (!conn_up(c) || obj_len > UINT16_MAX)
 		return -1;
 	head = COPS_HDR_LEN + obj_len + cops_pad((uint32_t)obj_len);
 	if (n == 0)
@@ -345,7 +420,7 @@ int cops_conn_send_dec(struct cops_conn *c, uint16_t client_type, bool solicited
 	total = head;
 	for (size_t i = 0; i < n; i++)
 		total += chunk[i]->len;
-	first = total <= UINT32_MAX ? cops_chunk_alloc(head) : NULL;
+	first = total <= UINT32_MAX - COPS_SEAL_LEN ? cops_chunk_alloc(head) : NULL;
 	if (first != NULL) {
 		p = first->data;
 		memset(p, 0, head);
@@ -416,7 +491,7 @@ static void type_event(struct cops_conn *c, uint16_t type, enum cops_type_event 
 	case COPS_TACT_OPN:
 		break; /* cops_conn_open() has what goes into it */
 	case COPS_TACT_CAT:
-		out_cat(c, type);
+		out_cat(c, type, false);
 		type_accepted(c, type);
 		break;
 	case COPS_TACT_ACCEPT:
@@ -458,7 +533,9 @@ static void act_opn(struct cops_conn *c, const struct cops_msg *m)
 
 	if (cops_pepid_get(&m->slot[COPS_SLOT_PEPID], pepid)) {
 		error = COPS_ERR_UNABLE;
-		if (slot_get(c, m->client_type) != NULL)
+		if (c->seal != NULL && !cops_seal_is_peer(c->seal, pepid))
+			error = COPS_ERR_AUTH_FAILURE;
+		else if (slot_get(c, m->client_type) != NULL)
 			error = c->ops->on_open(c->arg, m, pepid, &sub);
 	}
 	if (c->state == COPS_ST_DEAD)
@@ -499,19 +576,11 @@ static void act_close(struct cops_conn *c)
 		out_cc(c, 0, end.code, end.sub);
 }
 
-/*
- * An OPN for client-type 0 where it has no place: on a connection that is secure or
- * in use already (2748 4.1), or asking for what this PDP does not do (4261 4.2).
- */
-static void act_no_security(struct cops_conn *c, const struct cops_msg *m)
+/* CC for the connection. */
+static void act_refuse(struct cops_conn *c, enum cops_error code, unsigned sub, const char *why)
 {
-	if (c->secure || c->open_by_ms == INT64_MAX)
-		out_cc(c, 0, COPS_ERR_BAD_MESSAGE, 0);
-	else if (cops_msg_has(m, COPS_SLOT_INTEGRITY_TLS))
-		out_cc(c, 0, COPS_ERR_UNKNOWN_OBJECT, SUB_INTEGRITY_TLS);
-	else
-		out_cc(c, 0, COPS_ERR_AUTH_REQUIRED, SUB_NO_SECURITY);
-	c->end.why = "unusable Client-Open for client-type 0";
+	out_cc(c, 0, (uint16_t)code, (uint16_t)sub);
+	end_set(c, (uint16_t)code, (uint16_t)sub, why);
 }
 
 static void act_cc(struct cops_conn *c, const struct cops_msg *m)
@@ -533,23 +602,38 @@ static void conn_act(struct cops_conn *c, enum cops_action act, const struct cop
 	case COPS_ACT_NONE:
 		break;
 	case COPS_ACT_OPN0:
-		out_opn(c, 0, NULL);
+	case COPS_ACT_OPN0_TLS:
+		out_opn(c, 0, NULL, act == COPS_ACT_OPN0_TLS);
 		break;
 	case COPS_ACT_CAT0:
-		out_cat(c, 0);
+	case COPS_ACT_CAT0_TLS:
+		out_cat(c, 0, act == COPS_ACT_CAT0_TLS);
 		break;
-	case COPS_ACT_START_TLS:
+	case COPS_ACT_AGREED:
 		ka_learn(c, cops_obj_lo(&m->slot[COPS_SLOT_KA_TIMER]));
 		break;
 	case COPS_ACT_SECURE:
 		c->secure = true;
 		break;
 	case COPS_ACT_NEED_TLS:
-		out_cc(c, 0, COPS_ERR_AUTH_REQUIRED, SUB_INTEGRITY_TLS);
-		c->end.why = "peer does not start TLS";
+		act_refuse(c, COPS_ERR_AUTH_REQUIRED, SUB_INTEGRITY_TLS, "peer does not start TLS");
+		break;
+	case COPS_ACT_NEED_HMAC:
+		act_refuse(c, COPS_ERR_AUTH_REQUIRED, SUB_INTEGRITY, "peer offers no Integrity");
 		break;
 	case COPS_ACT_NO_SECURITY:
-		act_no_security(c, m);
+		act_refuse(c, COPS_ERR_AUTH_REQUIRED, SUB_NO_SECURITY,
+		    "peer wants Integrity, of which we have no keys");
+		break;
+	case COPS_ACT_NO_TLS:
+		act_refuse(
+		    c, COPS_ERR_UNKNOWN_OBJECT, SUB_INTEGRITY_TLS, "peer wants TLS, which is off");
+		break;
+	case COPS_ACT_LATE:
+		act_refuse(c, COPS_ERR_BAD_MESSAGE, 0, "Client-Open for client-type 0 too late");
+		break;
+	case COPS_ACT_REFUSE:
+		act_refuse(c, c->end.code, c->end.sub, c->end.why);
 		break;
 	case COPS_ACT_OPN:
 		act_opn(c, m);
@@ -618,8 +702,12 @@ static enum cops_event event_of(const struct cops_msg *m)
 
 	if (m->client_type != 0)
 		return ops_in[m->op].event;
-	if (m->op == COPS_OP_CAT && tls->c_num != 0 && cops_obj_lo(tls) & COPS_TLS_START)
-		return COPS_EV_CAT0_TLS;
+	if (m->op != COPS_OP_OPN && m->op != COPS_OP_CAT)
+		return ops_in[m->op].event0;
+	if (cops_msg_has(m, COPS_SLOT_INTEGRITY))
+		return m->op == COPS_OP_OPN ? COPS_EV_OPN0_HMAC : COPS_EV_CAT0_HMAC;
+	if (tls->c_num != 0 && cops_obj_lo(tls) & COPS_TLS_START)
+		return m->op == COPS_OP_OPN ? COPS_EV_OPN0_TLS : COPS_EV_CAT0_TLS;
 	return ops_in[m->op].event0;
 }
 
@@ -634,7 +722,7 @@ static void input_malformed(
 	bool stateful = m->op == COPS_OP_REQ || m->op == COPS_OP_DEC || m->op == COPS_OP_RPT;
 
 	c->end = *fault;
-	if (c->state != COPS_ST_UP || m->client_type == 0 || m->op == COPS_OP_KA)
+	if (!conn_up(c) || m->client_type == 0 || m->op == COPS_OP_KA)
 		conn_event(c, COPS_EV_BAD, NULL);
 	else if (m->op == COPS_OP_CC)
 		type_event(c, m->client_type, COPS_TEV_CC, NULL, NULL);
@@ -644,12 +732,12 @@ static void input_malformed(
 		type_event(c, m->client_type, COPS_TEV_FAIL, NULL, NULL);
 }
 
-/* Before TLS there is little to say, and anybody can say it. */
+/* Before security is agreed on there is little to say, and anybody can say it. */
 static uint32_t max_msg(const struct cops_conn *c)
 {
 	uint32_t max = c->conf->max_msg;
 
-	return c->conf->tls && !c->secure && max > CLEAR_MAX ? CLEAR_MAX : max;
+	return !conn_up(c) && max > CLEAR_MAX ? CLEAR_MAX : max;
 }
 
 static void input_message(struct cops_conn *c, const uint8_t *p, size_t len)
@@ -660,7 +748,10 @@ static void input_message(struct cops_conn *c, const uint8_t *p, size_t len)
 
 	if (c->trace != NULL)
 		c->trace(c->trace_arg, false, &m, n < 0 ? &fault : NULL);
-	if (m.op != 0 && !for_us(c, m.op)) {
+	if (c->seal != NULL && !cops_seal_check(c->seal, &m, n > 0, &fault)) {
+		c->end = fault;
+		conn_event(c, COPS_EV_UNPROVEN, NULL);
+	} else if (m.op != 0 && !for_us(c, m.op)) {
 		end_set(c, COPS_ERR_BAD_MESSAGE, 0, "message meant for the other role");
 		conn_event(c, COPS_EV_BAD, NULL);
 	} else if (n < 0) {
@@ -778,7 +869,7 @@ void cops_conn_start(struct cops_conn *c, int64_t now_ms)
 	c->now_ms = now_ms;
 	if (c->state == COPS_ST_NEW)
 		c->open_by_ms = now_ms + c->conf->open_timeout_ms;
-	conn_event(c, c->conf->tls ? COPS_EV_START_TLS : COPS_EV_START, NULL);
+	conn_event(c, begin[c->conf->security].start, NULL);
 }
 
 void cops_conn_tls_up(struct cops_conn *c, int64_t now_ms)
@@ -787,18 +878,24 @@ void cops_conn_tls_up(struct cops_conn *c, int64_t now_ms)
 	conn_event(c, COPS_EV_TLS_UP, NULL);
 }
 
+void cops_conn_require_tls(struct cops_conn *c)
+{
+	if (!c->secure)
+		conn_event(c, COPS_EV_INSIST, NULL);
+}
+
 int cops_conn_open(struct cops_conn *c, uint16_t client_type, const struct cops_obj *last_pdp)
 {
-	if (c->state != COPS_ST_UP || client_type == 0 || slot_get(c, client_type) == NULL)
+	if (!conn_up(c) || client_type == 0 || slot_get(c, client_type) == NULL)
 		return -1;
 	type_event(c, client_type, COPS_TEV_OPEN, NULL, NULL);
-	out_opn(c, client_type, last_pdp);
+	out_opn(c, client_type, last_pdp, false);
 	return c->state == COPS_ST_DEAD ? -1 : 0;
 }
 
 void cops_conn_close_type(struct cops_conn *c, uint16_t client_type, uint16_t error, uint16_t sub)
 {
-	if (c->state != COPS_ST_UP)
+	if (!conn_up(c))
 		return;
 	end_set(c, error, sub, NULL);
 	type_event(c, client_type, COPS_TEV_CLOSE, NULL, NULL);

@@ -29,18 +29,42 @@ extern "C" {
 
 enum cops_role { COPS_PEP, COPS_PDP };
 
+/* What protects a connection. */
+enum cops_security {
+	COPS_SECURITY_NONE,
+	COPS_SECURITY_TLS,	 /* RFC 4261; refused without it */
+	COPS_SECURITY_INTEGRITY, /* the Integrity object, RFC 2748 4.1; refused without it */
+	/* PEP: TLS if the PDP asks for it (RFC 4261 5.2), else none.  Whoever is in the middle can
+	 * take the PDP's wish away: for the time in which PDPs go over to TLS. */
+	COPS_SECURITY_ANY,
+};
+
 struct cops_conn;
+struct cops_hmac_ring;
+
+/* For COPS_SECURITY_INTEGRITY; all borrowed. */
+struct cops_integrity {
+	struct cops_hmac_ring *ring; /* may be exchanged by the owner of the settings at any time */
+	const char *pdp;	     /* PEP only: whose keys these are; PDP: the PEPID says */
+	int64_t (*unix_ms)(void);    /* the time by which keys live, cops_io_unix_ms() */
+	/*
+	 * The number with which the peer's messages are to begin.  It must grow by more than
+	 * messages come, so that none ever fits another connection: cops_io_first_number().
+	 */
+	uint32_t (*first_number)(void);
+};
 
 /* Settings shared by many connections; borrowed, must outlive them. */
 struct cops_conn_conf {
 	enum cops_role role;
-	const char *pepid;	  /* PEP only */
-	bool tls;		  /* RFC 4261 upgrade wanted; refused without it */
+	const char *pepid; /* PEP only */
+	enum cops_security security;
 	uint16_t ka_s;		  /* PDP: KATimer in CAT, 0 = none */
 	uint16_t acct_s;	  /* PDP: AcctTimer in CAT, 0 = object left out */
-	uint32_t max_msg;	  /* octets of one message we take; before TLS 4096 at most */
+	uint32_t max_msg;	  /* octets of one message we take; 4096 at most before security */
 	size_t max_unsent;	  /* octets queued before the connection is given up */
 	uint32_t open_timeout_ms; /* first OPN/CAT and the TLS handshake must be done by then */
+	struct cops_integrity integrity;
 };
 
 struct cops_conn_ops {
@@ -50,7 +74,9 @@ struct cops_conn_ops {
 	 */
 	uint16_t (*on_open)(
 	    void *arg, const struct cops_msg *opn, const char *pepid, uint16_t *sub);
-	/* PEP: CAT for client_type arrived.  PDP: ours is queued, more may follow it.  May be NULL.
+	/*
+	 * PEP: CAT for client_type arrived; client_type 0: security is agreed on and not TLS, open
+	 * client-types now.  PDP: ours is queued, more may follow it.  May be NULL.
 	 */
 	void (*on_accept)(void *arg, uint16_t client_type);
 	/*
@@ -82,11 +108,19 @@ struct cops_conn *cops_conn_new(
 void cops_conn_free(struct cops_conn *c);
 enum cops_role cops_conn_role(const struct cops_conn *c);
 
-/* PEP: begin (sends the type-0 OPN when TLS is wanted; on_start_tls follows its CAT). */
+/*
+ * PEP: begin.  Without security open client-types at once; else the type-0 OPN goes out, and
+ * its CAT brings on_start_tls or on_accept with client-type 0.
+ */
 void cops_conn_start(struct cops_conn *c, int64_t now_ms);
 /* The transport finished the TLS handshake. PEP may now open client-types. */
 void cops_conn_tls_up(struct cops_conn *c, int64_t now_ms);
-bool cops_conn_secure(const struct cops_conn *c);
+bool cops_conn_secure(const struct cops_conn *c); /* by TLS */
+/*
+ * PDP: clear text is not good enough any more.  A connection without TLS is closed with
+ * Authentication Required, Integrity-TLS (RFC 4261 5.2), for the PEP to come back.
+ */
+void cops_conn_require_tls(struct cops_conn *c);
 /*
  * PEP: send OPN.  last_pdp NULL or an address+port body of LastPDPAddr (RFC 2748
  * 2.2.14; c_type 1 or 2, len 8 or 20).  0, or -1: not now (handshake) or too many types.
@@ -102,7 +136,10 @@ int cops_conn_input(struct cops_conn *c, const uint8_t *p, size_t len, int64_t n
 /* Run timers; returns the next deadline (absolute ms), or INT64_MAX. */
 int64_t cops_conn_tick(struct cops_conn *c, int64_t now_ms);
 
-/* Queue octets already built as whole messages; copied. 0, or -1 (dead, or over max_unsent). */
+/*
+ * Queue octets already built as whole messages; copied.  0, or -1 (not up, over max_unsent, or,
+ * where Integrity goes on each, no messages).
+ */
 int cops_conn_send(struct cops_conn *c, const void *msg, size_t len);
 /*
  * Queue a DEC: header and handle are written, then the chunks (each one or more whole

@@ -84,6 +84,28 @@ static int64_t now_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+int64_t cops_io_unix_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+uint32_t cops_io_first_number(void)
+{
+	static int64_t last; /* of any thread */
+	int64_t was = __atomic_load_n(&last, __ATOMIC_RELAXED);
+	int64_t next;
+
+	do {
+		next = cops_io_unix_ms() >> 3;
+		next = next > was ? next : was + 1;
+	} while (!__atomic_compare_exchange_n(
+	    &last, &was, next, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+	return (uint32_t)next;
+}
+
 /* --- life ------------------------------------------------------------------- */
 
 static void io_pump(struct cops_io *io);
@@ -719,6 +741,11 @@ void cops_io_pool_free(struct cops_io_pool *pool)
 	free(pool);
 }
 
+static bool needs_tls(const struct cops_conn_conf *conf)
+{
+	return conf->security == COPS_SECURITY_TLS || conf->security == COPS_SECURITY_ANY;
+}
+
 static struct cops_io *io_new(struct cops_io_pool *pool, int fd, SSL_CTX *tls,
     const struct cops_conn_conf *conf, const struct cops_conn_ops *cops,
     const struct cops_io_ops *ops, void *arg)
@@ -742,7 +769,7 @@ static struct cops_io *io_new(struct cops_io_pool *pool, int fd, SSL_CTX *tls,
 	if (tls != NULL && SSL_CTX_up_ref(tls) == 1)
 		io->tls = tls;
 	io->conn = cops_conn_new(conf, &core_ops, io, now_ms());
-	if (io->conn == NULL || (conf->tls && io->tls == NULL)) {
+	if (io->conn == NULL || (needs_tls(conf) && io->tls == NULL)) {
 		io_destroy(io);
 		return NULL;
 	}

@@ -30,6 +30,11 @@ struct cops_io_pool;
 struct cops_io_pool *cops_io_pool_new(struct event_base *base);
 void cops_io_pool_free(struct cops_io_pool *pool); /* after its connections */
 
+/* For cops_integrity: the system's clock; and a number that never comes again, see there. */
+int64_t cops_io_unix_ms(void);
+/* Of 125 a second of that clock, and more than the last one given by this process. */
+uint32_t cops_io_first_number(void);
+
 /*
  * Callbacks, like those of cops_conn_ops, come from the event loop only, never from
  * inside a cops_io or cops_conn call of the user's.  Any of them may send, close, shut
@@ -43,8 +48,8 @@ struct cops_io_ops {
 	 */
 	bool (*on_secure)(void *arg, SSL *ssl);
 	/*
-	 * PEP: TCP is connected; no COPS octet was sent yet.  May be NULL.  Without TLS,
-	 * open client-types here.
+	 * PEP: TCP is connected; no COPS octet was sent yet.  May be NULL.  Without security,
+	 * open client-types here; with Integrity wait for the core's on_accept.
 	 */
 	void (*on_connect)(void *arg);
 	/* All over; the owner calls cops_io_free() here or later, not cops_io_*() otherwise. */
@@ -58,7 +63,7 @@ struct cops_io_ops {
 };
 
 /*
- * Take over fd (non-blocking, accepted).  tls may be NULL only when conf->tls is false.
+ * Take over fd (non-blocking, accepted).  tls may be NULL only where conf->security is not TLS.
  * conf, cops (the core's callbacks; on_start_tls, on_output, on_dead are the io's own and
  * ignored) and ops are borrowed, tls is referenced.  On failure fd is closed and NULL
  * returned.

@@ -7,12 +7,14 @@ libcops_libcops_la_SOURCES = \
 	libcops/cops_conn.c \
 	libcops/cops_def.c \
 	libcops/cops_fsm.c libcops/cops_fsm.h \
+	libcops/cops_hmac.c \
 	libcops/cops_io.c \
 	libcops/cops_msg.c \
 	libcops/cops_obj.c \
 	libcops/cops_outq.c libcops/cops_outq.h \
 	libcops/cops_print.c \
-	libcops/cops_put.c
+	libcops/cops_put.c \
+	libcops/cops_seal.c libcops/cops_seal.h
 libcops_libcops_la_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS)
 libcops_libcops_la_LIBADD = common/libbase.la $(EVENT_LIBS) $(SSL_LIBS)
 libcops_libcops_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 \
@@ -23,6 +25,7 @@ copsinclude_HEADERS = \
 	libcops/cops_chunk.h \
 	libcops/cops_conn.h \
 	libcops/cops_def.h \
+	libcops/cops_hmac.h \
 	libcops/cops_io.h \
 	libcops/cops_msg.h \
 	libcops/cops_obj.h \

@@ -331,7 +331,7 @@ static int workers_open(struct pdp *p, char err[PDP_ERR_LEN])
 	    .conn =
 		{
 		    .role = COPS_PDP,
-		    .tls = c->tls,
+		    .security = c->tls ? COPS_SECURITY_TLS : COPS_SECURITY_NONE,
 		    .ka_s = (uint16_t)c->keepalive_s,
 		    .max_msg = (uint32_t)c->max_message,
 		    .max_unsent = (size_t)c->max_unsent,

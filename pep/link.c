@@ -399,7 +399,7 @@ struct pep_link *pep_link_new(struct event_base *base, const struct pep_conf *co
 	l->conn_conf = (struct cops_conn_conf) {
 	    .role = COPS_PEP,
 	    .pepid = l->identity,
-	    .tls = conf->tls,
+	    .security = conf->tls ? COPS_SECURITY_TLS : COPS_SECURITY_NONE,
 	    .max_msg = (uint32_t)conf->max_msg,
 	    .max_unsent = MAX_UNSENT,
 	    .open_timeout_ms = (uint32_t)conf->open_timeout_ms,

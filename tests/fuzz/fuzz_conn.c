@@ -77,7 +77,7 @@ static void on_start_tls(void *arg)
 {
 	struct end *e = arg;
 
-	MUST(!e->tls_wanted && conf.tls);
+	MUST(!e->tls_wanted && conf.security == COPS_SECURITY_TLS);
 	e->tls_wanted = true;
 }
 
@@ -203,7 +203,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	conf = (struct cops_conn_conf) {
 	    .role = how & 1 ? COPS_PDP : COPS_PEP,
 	    .pepid = "ce1.example.net",
-	    .tls = how & 2,
+	    .security = how & 2 ? COPS_SECURITY_TLS : COPS_SECURITY_NONE,
 	    .ka_s = how & 4 ? 60 : 0,
 	    .acct_s = how & 8 ? 30 : 0,
 	    .max_msg = 8192,

@@ -396,7 +396,7 @@ void pep_connect(struct pep *p)
 
 	*c = (struct cops_conn_conf) {.role = COPS_PEP,
 	    .pepid = p->name,
-	    .tls = p->w->tls != NULL,
+	    .security = p->w->tls != NULL ? COPS_SECURITY_TLS : COPS_SECURITY_NONE,
 	    .max_msg = 16 << 20,
 	    .max_unsent = 16 << 20,
 	    .open_timeout_ms = 10000};

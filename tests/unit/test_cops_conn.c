@@ -11,6 +11,7 @@
 #include "common/buf.h"
 #include "libcops/cops_conn.h"
 #include "libcops/cops_fsm.h"
+#include "libcops/cops_hmac.h"
 #include "tests/unit/cops_vectors.h"
 
 #define TYPE	   0x4001
@@ -46,11 +47,35 @@ struct side {
 	} cc[CC_MAX];
 	unsigned n_cc;
 	unsigned n_ka;
-	struct buf wire; /* taken from the core, not yet delivered */
+	/* what it sent with Integrity, and without */
+	unsigned sealed, bare;
+	uint32_t number; /* of the last one */
+	uint32_t key_id;
+	unsigned gaps;	     /* in the numbers, from the second one on */
+	unsigned asked_open; /* on_accept for client-type 0 */
+	struct buf wire;     /* taken from the core, not yet delivered */
 };
 
 static struct side pep, pdp;
 static int64_t now;
+
+/* Keys of both ends: one ring, each finds the other's name in it. */
+static struct cops_hmac_ring *ring;
+static int64_t unix_ms;
+static uint32_t next_number;
+
+static int64_t unix_now(void)
+{
+	return unix_ms;
+}
+
+static uint32_t first_number(void)
+{
+	uint32_t n = next_number;
+
+	next_number += 0x100;
+	return n;
+}
 
 static uint16_t on_open(void *arg, const struct cops_msg *opn, const char *pepid, uint16_t *sub)
 {
@@ -68,8 +93,10 @@ static void on_accept(void *arg, uint16_t client_type)
 {
 	struct side *s = arg;
 
-	(void)client_type;
-	s->accepts++;
+	if (client_type == 0)
+		s->asked_open++;
+	else
+		s->accepts++;
 }
 
 static void on_client_close(
@@ -148,16 +175,20 @@ static const struct cops_conn_ops ops = {
     .on_dead = on_dead,
 };
 
-static void side_init(struct side *s, enum cops_role role, bool tls)
+static void side_init(struct side *s, enum cops_role role, enum cops_security security)
 {
 	memset(s, 0, sizeof(*s));
 	s->conf = (struct cops_conn_conf) {.role = role,
 	    .pepid = role == COPS_PEP ? "ce1.example.net" : NULL,
-	    .tls = tls,
+	    .security = security,
 	    .ka_s = 60,
 	    .max_msg = 65536,
 	    .max_unsent = 1 << 20,
-	    .open_timeout_ms = 10000};
+	    .open_timeout_ms = 10000,
+	    .integrity = {.ring = ring,
+		.pdp = "pdp.example.net",
+		.unix_ms = unix_now,
+		.first_number = first_number}};
 	s->c = cops_conn_new(&s->conf, &ops, s, now);
 	buf_init(&s->wire, 0);
 }
@@ -165,23 +196,71 @@ static void side_init(struct side *s, enum cops_role role, bool tls)
 static void setup(void)
 {
 	now = 1000;
-	side_init(&pep, COPS_PEP, false);
-	side_init(&pdp, COPS_PDP, false);
+	side_init(&pep, COPS_PEP, COPS_SECURITY_NONE);
+	side_init(&pdp, COPS_PDP, COPS_SECURITY_NONE);
 }
 
 static void setup_tls(void)
 {
 	now = 1000;
-	side_init(&pep, COPS_PEP, true);
-	side_init(&pdp, COPS_PDP, true);
+	side_init(&pep, COPS_PEP, COPS_SECURITY_TLS);
+	side_init(&pdp, COPS_PDP, COPS_SECURITY_TLS);
+}
+
+static void key_add(const char *peer, uint32_t id, int64_t from, int64_t to)
+{
+	const struct cops_hmac_key k = {.id = id,
+	    .algorithm = (uint8_t)(id % 2),
+	    .len = 16,
+	    .octets = (const uint8_t *)"cops-test-key-01",
+	    .not_before_ms = from,
+	    .not_after_ms = to};
+	const char *why;
+
+	ck_assert_int_eq(cops_hmac_ring_add(ring, peer, &k, &why), 0);
+}
+
+static void ring_setup(void)
+{
+	ring = cops_hmac_ring_new();
+	unix_ms = 5000;
+	next_number = 0xfffffffe;
+}
+
+static void setup_integrity(void)
+{
+	now = 1000;
+	ring_setup();
+	key_add("pdp.example.net", 1, 0, 10000);
+	key_add("ce1.example.net", 1, 0, 10000);
+	side_init(&pep, COPS_PEP, COPS_SECURITY_INTEGRITY);
+	side_init(&pdp, COPS_PDP, COPS_SECURITY_INTEGRITY);
 }
 
 static void teardown(void)
 {
+	cops_hmac_ring_unref(ring);
+	ring = NULL;
 	cops_conn_free(pep.c);
 	cops_conn_free(pdp.c);
 	buf_clear(&pep.wire);
 	buf_clear(&pdp.wire);
+}
+
+static void note_seal(struct side *s, const struct cops_msg *m)
+{
+	const uint8_t *o = m->slot[COPS_SLOT_INTEGRITY].body;
+	uint32_t number;
+
+	if (o == NULL) {
+		s->bare++;
+		return;
+	}
+	s->key_id = (uint32_t)o[0] << 24 | (uint32_t)o[1] << 16 | (uint32_t)o[2] << 8 | o[3];
+	number = (uint32_t)o[4] << 24 | (uint32_t)o[5] << 16 | (uint32_t)o[6] << 8 | o[7];
+	if (s->sealed++ > 1)
+		s->gaps += number != s->number + 1;
+	s->number = number;
 }
 
 /* Count what goes over the wire that no callback shows. */
@@ -192,6 +271,7 @@ static void note(struct side *s, const uint8_t *p, size_t len)
 	int64_t n;
 
 	while (len > 0 && (n = cops_msg_parse(&m, p, len, UINT32_MAX, &f)) > 0) {
+		note_seal(s, &m);
 		if (m.op == COPS_OP_KA)
 			s->n_ka++;
 		if (m.op == COPS_OP_CC && s->n_cc < CC_MAX) {
@@ -325,6 +405,10 @@ START_TEST(no_cell_unset)
 			/* Who wants TLS never gets UP without it. */
 			if (s == COPS_ST_WAIT_OPN || s == COPS_ST_WAIT_CAT)
 				ck_assert_uint_ne(step.next, COPS_ST_UP);
+			/* Who wants Integrity gets it by a proven message alone. */
+			if ((s == COPS_ST_WAIT_OPN_HMAC && e != COPS_EV_OPN0_HMAC) ||
+			    (s == COPS_ST_WAIT_CAT_HMAC && e != COPS_EV_CAT0_HMAC))
+				ck_assert_uint_ne(step.next, COPS_ST_UP);
 		}
 	for (unsigned s = 0; s < COPS_TYPE_MAX; s++)
 		for (unsigned e = 0; e < COPS_TEV_MAX; e++) {
@@ -366,7 +450,7 @@ START_TEST(open_plain)
 }
 END_TEST
 
-START_TEST(open_tls)
+START_TEST(row34_row35_integrity_tls_octets)
 {
 	cops_conn_start(pep.c, now);
 	/* Nothing of ours before the handshake. */
@@ -396,7 +480,7 @@ START_TEST(open_tls)
 END_TEST
 
 /* Octets behind the message that starts TLS came in clear: they are never acted upon. */
-START_TEST(pre_tls_octets_discarded)
+START_TEST(row48_pre_tls_octets_discarded)
 {
 	uint8_t both[512];
 	size_t n;
@@ -444,7 +528,7 @@ START_TEST(long_before_tls)
 }
 END_TEST
 
-START_TEST(pdp_refuses_cleartext)
+START_TEST(row37_pdp_refuses_cleartext)
 {
 	static const char *const first[] = {
 	    "10064001 00000010 00080b01 63653100",		     /* OPN */
@@ -464,7 +548,7 @@ START_TEST(pdp_refuses_cleartext)
 END_TEST
 
 /* A PDP that wants TLS says so in its CAT even if the PEP did not ask (RFC 4261 5.2). */
-START_TEST(pdp_starts_tls)
+START_TEST(row36_pdp_starts_tls)
 {
 	feed_hex(&pdp, "10060000 00000010 00080b01 63653100");
 	ck_assert(pdp.tls_wanted);
@@ -473,7 +557,7 @@ START_TEST(pdp_starts_tls)
 }
 END_TEST
 
-START_TEST(pep_never_falls_back)
+START_TEST(row39_pep_never_falls_back)
 {
 	static const char *const first[] = {
 	    "10070000 00000010 00080a01 0000003c",		     /* CAT 0 without the object */
@@ -496,7 +580,7 @@ START_TEST(pep_never_falls_back)
 END_TEST
 
 /* A PDP without TLS: RFC 4261 4.2. */
-START_TEST(pdp_has_no_tls)
+START_TEST(row38_pdp_has_no_tls)
 {
 	feed_hex(&pdp, cops_vectors[0].hex);
 	ck_assert_ptr_nonnull(pdp.dead);
@@ -507,7 +591,7 @@ START_TEST(pdp_has_no_tls)
 }
 END_TEST
 
-START_TEST(opn0_after_another)
+START_TEST(row33_opn0_after_another)
 {
 	connect_both();
 	feed_hex(&pdp, cops_vectors[0].hex);
@@ -548,6 +632,500 @@ START_TEST(handshake_not_done_in_time)
 	ck_assert_ptr_nonnull(pdp.dead);
 	/* no COPS octet goes where TLS is expected */
 	ck_assert_uint_eq(cops_conn_unsent(pdp.c), 0);
+}
+END_TEST
+
+/* --- security asked for by the PDP ---------------------------------------------- */
+
+/* A PEP that leaves it to the PDP says nothing between the CAT and its ClientHello. */
+START_TEST(row36_pep_waits_for_tls)
+{
+	teardown();
+	side_init(&pep, COPS_PEP, COPS_SECURITY_ANY);
+	side_init(&pdp, COPS_PDP, COPS_SECURITY_TLS);
+	cops_conn_start(pep.c, now);
+	ck_assert_int_eq(cops_conn_open(pep.c, TYPE, NULL), -1);
+	collect(&pep, SIZE_MAX / 2);
+	ck_assert_uint_eq(pep.wire.len, cops_vectors[0].len - 8); /* V1 without Integrity-TLS */
+	deliver(&pep, &pdp, SIZE_MAX / 2);
+	collect(&pdp, SIZE_MAX / 2);
+	deliver(&pdp, &pep, SIZE_MAX / 2);
+	ck_assert(pep.tls_wanted && pdp.tls_wanted);
+	ck_assert_uint_eq(pep.asked_open, 0);
+	ck_assert_int_eq(cops_conn_open(pep.c, TYPE, NULL), -1);
+	ck_assert_int_eq(cops_conn_tick(pep.c, now + 9000), now + 10000); /* no KA either */
+	ck_assert_uint_eq(cops_conn_unsent(pep.c), 0);
+	exchange();
+	ck_assert(cops_conn_secure(pep.c));
+	ck_assert_int_eq(cops_conn_open(pep.c, TYPE, NULL), 0);
+	exchange();
+	ck_assert_uint_eq(pep.accepts, 1);
+}
+END_TEST
+
+/* The same PEP and a PDP that wants nothing; a PDP that wants what the PEP cannot do. */
+START_TEST(row36_pep_asks)
+{
+	teardown();
+	ring_setup();
+	side_init(&pep, COPS_PEP, COPS_SECURITY_ANY);
+	side_init(&pdp, COPS_PDP, _i == 0 ? COPS_SECURITY_NONE : COPS_SECURITY_INTEGRITY);
+	cops_conn_start(pep.c, now);
+	exchange();
+	ck_assert_uint_eq(pep.asked_open, _i == 0);
+	if (_i == 1) {
+		ck_assert_uint_eq(pep.close_error, COPS_ERR_AUTH_REQUIRED);
+		ck_assert_uint_eq(pep.close_sub, 0x1001);
+		return;
+	}
+	ck_assert(!pep.tls_wanted);
+	ck_assert_int_eq(cops_conn_open(pep.c, TYPE, NULL), 0);
+	exchange();
+	ck_assert_uint_eq(pep.accepts, 1);
+}
+END_TEST
+
+/* A PEP without TLS that is told to start it. */
+START_TEST(row38_pep_has_no_tls)
+{
+	cops_conn_start(pep.c, now);
+	feed_hex(&pep, cops_vectors[1].hex);
+	ck_assert_ptr_nonnull(pep.dead);
+	ck_assert(!pep.tls_wanted);
+	collect(&pep, SIZE_MAX / 2);
+	ck_assert_uint_eq(pep.cc[0].error, COPS_ERR_UNKNOWN_OBJECT);
+	ck_assert_uint_eq(pep.cc[0].sub, 0x1002);
+}
+END_TEST
+
+/* The PDP's policy is switched on: the PEP is told why, comes back, and is taken with TLS. */
+START_TEST(row40_insecure_connection_closed)
+{
+	connect_both();
+	cops_conn_require_tls(pdp.c);
+	exchange();
+	ck_assert_ptr_nonnull(pdp.dead);
+	ck_assert_uint_eq(pep.close_type, 0);
+	ck_assert_uint_eq(pep.close_error, COPS_ERR_AUTH_REQUIRED);
+	ck_assert_uint_eq(pep.close_sub, 0x1002);
+	teardown();
+	setup_tls();
+	connect_both();
+	cops_conn_require_tls(pdp.c); /* is content */
+	exchange();
+	ck_assert_ptr_null(pdp.dead);
+	ck_assert_uint_eq(pep.closes, 0);
+}
+END_TEST
+
+/* --- Integrity ------------------------------------------------------------------- */
+
+START_TEST(row30_vector)
+{
+	const struct cops_hmac_key *key;
+	struct cops_hmac h;
+	uint8_t v[32], digest[COPS_HMAC_DIGEST_LEN];
+	unsigned x;
+
+	for (size_t i = 0, n = 0; n < sizeof(v); i += cops_vectors[18].hex[i] == ' ' ? 1 : 2)
+		if (cops_vectors[18].hex[i] != ' ') {
+			ck_assert_int_eq(sscanf(cops_vectors[18].hex + i, "%2x", &x), 1);
+			v[n++] = (uint8_t)x;
+		}
+	ck_assert_int_eq(cops_hmac_find("HMAC-MD5-96"), 0);
+	ring_setup();
+	const struct cops_hmac_key md5 = {.id = 7,
+	    .len = 16,
+	    .octets = (const uint8_t *)"cops-test-key-01",
+	    .not_after_ms = 9999};
+	const char *why;
+	ck_assert_int_eq(cops_hmac_ring_add(ring, "x", &md5, &why), 0);
+	key = cops_hmac_ring_to(ring, "X", unix_ms);
+	ck_assert_ptr_nonnull(key);
+	cops_hmac_begin(&h, ring, key);
+	cops_hmac_add(&h, v, 9); /* in two pieces */
+	cops_hmac_add(&h, v + 9, sizeof(v) - COPS_HMAC_DIGEST_LEN - 9);
+	ck_assert(cops_hmac_end(&h, digest));
+	ck_assert_mem_eq(digest, v + 20, COPS_HMAC_DIGEST_LEN);
+	ck_assert(cops_hmac_equal(digest, v + 20));
+	digest[11] ^= 1;
+	ck_assert(!cops_hmac_equal(digest, v + 20));
+}
+END_TEST
+
+/* Both ways, whatever the message, over the end of the numbers and cut as it may be. */
+START_TEST(row30_on_every_message)
+{
+	static const uint8_t handle[] = {0, 0, 0, 1};
+	struct cops_chunk *row = decision(3);
+	struct cops_chunk *chunks[] = {row, row, row};
+	unsigned n = 20;
+
+	cops_conn_start(pep.c, now);
+	ck_assert_int_eq(cops_conn_open(pep.c, TYPE, NULL), -1); /* not yet */
+	exchange_by((size_t)_i);
+	ck_assert_uint_eq(pep.asked_open, 1);
+	ck_assert_int_eq(cops_conn_open(pep.c, TYPE, NULL), 0);
+	exchange_by((size_t)_i);
+	ck_assert_uint_eq(pep.accepts, 1);
+	pep.answer_with_rpt = 1;
+	for (unsigned i = 0; i < n; i++)
+		ck_assert_int_eq(
+		    cops_conn_send_dec(pdp.c, TYPE, i == 0, handle, 4, chunks, i % 4), 0);
+	exchange_by((size_t)_i);
+	ck_assert_uint_eq(pep.msgs, n);
+	ck_assert_uint_eq(pdp.msgs, n);
+	while (pep.n_ka < 3) {
+		now = cops_conn_tick(pep.c, now);
+		cops_conn_tick(pep.c, now);
+		exchange_by((size_t)_i);
+	}
+	ck_assert_uint_eq(pdp.n_ka, 3);
+	cops_conn_close_type(pep.c, TYPE, COPS_ERR_SHUTDOWN, 0);
+	exchange_by((size_t)_i);
+	ck_assert_uint_eq(pdp.closes, 1);
+	cops_conn_close(pdp.c, COPS_ERR_SHUTDOWN, 0, "over");
+	exchange_by((size_t)_i);
+	ck_assert_uint_eq(pep.close_error, COPS_ERR_SHUTDOWN);
+	/* OPN 0, OPN, RPTs, KAs, CC; the same number from the PDP */
+	ck_assert_uint_eq(pep.sealed, 2 + n + 3 + 1);
+	ck_assert_uint_eq(pdp.sealed, 2 + n + 3 + 1);
+	ck_assert_uint_eq(pep.bare + pdp.bare + pep.gaps + pdp.gaps, 0);
+	/* the PDP counts from the PEP's 0xfffffffe, the PEP from the PDP's 0xfe */
+	ck_assert_uint_eq(pdp.number, 0xfffffffe + pdp.sealed - 1);
+	ck_assert_uint_eq(pep.number, 0xfe + pep.sealed - 1);
+	ck_assert_uint_eq(row->refs, 1);
+	cops_chunk_unref(row);
+}
+END_TEST
+
+/* Several messages in one cops_conn_send() get an object each; what is no message is not sent. */
+START_TEST(row30_many_at_once)
+{
+	static const uint8_t drq[] = {0x10, COPS_OP_DRQ, 0x40, 1, 0, 0, 0, 24, 0, 8, 1, 1, 0, 0, 0,
+	    1, 0, 8, 5, 1, 0, 8, 0, 0};
+	uint8_t two[2 * sizeof(drq)];
+
+	connect_both();
+	memcpy(two, drq, sizeof(drq));
+	memcpy(two + sizeof(drq), drq, sizeof(drq));
+	ck_assert_int_eq(cops_conn_send(pep.c, two, sizeof(two)), 0);
+	ck_assert_int_eq(cops_conn_send(pep.c, two, sizeof(drq) - 1), -1);
+	exchange();
+	ck_assert_uint_eq(pdp.msgs, 2);
+	ck_assert_uint_eq(pep.bare, 0);
+}
+END_TEST
+
+/* The PEP's next message, as it goes over the wire, in p; its length. */
+static size_t next_message(uint8_t *p)
+{
+	struct buf b;
+	size_t mark, len;
+
+	buf_init(&b, 0);
+	mark = cops_msg_begin(&b, COPS_OP_REQ, false, TYPE);
+	cops_put_handle(&b, (const uint8_t *)"abcde", 5);
+	cops_put_config_context(&b);
+	cops_msg_end(&b, mark);
+	ck_assert_int_eq(cops_conn_send(pep.c, b.data, b.len), 0);
+	buf_clear(&b);
+	collect(&pep, SIZE_MAX / 2);
+	len = pep.wire.len;
+	memcpy(p, pep.wire.data, len);
+	buf_reset(&pep.wire);
+	return len;
+}
+
+/* The PDP refused: one CC, proven, and the PEP believes it. */
+static void refused(uint16_t error, uint16_t sub)
+{
+	ck_assert_ptr_nonnull(pdp.dead);
+	ck_assert_uint_eq(pdp.msgs, 0);
+	exchange();
+	ck_assert_uint_eq(pdp.n_cc, 1);
+	ck_assert_uint_eq(pdp.cc[0].type, 0);
+	ck_assert_uint_eq(pdp.cc[0].error, error);
+	ck_assert_uint_eq(pdp.cc[0].sub, sub);
+	ck_assert_uint_eq(pdp.bare + pdp.gaps, 0);
+	ck_assert_uint_eq(pep.close_error, error);
+	ck_assert_ptr_nonnull(pep.dead);
+}
+
+/* One bit of a message flipped, each in turn. */
+START_TEST(row31_bit_flips)
+{
+	uint8_t p[128];
+	size_t len;
+
+	connect_both();
+	len = next_message(p);
+	ck_assert_uint_eq(len, 8 + 12 + 8 + 24);
+	if ((size_t)_i / 8 >= len)
+		return;
+	p[_i / 8] ^= (uint8_t)(0x80 >> _i % 8);
+	cops_conn_input(pdp.c, p, len, now);
+	if (_i / 8 < 8 && pdp.dead == NULL)
+		return; /* a length that says there is more */
+	if (pdp.cc[0].error == 0)
+		collect(&pdp, SIZE_MAX / 2);
+	ck_assert_ptr_nonnull(pdp.dead);
+	ck_assert_uint_eq(pdp.msgs, 0);
+	ck_assert_uint_eq(pdp.n_cc, 1);
+	ck_assert_uint_eq(pdp.bare, 0);
+	if (_i / 8 >= 8)
+		ck_assert_uint_ge(pdp.cc[0].error, COPS_ERR_UNKNOWN_OBJECT);
+	if (_i / 8 >= 32)
+		ck_assert_uint_eq(pdp.cc[0].error, COPS_ERR_AUTH_FAILURE);
+}
+END_TEST
+
+START_TEST(row31_sequence)
+{
+	uint8_t p[256];
+	size_t len;
+
+	connect_both();
+	len = next_message(p);
+	if (_i == 0) { /* sent again */
+		cops_conn_input(pdp.c, p, len, now);
+		ck_assert_uint_eq(pdp.msgs, 1);
+		pdp.msgs = 0;
+	} else { /* one was lost */
+		len = next_message(p);
+	}
+	cops_conn_input(pdp.c, p, len, now);
+	refused(COPS_ERR_AUTH_FAILURE, 0);
+}
+END_TEST
+
+START_TEST(row31_missing)
+{
+	connect_both();
+	switch (_i) {
+	case 0: /* none */
+		feed_hex(&pdp, "10014001 00000018 00080101 00000001 00080201 00080000");
+		refused(COPS_ERR_AUTH_REQUIRED, 0x1001);
+		break;
+	case 1: /* even a keep-alive, even a CC */
+		feed_hex(&pdp, "10090000 00000008");
+		refused(COPS_ERR_AUTH_REQUIRED, 0x1001);
+		break;
+	case 2:
+		feed_hex(&pdp, "10084001 00000010 00080801 000b0000");
+		refused(COPS_ERR_AUTH_REQUIRED, 0x1001);
+		break;
+	case 3: /* a C-Type nobody knows */
+		feed_hex(&pdp, "10090000 00000010 00081009 00000001");
+		refused(COPS_ERR_UNKNOWN_OBJECT, 0x1009);
+		break;
+	case 4: /* the right octets, but of a ClientSI */
+		feed_hex(&pdp,
+		    "10014001 00000034 00080101 00000001 00080201 00080000 001c0902 00181001"
+		    "00000001 0000000b 441b0284 60f7cc15 1e4f7b24");
+		refused(COPS_ERR_AUTH_REQUIRED, 0x1001);
+		break;
+	}
+}
+END_TEST
+
+/* What a PDP with keys says to a first message that is not what it must be. */
+static const struct {
+	const char *hex;
+	uint16_t error;
+	uint16_t sub;
+} first[] = {
+    {"10064001 00000010 00080b01 63653100", 15, 0x1001},		   /* another client-type */
+    {"10060000 00000010 00080b01 63653100", 15, 0x1001},		   /* no Integrity */
+    {"10060000 00000018 00080b01 63653100 00081002 00000001", 15, 0x1001}, /* TLS */
+    /* C-Type 9; a PEPID without keys; an unknown key; a digest too long, and a wrong one */
+    {"10060000 00000018 00080b01 63653100 00081009 00000001", 13, 0x1009},
+    {"10060000 00000028 00080b01 63653900 00181001 00000001 00000001 00000000 00000000 00000000",
+	14, 0},
+    {"10060000 00000034 00140b01 6365312e 6578616d 706c652e 6e657400 00181001 00000063 00000001"
+     "00000000 00000000 00000000",
+	14, 0},
+    {"10060000 00000038 00140b01 6365312e 6578616d 706c652e 6e657400 001c1001 00000001 00000001"
+     "00000000 00000000 00000000 00000000",
+	14, 0},
+    {"10060000 00000034 00140b01 6365312e 6578616d 706c652e 6e657400 00181001 00000001 00000001"
+     "00000000 00000000 00000000",
+	14, 0},
+    {"10090000 00000008", 15, 0x1001},
+    {"10014001 00000018 00080101 00000001 00080201 00080000", 15, 0x1001},
+};
+
+START_TEST(row31_first_message)
+{
+	feed_hex(&pdp, first[_i].hex);
+	ck_assert_ptr_nonnull(pdp.dead);
+	collect(&pdp, SIZE_MAX / 2);
+	ck_assert_uint_eq(pdp.n_cc, 1);
+	ck_assert_uint_eq(pdp.cc[0].type, 0);
+	ck_assert_uint_eq(pdp.cc[0].error, first[_i].error);
+	ck_assert_uint_eq(pdp.cc[0].sub, first[_i].sub);
+	ck_assert_uint_eq(pdp.opens, 0);
+}
+END_TEST
+
+/* The PEP is as careful: a CAT without proof is not taken, and a CC ends it without. */
+START_TEST(row31_first_answer)
+{
+	static const struct {
+		const char *hex;
+		uint16_t error; /* of our CC; 0: none */
+	} answer[] = {
+	    {"10070000 00000010 00080a01 0000003c", 15},
+	    {"10070000 00000018 00080a01 0000003c 00081002 00000001", 15},
+	    {"10070000 00000028 00080a01 0000003c 00181001 00000001 00000001 00000000 00000000"
+	     "00000000",
+		14},
+	    {"10080000 00000010 00080801 000e0000", 0},
+	};
+
+	cops_conn_start(pep.c, now);
+	collect(&pep, SIZE_MAX / 2);
+	feed_hex(&pep, answer[_i].hex);
+	ck_assert_ptr_nonnull(pep.dead);
+	ck_assert_uint_eq(pep.asked_open, 0);
+	collect(&pep, SIZE_MAX / 2);
+	ck_assert_uint_eq(pep.n_cc, answer[_i].error != 0);
+	ck_assert_uint_eq(pep.cc[0].error, answer[_i].error);
+}
+END_TEST
+
+/* The key opened the connection for one PEPID; others are not served on it. */
+START_TEST(row31_pepid_of_the_key)
+{
+	cops_conn_start(pep.c, now);
+	exchange();
+	pep.conf.pepid = "ce2.example.net";
+	ck_assert_int_eq(cops_conn_open(pep.c, TYPE, NULL), 0);
+	exchange();
+	ck_assert_uint_eq(pdp.opens, 0);
+	ck_assert_uint_eq(pep.close_error, COPS_ERR_AUTH_FAILURE);
+}
+END_TEST
+
+START_TEST(row33_second_opn0_with_integrity)
+{
+	uint8_t p[128];
+	size_t len;
+
+	cops_conn_start(pep.c, now);
+	collect(&pep, SIZE_MAX / 2);
+	len = pep.wire.len;
+	memcpy(p, pep.wire.data, len);
+	exchange();
+	cops_conn_input(pdp.c, p, len, now); /* the same again: its number gives it away */
+	refused(COPS_ERR_AUTH_FAILURE, 0);
+}
+END_TEST
+
+START_TEST(row32_lifetimes)
+{
+	static const struct {
+		int64_t at;
+		uint32_t id;   /* to send with, 0: none */
+		bool old, new; /* taken */
+	} t[] = {
+	    {999, 0, false, false},
+	    {1000, 10, true, false},
+	    {1999, 10, true, false},
+	    {2000, 10, true, true}, /* the overlap begins */
+	    {2499, 10, true, true},
+	    {2500, 11, true, true}, /* its middle */
+	    {2999, 11, true, true},
+	    {3000, 11, false, true},
+	    {3999, 11, false, true},
+	    {4000, 0, false, false},
+	};
+	const struct cops_hmac_key *k;
+
+	ring_setup();
+	key_add("p", 11, 2000, 4000); /* in any order */
+	key_add("p", 10, 1000, 3000);
+	key_add("q", 10, 0, 9999);
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		k = cops_hmac_ring_to(ring, "p", t[i].at);
+		ck_assert_uint_eq(k != NULL ? k->id : 0, t[i].id);
+		ck_assert((cops_hmac_ring_from(ring, "P", 10, t[i].at) != NULL) == t[i].old);
+		ck_assert((cops_hmac_ring_from(ring, "P", 11, t[i].at) != NULL) == t[i].new);
+	}
+	ck_assert_ptr_null(cops_hmac_ring_to(ring, "r", 2000));
+	ck_assert_ptr_null(cops_hmac_ring_from(ring, "p", 12, 2000));
+	ck_assert_uint_eq(cops_hmac_ring_count(ring, NULL), 3);
+	ck_assert_uint_eq(cops_hmac_ring_count(ring, "p"), 2);
+}
+END_TEST
+
+/* A session lives through a change of keys: both switch in the middle, nobody notices. */
+START_TEST(row32_change_of_keys)
+{
+	uint8_t p[128];
+	size_t len;
+
+	key_add("pdp.example.net", 2, 8000, 20000);
+	key_add("ce1.example.net", 2, 8000, 20000);
+	connect_both();
+	unix_ms = 8999;
+	len = next_message(p);
+	cops_conn_input(pdp.c, p, len, now);
+	ck_assert_uint_eq(pep.key_id, 1);
+	unix_ms = 9000;
+	len = next_message(p);
+	cops_conn_input(pdp.c, p, len, now);
+	ck_assert_uint_eq(pep.key_id, 2);
+	ck_assert_uint_eq(pdp.msgs, 2);
+	ck_assert_ptr_null(pdp.dead);
+	/* sent in time, received too late; and nothing left to send with */
+	unix_ms = 19999;
+	len = next_message(p);
+	unix_ms = 20000;
+	cops_conn_input(pdp.c, p, len, now);
+	ck_assert_ptr_nonnull(pdp.dead);
+	ck_assert_uint_eq(pdp.msgs, 2);
+	ck_assert_uint_eq(cops_conn_unsent(pdp.c), 0);
+	ck_assert_int_eq(cops_conn_open(pep.c, 0x5000, NULL), -1);
+	ck_assert_ptr_nonnull(strstr(pep.dead, "lifetime"));
+}
+END_TEST
+
+START_TEST(ring_refuses)
+{
+	static const struct {
+		const char *peer;
+		struct cops_hmac_key key;
+		const char *why;
+	} bad_key[] = {
+	    {"", {.id = 1, .len = 16, .not_after_ms = 1}, "name"},
+	    {"p", {.id = 1, .len = 16, .not_after_ms = 1, .algorithm = 9}, "algorithm"},
+	    {"p", {.id = 1, .len = 15, .not_after_ms = 1}, "too short"},
+	    {"p", {.id = 1, .len = 129, .not_after_ms = 1}, "too long"},
+	    {"p", {.id = 1, .len = 16, .not_before_ms = 2, .not_after_ms = 2}, "lifetime"},
+	    {"P", {.id = 5, .len = 16, .not_after_ms = 1}, "this number"},
+	};
+	static const uint8_t zero[COPS_HMAC_KEY_MAX + 1];
+	char name[300];
+	struct cops_hmac_key key;
+	const char *why;
+
+	ring_setup();
+	key_add("p", 5, 0, 1);
+	for (size_t i = 0; i < sizeof(bad_key) / sizeof(bad_key[0]); i++) {
+		key = bad_key[i].key;
+		key.octets = zero;
+		ck_assert_int_eq(cops_hmac_ring_add(ring, bad_key[i].peer, &key, &why), -1);
+		ck_assert_msg(strstr(why, bad_key[i].why) != NULL, "%s", why);
+	}
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	key = (struct cops_hmac_key) {.id = 1, .len = 16, .octets = zero, .not_after_ms = 1};
+	ck_assert_int_eq(cops_hmac_ring_add(ring, name, &key, &why), -1);
+	ck_assert_uint_eq(cops_hmac_ring_count(ring, name), 0);
+	ck_assert_ptr_nonnull(cops_hmac_name(1));
+	ck_assert_ptr_null(cops_hmac_name(2));
+	ck_assert_int_eq(cops_hmac_find("hmac-md4"), -1);
 }
 END_TEST
 
@@ -970,6 +1548,7 @@ int main(void)
 	TCase *plain = tcase_create("plain");
 	TCase *tls = tcase_create("tls");
 	TCase *none = tcase_create("tables");
+	TCase *integrity = tcase_create("integrity");
 	SRunner *sr;
 	int failed;
 
@@ -978,8 +1557,8 @@ int main(void)
 	tcase_add_test(none, pepid_bounds);
 	tcase_add_checked_fixture(plain, setup, teardown);
 	tcase_add_test(plain, open_plain);
-	tcase_add_test(plain, pdp_has_no_tls);
-	tcase_add_test(plain, opn0_after_another);
+	tcase_add_test(plain, row38_pdp_has_no_tls);
+	tcase_add_test(plain, row33_opn0_after_another);
 	tcase_add_test(plain, not_open_in_time);
 	tcase_add_test(plain, client_types);
 	tcase_add_test(plain, message_for_closed_type);
@@ -995,15 +1574,34 @@ int main(void)
 	tcase_add_test(plain, keep_alive_off);
 	tcase_add_loop_test(plain, silence, 0, 2);
 	tcase_add_checked_fixture(tls, setup_tls, teardown);
-	tcase_add_test(tls, open_tls);
-	tcase_add_test(tls, pre_tls_octets_discarded);
+	tcase_add_test(tls, row34_row35_integrity_tls_octets);
+	tcase_add_test(tls, row48_pre_tls_octets_discarded);
 	tcase_add_test(tls, long_before_tls);
-	tcase_add_loop_test(tls, pdp_refuses_cleartext, 0, 3);
-	tcase_add_test(tls, pdp_starts_tls);
-	tcase_add_loop_test(tls, pep_never_falls_back, 0, 4);
+	tcase_add_loop_test(tls, row37_pdp_refuses_cleartext, 0, 3);
+	tcase_add_test(tls, row36_pdp_starts_tls);
+	tcase_add_loop_test(tls, row39_pep_never_falls_back, 0, 4);
 	tcase_add_test(tls, handshake_not_done_in_time);
 	tcase_add_test(tls, keep_alive_tls);
+	tcase_add_test(tls, row36_pep_waits_for_tls);
+	tcase_add_loop_test(tls, row36_pep_asks, 0, 2);
+	tcase_add_test(plain, row38_pep_has_no_tls);
+	tcase_add_test(plain, row40_insecure_connection_closed);
+	tcase_add_test(none, row30_vector);
+	tcase_add_test(none, row32_lifetimes);
+	tcase_add_test(none, ring_refuses);
+	tcase_add_checked_fixture(integrity, setup_integrity, teardown);
+	tcase_add_loop_test(integrity, row30_on_every_message, 1, 40);
+	tcase_add_test(integrity, row30_many_at_once);
+	tcase_add_loop_test(integrity, row31_bit_flips, 0, 52 * 8);
+	tcase_add_loop_test(integrity, row31_sequence, 0, 2);
+	tcase_add_loop_test(integrity, row31_missing, 0, 5);
+	tcase_add_loop_test(integrity, row31_first_message, 0, sizeof(first) / sizeof(first[0]));
+	tcase_add_loop_test(integrity, row31_first_answer, 0, 4);
+	tcase_add_test(integrity, row31_pepid_of_the_key);
+	tcase_add_test(integrity, row33_second_opn0_with_integrity);
+	tcase_add_test(integrity, row32_change_of_keys);
 	suite_add_tcase(s, none);
+	suite_add_tcase(s, integrity);
 	suite_add_tcase(s, plain);
 	suite_add_tcase(s, tls);
 	sr = srunner_create(s);

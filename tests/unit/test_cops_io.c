@@ -197,7 +197,7 @@ static void on_connect(void *arg)
 	struct end *e = arg;
 
 	e->connected++;
-	if (!e->conf.tls)
+	if (e->conf.security == COPS_SECURITY_NONE)
 		ck_assert_int_eq(cops_conn_open(cops_io_conn(e->io), TYPE, NULL), 0);
 	maybe_free(e, AT_CONNECT);
 }
@@ -245,7 +245,7 @@ static void setup(void)
 	pdp.tls = make_ctx(TLS_server_method(), "pdp", 3);
 	pep.conf = (struct cops_conn_conf) {.role = COPS_PEP,
 	    .pepid = "ce1.example.net",
-	    .tls = true,
+	    .security = COPS_SECURITY_TLS,
 	    .max_msg = 1 << 20,
 	    .max_unsent = 64 << 20,
 	    .open_timeout_ms = 5000};
@@ -376,7 +376,7 @@ END_TEST
 
 START_TEST(session_plain)
 {
-	pep.conf.tls = pdp.conf.tls = false;
+	pep.conf.security = pdp.conf.security = COPS_SECURITY_NONE;
 	SSL_CTX_free(pdp.tls);
 	pdp.tls = NULL;
 	connect_both();
@@ -392,7 +392,7 @@ END_TEST
 
 START_TEST(wants_tls_gets_none)
 {
-	pdp.conf.tls = false;
+	pdp.conf.security = COPS_SECURITY_NONE;
 	start_pep();
 	TURN_UNTIL(pep.ended && pdp.ended);
 	ck_assert_uint_eq(pep.error, COPS_ERR_UNKNOWN_OBJECT);
@@ -402,7 +402,7 @@ END_TEST
 
 START_TEST(offers_cleartext)
 {
-	pep.conf.tls = false;
+	pep.conf.security = COPS_SECURITY_NONE;
 	start_pep();
 	TURN_UNTIL(pep.ended && pdp.ended);
 	ck_assert_uint_eq(pep.accepted, 0);
@@ -520,7 +520,7 @@ START_TEST(peer_does_not_read)
 	struct cops_conn *c;
 
 	pdp.conf.max_unsent = 4 << 20;
-	pep.conf.tls = pdp.conf.tls = false;
+	pep.conf.security = pdp.conf.security = COPS_SECURITY_NONE;
 	connect_both();
 	c = cops_io_conn(pdp.io);
 	cops_io_free(pep.io); /* frees the PEP; a silent stand-in takes over */
