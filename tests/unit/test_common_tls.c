@@ -178,7 +178,7 @@ static void pair_init(struct pair *p, const char *client, const char *crl)
 	ck_assert_msg(p->client_ctx != NULL, "%s", err);
 }
 
-START_TEST(mutual)
+START_TEST(row44_mutual)
 {
 	struct pair p;
 	size_t len;
@@ -205,7 +205,7 @@ START_TEST(mutual)
 }
 END_TEST
 
-START_TEST(tls12_needs_aead)
+START_TEST(row46_old_versions_refused)
 {
 	struct pair p;
 
@@ -234,7 +234,7 @@ START_TEST(tls12_needs_aead)
 }
 END_TEST
 
-START_TEST(strangers_are_refused)
+START_TEST(row44_strangers_are_refused)
 {
 	struct pair p;
 
@@ -304,7 +304,7 @@ START_TEST(bad_files)
 }
 END_TEST
 
-START_TEST(identity_rules)
+START_TEST(row41_row42_identity_rules)
 {
 	static const struct {
 		const char *cn, *san, *name;
@@ -350,12 +350,12 @@ int main(void)
 	TCase *t = tcase_create("tls");
 
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_add_test(t, mutual);
-	tcase_add_test(t, tls12_needs_aead);
-	tcase_add_test(t, strangers_are_refused);
+	tcase_add_test(t, row44_mutual);
+	tcase_add_test(t, row46_old_versions_refused);
+	tcase_add_test(t, row44_strangers_are_refused);
 	tcase_add_test(t, revoked);
 	tcase_add_test(t, bad_files);
-	tcase_add_test(t, identity_rules);
+	tcase_add_test(t, row41_row42_identity_rules);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

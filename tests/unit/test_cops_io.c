@@ -129,6 +129,10 @@ static void on_accept(void *arg, uint16_t client_type)
 {
 	struct end *e = arg;
 
+	if (client_type == 0) { /* security is settled, and not TLS */
+		ck_assert_int_eq(cops_conn_open(cops_io_conn(e->io), TYPE, NULL), 0);
+		return;
+	}
 	ck_assert_int_eq(client_type, TYPE);
 	e->accepted++;
 	maybe_free(e, AT_ACCEPT);
@@ -344,7 +348,7 @@ static void use_version(int i)
 	SSL_CTX_set_max_proto_version(pep.tls, versions[i]);
 }
 
-START_TEST(session)
+START_TEST(row35_session)
 {
 	struct sockaddr_storage a, b;
 
@@ -374,6 +378,20 @@ START_TEST(session)
 }
 END_TEST
 
+/* TLS that the PDP starts, over a real handshake; and a PDP that does not ask for it. */
+START_TEST(row36_tls_if_asked)
+{
+	pep.conf.security = COPS_SECURITY_ANY;
+	if (_i == 1)
+		pdp.conf.security = COPS_SECURITY_NONE;
+	connect_both();
+	ck_assert_int_eq(cops_conn_secure(cops_io_conn(pep.io)), _i == 0);
+	ck_assert_uint_eq(pep.secured, _i == 0);
+	send_req(&pep);
+	TURN_UNTIL(pdp.msgs == 1);
+}
+END_TEST
+
 START_TEST(session_plain)
 {
 	pep.conf.security = pdp.conf.security = COPS_SECURITY_NONE;
@@ -390,7 +408,7 @@ START_TEST(session_plain)
 }
 END_TEST
 
-START_TEST(wants_tls_gets_none)
+START_TEST(row38_wants_tls_gets_none)
 {
 	pdp.conf.security = COPS_SECURITY_NONE;
 	start_pep();
@@ -400,7 +418,7 @@ START_TEST(wants_tls_gets_none)
 }
 END_TEST
 
-START_TEST(offers_cleartext)
+START_TEST(row37_offers_cleartext)
 {
 	pep.conf.security = COPS_SECURITY_NONE;
 	start_pep();
@@ -411,7 +429,7 @@ START_TEST(offers_cleartext)
 END_TEST
 
 /* RFC 4261 7.2: the refused one is told with the alert bad_certificate. */
-START_TEST(certificate_refused)
+START_TEST(row43_certificate_refused)
 {
 	struct end *by = _i & 2 ? &pep : &pdp;
 	struct end *of = _i & 2 ? &pdp : &pep;
@@ -442,7 +460,7 @@ START_TEST(refused_after_handshake)
 }
 END_TEST
 
-START_TEST(certificate_unknown)
+START_TEST(row44_certificate_unknown)
 {
 	X509 *good = ca;
 
@@ -546,13 +564,17 @@ START_TEST(peer_does_not_read)
 END_TEST
 
 /* The peer dies in mid-connection: told apart from a proper close (RFC 4261 6). */
-START_TEST(cut_off)
+START_TEST(row47_cut_off)
 {
+	static const uint8_t half[] = {0x10, COPS_OP_REQ, 0x40, 1, 0, 0, 0, 24, 0, 8, 1, 1};
 	int fd;
 
 	connect_both();
 	send_req(&pep);
 	TURN_UNTIL(pdp.msgs == 1);
+	/* a header that promises more, and half of what it promises */
+	ck_assert_int_eq(cops_conn_send(cops_io_conn(pep.io), half, sizeof(half)), 0);
+	turn_for(20);
 	/* find the PEP's socket by its address and cut it under TLS */
 	struct sockaddr_storage mine, other;
 
@@ -569,6 +591,7 @@ START_TEST(cut_off)
 	shutdown(fd, SHUT_WR);
 	TURN_UNTIL(pdp.ended);
 	ck_assert_str_eq(pdp.why, "cut off without a TLS closure alert");
+	ck_assert_uint_eq(pdp.msgs, 1);
 }
 END_TEST
 
@@ -623,7 +646,7 @@ static void *injector(void *arg)
 	return NULL;
 }
 
-START_TEST(injected_before_tls)
+START_TEST(row48_injected_before_tls)
 {
 	struct script script = {pep.tls, -1};
 	pthread_t thread;
@@ -702,19 +725,20 @@ int main(void)
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_loop_test(tc, session, 0, 2);
+	tcase_add_loop_test(tc, row35_session, 0, 2);
+	tcase_add_loop_test(tc, row36_tls_if_asked, 0, 2);
 	tcase_add_test(tc, session_plain);
-	tcase_add_test(tc, wants_tls_gets_none);
-	tcase_add_test(tc, offers_cleartext);
-	tcase_add_loop_test(tc, certificate_refused, 0, 4);
+	tcase_add_test(tc, row38_wants_tls_gets_none);
+	tcase_add_test(tc, row37_offers_cleartext);
+	tcase_add_loop_test(tc, row43_certificate_refused, 0, 4);
 	tcase_add_loop_test(tc, refused_after_handshake, 0, 4);
-	tcase_add_test(tc, certificate_unknown);
+	tcase_add_test(tc, row44_certificate_unknown);
 	tcase_add_test(tc, nobody_listens);
 	tcase_add_test(tc, push_much);
 	tcase_add_test(tc, peer_does_not_read);
-	tcase_add_test(tc, cut_off);
+	tcase_add_test(tc, row47_cut_off);
 	tcase_add_loop_test(tc, handshake_never_comes, 0, 2);
-	tcase_add_test(tc, injected_before_tls);
+	tcase_add_test(tc, row48_injected_before_tls);
 	tcase_add_loop_test(tc, free_inside, 1, 2 * POINTS);
 	tcase_add_test(tc, free_at_once);
 	suite_add_tcase(s, tc);
