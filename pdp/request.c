@@ -7,6 +7,7 @@
 #include "pdp/decision.h"
 #include "pib/gen/framework_pib.h"
 #include "pib/pib_codec.h"
+#include "pib/pib_role.h"
 
 /* What is at work while one Request is read. */
 struct reader {
@@ -105,7 +106,8 @@ static void take_row(
 	}
 	if (epd->len > 0) {
 		memset(rd->scratch, 0, cls->row_size);
-		if (pib_epd_decode(cls, epd->body, epd->len, rd->scratch, &surplus, &f) != 0) {
+		if (pib_epd_decode(cls, epd->body, epd->len, rd->scratch, &surplus, &f) != 0 ||
+		    pib_role_judge(cls, rd->scratch, false, &f) != 0) {
 			refuse(rd, &f, cls, instance);
 			return;
 		}

@@ -18,6 +18,7 @@
 #include "common/log.h"
 #include "libcops/cops_io.h"
 #include "pep/agent.h"
+#include "pep/kern_if.h"
 #include "pep/link.h"
 #include "pep/pep_conf.h"
 #include "pib/gen/ce_vpn_pib.h"
@@ -45,6 +46,7 @@ struct seen { /* a message from the PEP, or (op 0) a connection that ended */
 	uint8_t incarnation[16];
 	unsigned incarnation_len;
 	unsigned site_keys, removed, supports; /* REQ: rows */
+	unsigned interfaces, lan_combos, wan_combos;
 };
 
 static struct pdp {
@@ -87,6 +89,11 @@ static void see_epd(struct seen *s, const struct cops_sub *sub, const struct pib
 	s->removed += sub->len == 0;
 	s->site_keys += cls == &pib_ce_vpn_site_key_class && sub->len != 0;
 	s->supports += cls == &pib_frwk_prc_support_class;
+	s->interfaces += cls == &pib_frwk_if_role_combo_class;
+	if (cls == &pib_frwk_role_combo_class) {
+		s->lan_combos += memmem(sub->body, sub->len, "lan+red", 7) != NULL;
+		s->wan_combos += memmem(sub->body, sub->len, "wan", 3) != NULL;
+	}
 	if (cls != &pib_frwk_pib_incarnation_class)
 		return;
 	ck_assert_int_eq(pib_epd_decode(cls, sub->body, sub->len, &inc, &surplus, &f), 0);
@@ -944,6 +951,85 @@ static void agent_again(void)
 		pdp[i].at = pdp[i].count;
 }
 
+/* An interface gets these roles from the PDP, as an update of what it was told. */
+static void put_roles(struct buf *b, void *arg)
+{
+	const struct kern_if *itf = arg;
+	const struct pib_frwk_role_combo combo = {
+	    .prid = itf->index, .roles = {(const uint8_t *)"wan", 3}};
+	const struct pib_frwk_if_role_combo row = {.if_index = (int32_t)itf->index};
+	size_t named, sub;
+
+	cops_put_decision(b, COPS_CMD_INSTALL, 0);
+	named = cops_named_open(b, COPS_C_DECISION, 5);
+	for (int i = 0; i < 2; i++) {
+		const struct pib_class *cls = i == 0 ? &pib_frwk_role_combo_class
+						     : &pib_frwk_if_role_combo_class;
+
+		sub = cops_sub_open(b, COPS_S_PRID);
+		pib_prid_put(b, cls, itf->index);
+		cops_sub_close(b, sub);
+		sub = cops_sub_open(b, COPS_S_EPD);
+		pib_epd_put(b, cls, i == 0 ? (const void *)&combo : (const void *)&row);
+		cops_sub_close(b, sub);
+	}
+	cops_named_close(b, named);
+}
+
+/*
+ * The first request tells of all interfaces with their roles; after roles from the PDP comes first
+ * the Success report, then full state (RFC 3318 2.2).
+ */
+START_TEST(row81_interfaces_in_the_first_request)
+{
+	char roles[KERN_IF_NAME + 20];
+	char *item = roles;
+	struct kern_if *itf;
+	struct seen *s;
+	size_t count;
+	uint32_t h;
+
+	ck_assert_int_eq(kern_if_list(&itf, &count), 0);
+	if (count == 0) { /* nothing to tell of */
+		free(itf);
+		return;
+	}
+	snprintf(roles, sizeof(roles), "%s lan+red", itf->name);
+	ck_assert_uint_eq(expect(&pdp[0], COPS_OP_REQ)->interfaces, 0); /* none configured */
+	conf.roles = (struct conf_list) {&item, 1};
+	agent_again();
+	for (unsigned i = 0; i < 300 && pdp[0].seen[pdp[0].at].op != COPS_OP_REQ; i++) {
+		pdp[0].at += pdp[0].at < pdp[0].count; /* the end of the one before */
+		turn(10);
+	}
+	s = expect(&pdp[0], COPS_OP_REQ);
+	h = s->handle;
+	ck_assert(s->full);
+	ck_assert_uint_eq(s->interfaces, count);
+	ck_assert_uint_eq(s->lan_combos, 1);
+	send_dec(&pdp[0], h, true, NULL, NULL);
+	expect(&pdp[0], COPS_OP_RPT);
+	send_dec(&pdp[0], h, false, put_roles, itf);
+	s = expect(&pdp[0], COPS_OP_RPT);
+	ck_assert_uint_eq(s->report, COPS_RPT_SUCCESS);
+	s = expect(&pdp[0], COPS_OP_REQ);
+	ck_assert(s->full);
+	ck_assert_uint_eq(s->interfaces, count);
+	ck_assert_uint_eq(s->lan_combos, 0);
+	ck_assert_uint_eq(s->wan_combos, 1);
+	send_dec(&pdp[0], h, true, NULL, NULL);
+	expect(&pdp[0], COPS_OP_RPT);
+	itf->index = 999999; /* no such interface: only a Failure report */
+	send_dec(&pdp[0], h, false, put_roles, itf);
+	s = expect(&pdp[0], COPS_OP_RPT);
+	ck_assert_uint_eq(s->report, COPS_RPT_FAILURE);
+	ck_assert_uint_eq(s->cperr, PIB_CPERR_VALUE);
+	expect_nothing(&pdp[0], 50);
+	conf.roles = (struct conf_list) {NULL, 0};
+	free(itf);
+}
+END_TEST
+
 static void cache_path(char path[100])
 {
 	snprintf(path, 100, "%s/cache-test", dir);
@@ -1247,6 +1333,7 @@ int main(void)
 	tcase_add_test(tc, request_states);
 	tcase_add_test(tc, synchronise);
 	tcase_add_test(tc, updated_requests);
+	tcase_add_test(tc, row81_interfaces_in_the_first_request);
 	tcase_add_test(tc, cache_outlives);
 	tcase_add_test(tc, cache_is_compacted);
 	tcase_add_test(tc, cache_cannot_be_written);

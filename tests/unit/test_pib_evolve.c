@@ -349,6 +349,7 @@ END_TEST
 /* --- what it costs --------------------------------------------------------------------------- */
 
 static size_t allocations;
+static size_t fail_at; /* the allocation that fails; 0: none */
 
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t size);
@@ -359,19 +360,22 @@ void *__wrap_realloc(void *p, size_t n);
 
 void *__wrap_malloc(size_t n)
 {
-	allocations++;
+	if (++allocations == fail_at)
+		return NULL;
 	return __real_malloc(n);
 }
 
 void *__wrap_calloc(size_t n, size_t size)
 {
-	allocations++;
+	if (++allocations == fail_at)
+		return NULL;
 	return __real_calloc(n, size);
 }
 
 void *__wrap_realloc(void *p, size_t n)
 {
-	allocations++;
+	if (++allocations == fail_at)
+		return NULL;
 	return __real_realloc(p, n);
 }
 
@@ -451,6 +455,83 @@ START_TEST(no_allocation_on_decode)
 }
 END_TEST
 
+struct content {
+	uint64_t sum;
+	uint32_t rows;
+};
+
+static void add_row(void *arg, const struct pib_row *r)
+{
+	struct content *c = arg;
+
+	c->rows++;
+	for (uint32_t i = 0; i < r->epd_len; i++)
+		c->sum = c->sum * 31 + r->epd[i] + r->instance;
+}
+
+static struct content content(void)
+{
+	struct content c = {0, 0};
+
+	pib_store_each(store, NULL, add_row, &c);
+	return c;
+}
+
+/* Install, update and remove in one; octets are made beforehand. */
+static int change_much(const struct buf *a, const struct buf *b)
+{
+	struct pib_txn *t = pib_txn_begin(store);
+	int rc;
+
+	if (t == NULL)
+		return -1;
+	pib_txn_install_row(t, &pib_test_queue_class, 1, a->data, a->len);
+	pib_txn_install_row(t, &pib_test_queue_class, 3, b->data, b->len);
+	pib_txn_remove_row(t, &pib_test_use_class, 1);
+	pib_txn_remove_row(t, &pib_test_queue_class, 2);
+	rc = pib_txn_check(t);
+	if (rc == 0)
+		pib_txn_commit(t);
+	else
+		pib_txn_abort(t);
+	return rc;
+}
+
+/* Whichever allocation fails, all of the transaction happened or nothing of it. */
+START_TEST(row57_no_half_state_without_memory)
+{
+	struct pib_test_queue q1 = queue(1, "c"), q3 = queue(3, "d");
+	struct content before, now;
+	struct buf a, b;
+	size_t failed = 0;
+	int rc;
+
+	put_queue(1, "a");
+	put_queue(2, "b");
+	put_use(1, "lan", 1, 2);
+	ck_assert_int_eq(pib_txn_check(txn), 0);
+	pib_txn_commit(txn);
+	buf_init(&a, 0);
+	buf_init(&b, 0);
+	pib_epd_put(&a, &pib_test_queue_class, &q1);
+	pib_epd_put(&b, &pib_test_queue_class, &q3);
+	before = content();
+	do {
+		fail_at = allocations + ++failed;
+		rc = change_much(&a, &b);
+		fail_at = 0;
+		now = content();
+		if (rc != 0)
+			ck_assert(now.rows == before.rows && now.sum == before.sum);
+	} while (rc != 0);
+	ck_assert_uint_gt(failed, 10);
+	ck_assert_uint_eq(now.rows, 4); /* queues 1 and 3, and what augments them */
+	buf_clear(&a);
+	buf_clear(&b);
+	txn = NULL;
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("pib_evolve");
@@ -471,6 +552,7 @@ int main(void)
 	tcase_add_test(t, row96_only_install_is_installable);
 	tcase_add_test(t, row95_install_errors);
 	tcase_add_test(t, no_allocation_on_decode);
+	tcase_add_test(t, row57_no_half_state_without_memory);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
