@@ -9,6 +9,7 @@ FUZZ_TARGETS = \
 	tests/fuzz/fuzz_msg \
 	tests/fuzz/fuzz_request \
 	tests/fuzz/fuzz_row \
+	tests/fuzz/fuzz_sppi \
 	tests/fuzz/fuzz_txn
 EXTRA_PROGRAMS += $(FUZZ_TARGETS) tests/fuzz/seeds
 if FUZZ
@@ -52,6 +53,13 @@ tests_fuzz_fuzz_request_LDFLAGS = $(LINK_FUZZ)
 tests_fuzz_fuzz_row_SOURCES = tests/fuzz/fuzz_row.c $(FUZZ_GEN) $(FUZZ_MAIN)
 tests_fuzz_fuzz_row_LDADD = pib/libpib.la common/libbase.la
 tests_fuzz_fuzz_row_LDFLAGS = $(LINK_FUZZ)
+
+tests_fuzz_fuzz_sppi_SOURCES = tests/fuzz/fuzz_sppi.c pib/pibc_text.c pib/pibc_smi.c \
+	pib/pibc_emit.c pib/pibc.h $(FUZZ_MAIN)
+tests_fuzz_fuzz_sppi_CPPFLAGS = $(AM_CPPFLAGS) $(SMI_CFLAGS) \
+	-DPIB_MODULES_DIR='"$(abs_top_srcdir)/pib/modules"'
+tests_fuzz_fuzz_sppi_LDADD = $(SMI_LIBS)
+tests_fuzz_fuzz_sppi_LDFLAGS = $(LINK_FUZZ)
 
 tests_fuzz_fuzz_txn_SOURCES = tests/fuzz/fuzz_txn.c $(FUZZ_GEN) $(FUZZ_MAIN)
 tests_fuzz_fuzz_txn_LDADD = pib/libpib.la common/libbase.la
