@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/log.h"
+
 #define SOURCE_SHOWN 200 /* octets of a source line worth keeping */
 
 void diag_init(struct diag *d)
@@ -154,4 +156,17 @@ void diag_print(const struct diag *d, FILE *f)
 	if (d->count < d->errors + d->warnings)
 		fprintf(f, " (the first %zu are shown)", d->count);
 	fputs(d->errors ? "; nothing was changed\n" : "\n", f);
+}
+
+void diag_log(const struct diag *d)
+{
+	for (size_t i = 0; i < d->count; i++) {
+		const struct diag_entry *e = &d->entry[i];
+		int level = e->severity == DIAG_ERROR ? LOG_ERR : LOG_WARNING;
+
+		if (e->line != 0)
+			log_at(level, "%s:%u:%u: %s", e->file, e->line, e->column, e->text);
+		else
+			log_at(level, "%s: %s", e->file, e->text);
+	}
 }

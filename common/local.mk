@@ -14,7 +14,9 @@ common_libcommon_la_SOURCES = \
 	common/daemon.c common/daemon.h \
 	common/ctl.h common/ctl_client.c common/ctl_server.c \
 	common/json.c common/json.h \
+	common/keyfile.c common/keyfile.h \
 	common/notify.c common/notify.h \
+	common/plugin.c common/plugin.h \
 	common/priv.c common/priv.h \
 	common/sitekey.c common/sitekey.h \
 	common/tls.c common/tls.h

@@ -13,8 +13,13 @@
 #include "pib/pib_class.h"
 #include "pib/pib_err.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct cops_chunk;
 struct delta_list;
+struct event_base;
 
 /* A row that a PEP notifies; its octets were checked against the class. */
 struct pdp_row {
@@ -43,7 +48,28 @@ struct pdp_peer {
 	bool lone; /* it leads to the CA without a certificate between */
 };
 
+/* What the machinery gives a plug-in at start; borrowed for its life. */
+struct pdp_env {
+	struct event_base *base; /* of the control thread */
+	const char *argument;	 /* what pdp.conf says after the plug-in's path; "" = nothing */
+	const char *state_dir;	 /* private directory; files in it are to begin with the name */
+	/* A line for the log; syslog's levels. */
+	void (*log)(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+	/*
+	 * rows() may give others for ce now, or (NULL) for all CEs: they are asked for and what
+	 * differs is sent.  Also during start().
+	 */
+	void (*changed)(void *host, const char *ce);
+	void *host;
+};
+
+/* Takes a row, as the class's struct; copied.  -1: it is no row of the class, or memory. */
+typedef int pdp_put(void *arg, const struct pib_class *cls, uint32_t instance, const void *row);
+
+#define PDP_CLIENT_API 1 /* of what follows; a plug-in made for another one is refused */
+
 struct pdp_client {
+	uint32_t api;	  /* PDP_CLIENT_API */
 	const char *name; /* "vpn" */
 	uint16_t client_type;
 	const struct pib_module *const *module;
@@ -57,7 +83,26 @@ struct pdp_client {
 	uint16_t (*check_row)(
 	    const struct pib_class *cls, const void *row, const struct pdp_peer *peer);
 
-	/* In the control thread; ce names a CE that pdp/sync was told of. */
+	/*
+	 * A plug-in's: start, stop, reload and rows, all in the control thread.  The machinery
+	 * (pdp/source) keeps its LSNs and works out full, since, newest and lsn, which stay NULL.
+	 */
+
+	/* NULL and err. */
+	void *(*start)(const struct pdp_env *env, char *err, size_t err_len);
+	void (*stop)(void *self);
+	/*
+	 * Read the policy again (SIGHUP, copsctl reload) and say what changed.  -1: all stays as it
+	 * was, and err has a line "file:line: what" for each fault.  NULL: nothing to read.
+	 */
+	int (*reload)(void *self, char *err, size_t err_len);
+	/* The CEs that have policy: fn for each.  -1: fn said so. */
+	int (*ces)(void *self, int (*fn)(void *arg, const char *ce), void *arg);
+	/* Everything ce must hold, in any order; nothing when it has no policy.  -1: put said so.
+	 */
+	int (*rows)(void *self, const char *ce, pdp_put *put, void *arg);
+
+	/* In the control thread; ce names a CE that pdp/sync was told of.  NULL: takes all. */
 
 	/* Take the rows of a Request, all or none. -1 and *f: refused. */
 	int (*request)(
@@ -74,5 +119,12 @@ struct pdp_client {
 	/* ce confirmed what brings it from one LSN to another. */
 	void (*confirmed)(void *self, const char *ce, uint64_t from, uint64_t to);
 };
+
+/* A plug-in's own: the one symbol that copspdpd looks for in it. */
+extern const struct pdp_client cops_pdp_client;
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -170,12 +170,24 @@ static void cmd_sync(void *arg, struct ctl_req *req, const json_t *args)
 		ctl_req_done(req, json_pack("{s:s, s:s}", "ce", ce, "state", sync_state_name(&i)));
 }
 
+static void cmd_reload(void *arg, struct ctl_req *req, const json_t *args)
+{
+	char err[4096];
+
+	(void)args;
+	if (pdp_reload(arg, err, sizeof(err)) == 0)
+		ctl_req_done(req, json_pack("{s:b}", "reloaded", true));
+	else
+		ctl_req_fail(req, "refused", NULL, "%s", err);
+}
+
 const struct ctl_handler pdp_ctl_handlers[] = {
     {"apply", cmd_apply},
     {"check", cmd_check},
     {"delete customer", cmd_delete_customer},
     {"rekey", cmd_rekey},
     {"sync", cmd_sync},
+    {"reload", cmd_reload},
     {"show status", show_status},
     {"show sessions", show_sessions},
     {"show vpns", show_vpns},
@@ -183,6 +195,7 @@ const struct ctl_handler pdp_ctl_handlers[] = {
     {"show ces", show_ces},
     {"show ce", show_ce},
     {"show pib", show_pib},
+    {"show clients", show_clients},
     {"show history", show_history},
     {"log", ctl_cmd_log},
     {0},

@@ -104,6 +104,29 @@ struct cops_chunk *decision_remove_one(const struct pib_class *cls, uint32_t ins
 	return decision_take(&d);
 }
 
+struct cops_chunk *decision_remove_classes(const struct pib_module *m)
+{
+	struct cops_chunk *c = NULL;
+	struct buf b;
+	size_t named, sub;
+
+	buf_init(&b, 0);
+	cops_put_decision(&b, COPS_CMD_REMOVE, 0);
+	named = cops_named_open(&b, COPS_C_DECISION, 5);
+	for (uint16_t i = 0; i < m->count; i++) {
+		if (!(m->cls[i]->access & PIB_INSTALL))
+			continue;
+		sub = cops_sub_open(&b, COPS_S_PPRID);
+		pib_pprid_put(&b, m->cls[i]);
+		cops_sub_close(&b, sub);
+	}
+	cops_named_close(&b, named);
+	if (!b.failed)
+		c = cops_chunk_new(b.data, b.len);
+	buf_clear(&b);
+	return c;
+}
+
 /* The PRID + EPD pairs of one Install. */
 static int each_row(const struct cops_obj *named, const struct pib_schema *schema,
     int (*fn)(void *arg, const struct pib_class *cls, uint32_t instance, const void *row),

@@ -37,6 +37,8 @@ struct cops_chunk *decision_take(struct decision *d);
 struct cops_chunk *decision_install_one(
     const struct pib_class *cls, uint32_t instance, const uint8_t *epd, size_t epd_len);
 struct cops_chunk *decision_remove_one(const struct pib_class *cls, uint32_t instance);
+/* One that removes all rows of a module's classes (PPRIDs). */
+struct cops_chunk *decision_remove_classes(const struct pib_module *m);
 
 /*
  * Every row that the chunks install, in order.  fn gets the row as its class's struct, which

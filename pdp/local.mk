@@ -49,6 +49,7 @@ pdp_libpdp_la_SOURCES += \
 	pdp/registry.c pdp/registry.h \
 	pdp/request.c pdp/request.h \
 	pdp/session.c pdp/session.h \
+	pdp/source.c pdp/source.h \
 	pdp/show.c \
 	pdp/store.h pdp/store_sqlite.c \
 	pdp/sync.c pdp/sync.h \
@@ -60,4 +61,5 @@ sbin_PROGRAMS += pdp/copspdpd
 pdp_copspdpd_SOURCES = pdp/main.c
 pdp_copspdpd_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS) $(JANSSON_CFLAGS)
 pdp_copspdpd_LDADD = pdp/libpdp.la
-pdp_copspdpd_LDFLAGS = $(AM_LDFLAGS) -static
+# Not -static: plug-ins use the same libcops and libpib.
+pdp_copspdpd_LDFLAGS = $(AM_LDFLAGS)

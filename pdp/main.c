@@ -3,6 +3,7 @@
 
 #include <event2/event.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
@@ -12,14 +13,16 @@
 #include "common/notify.h"
 #include "common/priv.h"
 #include "pdp/pdp.h"
+#include "pdp/vpn.h"
 
 static void on_signal(evutil_socket_t sig, short what, void *arg)
 {
 	struct pdp *p = arg;
+	char err[4096];
 
 	(void)what;
 	if (sig == SIGHUP)
-		pdp_reload(p);
+		pdp_reload(p, err, sizeof(err));
 	else
 		event_base_loopbreak(p->base);
 }
@@ -63,9 +66,24 @@ static int serve(const struct pdp_conf *conf)
 	return 0;
 }
 
+_Static_assert(
+    offsetof(struct pdp_client, api) == offsetof(struct plugin_head, api) &&
+	offsetof(struct pdp_client, name) == offsetof(struct plugin_head, name) &&
+	offsetof(struct pdp_client, client_type) == offsetof(struct plugin_head, client_type),
+    "a client begins with struct plugin_head");
+
+/* Client-types are loaded here, before rights are dropped; --check looks at them, too. */
 static int read_conf(void *conf, const char *path, struct diag *d)
 {
-	return pdp_conf_read(conf, path, d);
+	struct pdp_conf *c = conf;
+
+	if (pdp_conf_read(c, path, d) != 0)
+		return -1;
+	if (plugins_load(&c->plugins, &c->client_types, "cops_pdp_client",
+		(const struct plugin_head *)&pdp_client_vpn, path, d) == 0)
+		return 0;
+	pdp_conf_clear(c);
+	return -1;
 }
 
 static const char *log_level(const void *conf)

@@ -20,6 +20,7 @@
 #include "common/notify.h"
 #include "pdp/acl.h"
 #include "pdp/control.h"
+#include "pdp/source.h"
 #include "pdp/sync.h"
 #include "pdp/vpn.h"
 #include "pdp/wait.h"
@@ -29,8 +30,6 @@
 #define FLUSH_MS       3 /* keys and acknowledgements that come within it are one commit */
 #define FLUSH_AGAIN_MS 1000
 #define ACCEPT_MAX     64 /* connections taken in one turn of the loop */
-
-static const struct pdp_client *const clients[] = {&pdp_client_vpn};
 
 static void after_ms(struct event *ev, int64_t ms)
 {
@@ -138,24 +137,48 @@ static void on_up(void *arg, struct up *ev, size_t n)
 	struct pdp *p = arg;
 
 	for (size_t i = 0; i < n; i++)
-		sync_up(p->sync, &ev[i]);
+		sync_up(p->type[ev[i].client].sync, &ev[i]);
 }
 
 static void on_outcome(void *arg, const char *ce)
 {
-	wait_outcome(arg, ce);
+	struct pdp_type *t = arg;
+
+	if (t->sync == t->pdp->sync)
+		wait_outcome(t->pdp, ce);
+}
+
+/* Is ce of another client-type than t? */
+static bool on_admits(void *arg, const char *ce)
+{
+	const struct pdp_type *t = arg;
+	struct pdp *p = t->pdp;
+	struct sync_info i;
+
+	for (size_t k = 0; k < p->types; k++)
+		if (&p->type[k] != t && sync_info(p->type[k].sync, ce, &i) && !i.leaving)
+			return true;
+	return false;
+}
+
+static uint16_t store_type(const struct pdp_type *t)
+{
+	return t->source != NULL ? t->client->client_type : 0;
 }
 
 static void on_forgotten(void *arg, const char *ce)
 {
-	const struct store_ce gone = {.name = ce, .gone = true};
-	struct pdp *p = arg;
+	const struct pdp_type *t = arg;
+	const struct store_ce gone = {.client_type = store_type(t), .name = ce, .gone = true};
+	struct pdp *p = t->pdp;
 	char err[DB_ERR_LEN];
 
-	acl_remove(p->acl, ce);
+	if (!on_admits(arg, ce))
+		acl_remove(p->acl, ce);
 	if (p->db.ops->save_ces(p->db.store, &gone, 1, err, sizeof(err)) != 0)
 		log_err("%s", err);
-	log_note("%s: no CE of ours any more, and holds nothing", ce);
+	log_note(
+	    "%s: no CE of ours any more, and holds nothing of client-type %s", ce, t->client->name);
 }
 
 static void on_staged(void *arg)
@@ -212,7 +235,8 @@ static void save_ces(struct pdp *p)
 
 	if (vpn_flush(p->vpn, err, sizeof(err)) != 0)
 		return; /* on_flush() says so and tries again */
-	sync_save_each(p->sync, save_one, &s);
+	for (size_t i = 0; i < p->types; i++)
+		sync_save_each(p->type[i].sync, save_one, &s);
 	if (s.count > 0 && p->db.ops->save_ces(p->db.store, s.ce, s.count, err, sizeof(err)) != 0)
 		log_err("%s", err);
 	free(s.ce);
@@ -223,20 +247,50 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	struct pdp *p = arg;
 
 	(void)fd, (void)what;
-	sync_tick(p->sync);
+	for (size_t i = 0; i < p->types; i++)
+		sync_tick(p->type[i].sync);
 	save_ces(p);
 	if (notify_watchdog_ms() > 0)
 		notify_send("WATCHDOG=1");
 }
 
-void pdp_reload(struct pdp *p)
+/* The policies of all plug-ins; one that is at fault does not keep the others from theirs. */
+static int reload_policies(struct pdp *p, char *err, size_t err_len)
 {
-	char err[TLS_ERR_LEN];
+	size_t at = 0;
+	int rc = 0;
 
-	if (workers_reload_tls(p->workers, err) != 0)
-		log_err("certificates are not read again: %s", err);
-	else
+	for (size_t i = 1; i < p->types; i++) {
+		if (source_reload(p->type[i].source, err + at, err_len - at) == 0) {
+			log_note("policy of client-type %s read again", p->type[i].client->name);
+			continue;
+		}
+		log_err("policy of client-type %s is not read again: %s", p->type[i].client->name,
+		    err + at);
+		at = strlen(err);
+		if (at > 0 && at + 1 < err_len && err[at - 1] != '\n') {
+			err[at++] = '\n';
+			err[at] = '\0';
+		}
+		rc = -1;
+	}
+	return rc;
+}
+
+int pdp_reload(struct pdp *p, char *err, size_t err_len)
+{
+	char why[TLS_ERR_LEN];
+	int rc;
+
+	err[0] = '\0';
+	rc = reload_policies(p, err, err_len);
+	if (workers_reload_tls(p->workers, why) == 0) {
 		log_note("certificates read again");
+		return rc;
+	}
+	log_err("certificates are not read again: %s", why);
+	snprintf(err + strlen(err), err_len - strlen(err), "certificates: %s", why);
+	return -1;
 }
 
 /* ---------------------------------------------------------------------- start */
@@ -278,11 +332,18 @@ static void make_parents(const char *path, mode_t mode)
 	}
 }
 
-static int data_open(struct pdp *p, char err[PDP_ERR_LEN])
+/* The next client-type; source is NULL for the VPN. */
+static int type_add(
+    struct pdp *p, const struct pdp_client *client, void *self, struct source *source)
 {
+	struct pdp_type *t = &p->type[p->types];
+
+	*t = (struct pdp_type) {.pdp = p, .client = client, .self = self, .source = source};
 	const struct sync_conf conf = {
-	    .client = clients[0],
-	    .self = p->vpn,
+	    .client = client,
+	    .self = self,
+	    .index = (uint16_t)p->types,
+	    .store_type = store_type(t),
 	    .uuid = p->db.uuid,
 	    .pdp_name = p->name,
 	    .ttl_s = (uint32_t)p->conf->longevity_s,
@@ -290,13 +351,79 @@ static int data_open(struct pdp *p, char err[PDP_ERR_LEN])
 	    .retry_ms = p->conf->retry_s * 1000,
 	    .outcome = on_outcome,
 	    .forgotten = on_forgotten,
-	    .arg = p,
+	    .admits = on_admits,
+	    .arg = t,
 	};
+
+	t->sync = sync_new(&conf);
+	if (t->sync == NULL)
+		return -1;
+	p->client[p->types++] = client;
+	return 0;
+}
+
+/* A plug-in's CE has policy, has none any more, has other rows. */
+static void on_came(void *arg, const char *ce)
+{
+	struct pdp_type *t = arg;
+
+	if (sync_add(t->sync, ce) != 0 || acl_add(t->pdp->acl, ce) != 0)
+		log_err("out of memory for %s", ce);
+}
+
+static void on_left(void *arg, const char *ce)
+{
+	sync_leave(((struct pdp_type *)arg)->sync, ce);
+}
+
+static void on_rows(void *arg, const char *ce, uint64_t lsn)
+{
+	sync_changed(((struct pdp_type *)arg)->sync, ce, lsn);
+}
+
+static int load_client_ce(void *arg, const struct store_ce *ce)
+{
+	const struct pdp_type *t = arg;
+
+	return ce->applied_lsn != 0 ? sync_load(t->sync, ce) : 0;
+}
+
+static int plugin_open(struct pdp *p, const struct plugin *plugin, char err[PDP_ERR_LEN])
+{
+	struct pdp_type *t = &p->type[p->types];
+	const struct source_conf conf = {
+	    .client = (const void *)plugin->head,
+	    .base = p->base,
+	    .argument = plugin->argument,
+	    .state_dir = p->conf->state_dir,
+	    .db = &p->db,
+	    .came = on_came,
+	    .left = on_left,
+	    .changed = on_rows,
+	    .arg = t,
+	};
+	struct source *source = source_new(&conf);
+
+	snprintf(err, PDP_ERR_LEN, "out of memory");
+	if (source == NULL)
+		return -1;
+	if (type_add(p, source_client(source), source, source) != 0) {
+		source_free(source);
+		return -1;
+	}
+	if (source_start(source, err, PDP_ERR_LEN) != 0)
+		return -1;
+	return p->db.ops->load_ces(
+	    p->db.store, t->client->client_type, load_client_ce, t, err, PDP_ERR_LEN);
+}
+
+static int data_open(struct pdp *p, char err[PDP_ERR_LEN])
+{
 	char path[4096];
 
-	p->sync = sync_new(&conf);
-	if (p->sync == NULL)
+	if (type_add(p, &pdp_client_vpn, p->vpn, NULL) != 0)
 		return -1;
+	p->sync = p->type[0].sync;
 	vpn_set_sync(p->vpn, p->sync);
 	snprintf(path, sizeof(path), "%s/pdp.db", p->conf->state_dir);
 	make_parents(path, 0700);
@@ -304,7 +431,11 @@ static int data_open(struct pdp *p, char err[PDP_ERR_LEN])
 		err) != 0)
 		return -1;
 	registry_each(p->db.registry, add_ces, p);
-	sync_each(p->sync, allow_ce, p); /* those that left too: they are to hear of it */
+	for (size_t i = 0; i < p->conf->plugins.count; i++)
+		if (plugin_open(p, &p->conf->plugins.item[i], err) != 0)
+			return -1;
+	for (size_t i = 0; i < p->types; i++) /* those that left too: they are to hear of it */
+		sync_each(p->type[i].sync, allow_ce, p);
 	return 0;
 }
 
@@ -317,8 +448,8 @@ static int workers_open(struct pdp *p, char err[PDP_ERR_LEN])
 	    .count = c->workers > 0 ? (unsigned)c->workers
 		     : cpus > 0	    ? (unsigned)cpus
 				    : 1,
-	    .client = clients,
-	    .clients = sizeof(clients) / sizeof(clients[0]),
+	    .client = p->client,
+	    .clients = p->types,
 	    .acl = p->acl,
 	    .trace = c->trace,
 	    .tls =
@@ -349,7 +480,8 @@ static int workers_open(struct pdp *p, char err[PDP_ERR_LEN])
 		snprintf(err, PDP_ERR_LEN, "%s", why);
 		return -1;
 	}
-	sync_set_workers(p->sync, p->workers);
+	for (size_t i = 0; i < p->types; i++)
+		sync_set_workers(p->type[i].sync, p->workers);
 	return 0;
 }
 
@@ -424,7 +556,10 @@ void pdp_free(struct pdp *p)
 	if (p->db.store != NULL)
 		save_ces(p);
 	workers_free(p->workers);
-	sync_free(p->sync);
+	for (size_t i = 0; i < p->types; i++) {
+		source_free(p->type[i].source);
+		sync_free(p->type[i].sync);
+	}
 	vpn_free(p->vpn);
 	db_close(&p->db);
 	acl_free(p->acl);

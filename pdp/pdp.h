@@ -18,6 +18,8 @@
 
 struct acl;
 struct pdp;
+struct pdp_client;
+struct source;
 struct sync;
 struct vpn;
 struct waiter;
@@ -30,13 +32,26 @@ struct pdp_listener {
 	int fd;
 };
 
+#define PDP_TYPES_MAX (1 + PLUGINS_MAX)
+
+struct pdp_type { /* a client-type that is served: the VPN first, then plug-ins */
+	struct pdp *pdp;
+	const struct pdp_client *client;
+	void *self;
+	struct source *source; /* NULL: the VPN */
+	struct sync *sync;
+};
+
 struct pdp {
 	const struct pdp_conf *conf;
 	struct event_base *base;
 	struct db db;
 	struct acl *acl;
 	struct vpn *vpn;
-	struct sync *sync; /* of the one client-type there is */
+	struct sync *sync; /* of the VPN, as in type[0] */
+	struct pdp_type type[PDP_TYPES_MAX];
+	size_t types;
+	const struct pdp_client *client[PDP_TYPES_MAX]; /* of each, for the workers */
 	struct workers *workers;
 	struct ctl_server *ctl;
 	struct pdp_listener listener[PDP_LISTEN_MAX];
@@ -53,8 +68,9 @@ struct pdp {
 struct pdp *pdp_new(struct event_base *base, const struct pdp_conf *conf, char err[PDP_ERR_LEN]);
 /* CC to every session, everything that was confirmed is stored, then gone. */
 void pdp_free(struct pdp *p);
-/* SIGHUP: certificates and CRL. */
-void pdp_reload(struct pdp *p);
+/* SIGHUP: certificates, CRL and the policies of plug-ins.  -1: the log, and err (a line a fault).
+ */
+int pdp_reload(struct pdp *p, char *err, size_t err_len);
 /* The port of the first listener (for tests: conf.port 0 picks one). */
 uint16_t pdp_port(const struct pdp *p);
 

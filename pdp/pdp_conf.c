@@ -33,6 +33,10 @@ static const struct conf_opt options[] = {
 	"Where copsctl finds the server."},
     {"control-group", CONF_STRING, AT(control_group), "", "noc", 0, 64,
 	"Members of this group may use all of copsctl's commands, as root may."},
+    {"client-types", CONF_LIST, AT(client_types), "",
+	"{ \"/usr/lib/copsvpn/resolver_pdp.so /etc/cops/resolver\" }", 0, 15,
+	"Client-types beside the VPN: shared objects, each with what it is to be told after a "
+	"space.  Only root and the daemon's user may be able to write the file or its folder."},
     {"user", CONF_STRING, AT(user), "", "cops", 0, 32,
 	"The user to become after the start.  The server needs no privilege."},
     {"log-level", CONF_STRING, AT(log_level), "notice", NULL, 1, 16,

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "common/conf.h"
+#include "common/plugin.h"
 
 struct diag;
 
@@ -22,6 +23,8 @@ struct pdp_conf { /* a string that was not given and has no default is NULL */
 	char *state_dir;
 	char *control_socket;
 	char *control_group;
+	struct conf_list client_types; /* "PATH ARGUMENT" each ... */
+	struct plugins plugins;	       /* ... and loaded: struct pdp_client */
 	char *user;
 	char *log_level;
 	int64_t workers; /* 0 = one per CPU */

@@ -255,23 +255,5 @@ void rows_diff_prefixes(
 
 struct cops_chunk *rows_remove_all(void)
 {
-	struct cops_chunk *c = NULL;
-	struct buf b;
-
-	buf_init(&b, 0);
-	cops_put_decision(&b, COPS_CMD_REMOVE, 0);
-	size_t named = cops_named_open(&b, COPS_C_DECISION, 5);
-	for (uint16_t i = 0; i < pib_ce_vpn_pib_module.count; i++) {
-		const struct pib_class *cls = pib_ce_vpn_pib_module.cls[i];
-		if (!(cls->access & PIB_INSTALL))
-			continue;
-		size_t sub = cops_sub_open(&b, COPS_S_PPRID);
-		pib_pprid_put(&b, cls);
-		cops_sub_close(&b, sub);
-	}
-	cops_named_close(&b, named);
-	if (!b.failed)
-		c = cops_chunk_new(b.data, b.len);
-	buf_clear(&b);
-	return c;
+	return decision_remove_classes(&pib_ce_vpn_pib_module);
 }

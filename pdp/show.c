@@ -342,6 +342,37 @@ void show_ces(void *arg, struct ctl_req *req, const json_t *args)
 	ctl_req_done(req, l.list);
 }
 
+struct clients_listing {
+	json_t *list;
+	const struct pdp_client *client;
+};
+
+static void client_ce(void *arg, const struct sync_info *i)
+{
+	struct clients_listing *l = arg;
+	json_t *o = json_pack("{s:s, s:s, s:o, s:s}", "ce", i->name, "client", l->client->name,
+	    "client_type", json_sprintf("0x%04x", l->client->client_type), "state",
+	    sync_state_name(i));
+
+	set(o, "applied_lsn", i->known ? number(i->applied) : json_null());
+	set(o, "wanted_lsn", number(i->wanted));
+	set(o, "failure", failure_text(i->failure));
+	json_array_append_new(l->list, o);
+}
+
+void show_clients(void *arg, struct ctl_req *req, const json_t *args)
+{
+	struct clients_listing l = {.list = json_array()};
+	struct pdp *p = arg;
+
+	(void)args;
+	for (size_t i = 0; i < p->types; i++) {
+		l.client = p->type[i].client;
+		sync_each(p->type[i].sync, client_ce, &l);
+	}
+	ctl_req_done(req, sorted(l.list));
+}
+
 void show_ce(void *arg, struct ctl_req *req, const json_t *args)
 {
 	char buf[CE_NAME_MAX] = "";
@@ -463,42 +494,68 @@ static json_t *pib_list(struct pib_listing *l)
 	return list;
 }
 
-void show_pib(void *arg, struct ctl_req *req, const json_t *args)
+/* The rows of one client-type that ce is to hold.  -1: memory. */
+static int pib_of(const struct pdp_type *t, const char *ce, struct pib_listing *l)
 {
-	const struct pdp_client *client = &pdp_client_vpn;
-	char buf[CE_NAME_MAX];
-	const char *ce = control_ce(args, "ce", buf);
-	const char *cls = json_get_string(args, "class", NULL);
-	struct pib_schema *schema = pib_schema_new(client->module, client->modules);
-	struct pib_listing l = {.schema = schema};
-	struct pdp *p = arg;
 	struct delta_list d;
+	int rc;
 
 	delta_list_init(&d);
-	if (schema == NULL) {
-		ctl_req_fail(req, "failed", NULL, "out of memory");
-	} else if (ce == NULL) {
-		ctl_req_fail(req, "usage", NULL, "say which CE: show pib CE [CLASS]");
-	} else if (registry_ce(p->db.registry, ce) == NULL) {
-		ctl_req_fail(req, "not_found", NULL, "no CE \"%s\"", ce);
-	} else if (cls != NULL && (l.only = pib_schema_find_name(schema, cls)) == NULL) {
-		ctl_req_fail(req, "not_found", NULL, "no class \"%s\"", cls);
-	} else {
-		int rc = client->full(p->vpn, ce, &d);
-
-		if (rc == 0)
-			rc = decision_each(d.chunk, d.count, schema, pib_one, &l);
-		json_t *list = pib_list(&l);
-
-		if (rc == 0) {
-			ctl_req_done(req, list);
-		} else {
-			json_decref(list);
-			ctl_req_fail(req, "failed", NULL, "rows of %s cannot be worked out", ce);
-		}
-	}
+	rc = t->client->full(t->self, ce, &d);
+	if (rc == 0)
+		rc = decision_each(d.chunk, d.count, l->schema, pib_one, l);
 	delta_list_clear(&d);
-	pib_schema_free(schema);
+	return rc;
+}
+
+static bool ce_known(struct pdp *p, const char *ce)
+{
+	struct sync_info i;
+
+	for (size_t k = 0; k < p->types; k++)
+		if (sync_info(p->type[k].sync, ce, &i))
+			return true;
+	return false;
+}
+
+/* Of all client-types, or of those that have the class. */
+void show_pib(void *arg, struct ctl_req *req, const json_t *args)
+{
+	char buf[CE_NAME_MAX];
+	const char *ce = control_ce(args, "ce", buf);
+	const char *name = json_get_string(args, "class", NULL);
+	json_t *list = json_array(), *rows;
+	struct pdp *p = arg;
+	bool found = name == NULL;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && ce != NULL && ce_known(p, ce) && i < p->types; i++) {
+		const struct pdp_client *c = p->type[i].client;
+		struct pib_schema *schema = pib_schema_new(c->module, c->modules);
+		struct pib_listing l = {.schema = schema};
+
+		rc = schema != NULL ? 0 : -1;
+		if (rc == 0 && name != NULL)
+			l.only = pib_schema_find_name(schema, name);
+		found |= l.only != NULL;
+		if (rc == 0 && (name == NULL || l.only != NULL))
+			rc = pib_of(&p->type[i], ce, &l);
+		rows = pib_list(&l);
+		json_array_extend(list, rows);
+		json_decref(rows);
+		pib_schema_free(schema);
+	}
+	if (ce == NULL)
+		ctl_req_fail(req, "usage", NULL, "say which CE: show pib CE [CLASS]");
+	else if (!ce_known(p, ce))
+		ctl_req_fail(req, "not_found", NULL, "no CE \"%s\"", ce);
+	else if (rc != 0)
+		ctl_req_fail(req, "failed", NULL, "rows of %s cannot be worked out", ce);
+	else if (!found)
+		ctl_req_fail(req, "not_found", NULL, "no class \"%s\"", name);
+	else
+		ctl_req_done(req, json_incref(list));
+	json_decref(list);
 }
 
 /* ------------------------------------------------------------------ history */

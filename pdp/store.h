@@ -48,7 +48,8 @@ struct store_ack {
 	uint64_t lsn;
 };
 
-struct store_ce { /* what a CE last confirmed */
+struct store_ce {	      /* what a CE last confirmed */
+	uint16_t client_type; /* 0: the VPN's */
 	const char *name;
 	uint64_t applied_lsn;
 	int64_t when;
@@ -76,6 +77,17 @@ struct store_ops {
 	    const struct store_ack *ack, size_t acks, char *err, size_t err_len);
 	int (*save_ces)(
 	    struct store *s, const struct store_ce *ce, size_t count, char *err, size_t err_len);
+	/*
+	 * Of a client-type other than the VPN: ce's rows have this hash since lsn.  Then all of
+	 * them through fn; and what CEs confirmed of it.
+	 */
+	int (*save_rows)(struct store *s, uint16_t client_type, const char *ce, uint64_t lsn,
+	    uint64_t hash, char *err, size_t err_len);
+	int (*load_rows)(struct store *s, uint16_t client_type,
+	    int (*fn)(void *arg, const char *ce, uint64_t lsn, uint64_t hash), void *arg, char *err,
+	    size_t err_len);
+	int (*load_ces)(struct store *s, uint16_t client_type,
+	    int (*fn)(void *arg, const struct store_ce *ce), void *arg, char *err, size_t err_len);
 	int (*save_serial)(struct store *s, uint64_t lsn, uint32_t vpn, uint32_t rekey_serial,
 	    struct ids *ids, char *err, size_t err_len);
 	int (*history)(struct store *s, size_t max,

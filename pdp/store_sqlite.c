@@ -32,6 +32,12 @@ static const char *const SCHEMA =
     "  WITHOUT ROWID;"
     "INSERT INTO meta VALUES ('lsn', 0), ('uuid', randomblob(8));";
 
+/* Client-types beside the VPN; added since, and an older copspdpd does not mind it. */
+static const char *const SCHEMA_CLIENTS =
+    "CREATE TABLE IF NOT EXISTS client_ce (type INTEGER, name TEXT, lsn INTEGER DEFAULT 0,"
+    "  hash INTEGER DEFAULT 0, applied INTEGER DEFAULT 0, at INTEGER DEFAULT 0, failure TEXT,"
+    "  PRIMARY KEY (type, name)) WITHOUT ROWID;";
+
 enum stmt {
 	S_BEGIN,
 	S_COMMIT,
@@ -51,6 +57,11 @@ enum stmt {
 	S_ACK_DELETE_ALL,
 	S_CE_PUT,
 	S_CE_DELETE,
+	S_CLIENT_CE_PUT,
+	S_CLIENT_CE_CLEAR,
+	S_CLIENT_CES,
+	S_ROWS_PUT,
+	S_ROWS,
 	S_IDS,
 	S_SERIALS,
 	S_DOCUMENTS,
@@ -82,6 +93,16 @@ static const char *const SQL[S_COUNT] = {
     [S_ACK_DELETE_ALL] = "DELETE FROM ack WHERE subject = ?1",
     [S_CE_PUT] = "INSERT OR REPLACE INTO ce VALUES (?1, ?2, ?3, ?4)",
     [S_CE_DELETE] = "DELETE FROM ce WHERE name = ?1",
+    [S_CLIENT_CE_PUT] = "INSERT INTO client_ce (name, applied, at, failure, type)"
+			" VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (type, name) DO UPDATE SET"
+			" applied = ?2, at = ?3, failure = ?4",
+    /* its LSN stays: no number is used twice */
+    [S_CLIENT_CE_CLEAR] = "UPDATE client_ce SET applied = 0, failure = NULL"
+			  " WHERE name = ?1 AND type = ?2",
+    [S_CLIENT_CES] = "SELECT name, applied, at, failure, type FROM client_ce WHERE type = ?1",
+    [S_ROWS_PUT] = "INSERT INTO client_ce (name, lsn, hash, type) VALUES (?1, ?2, ?3, ?4)"
+		   " ON CONFLICT (type, name) DO UPDATE SET lsn = ?2, hash = ?3",
+    [S_ROWS] = "SELECT name, lsn, hash FROM client_ce WHERE type = ?1",
     [S_IDS] = "SELECT kind, number, parent, vpn, dead, lsn, aux_lsn, key FROM id",
     [S_SERIALS] = "SELECT vpn, serial FROM serial",
     [S_DOCUMENTS] = "SELECT number, lsn, at, who, comment, summary, xml FROM generation"
@@ -286,7 +307,8 @@ static struct store *sqlite_open(const char *where, uint8_t uuid[8], char *err, 
 	}
 	if (schema_open(s, err, err_len) != 0)
 		goto bad;
-	if (prepare_all(s) != 0 || uuid_get(s, uuid) != 0) {
+	if (sqlite3_exec(s->db, SCHEMA_CLIENTS, NULL, NULL, NULL) != SQLITE_OK ||
+	    prepare_all(s) != 0 || uuid_get(s, uuid) != 0) {
 		fail(s, "cannot read", err, err_len);
 		goto bad;
 	}
@@ -360,14 +382,19 @@ static int load_ack(sqlite3_stmt *st, const struct store_load *cb, void *arg)
 	return cb->ack(arg, &a);
 }
 
-static int load_ce(sqlite3_stmt *st, const struct store_load *cb, void *arg)
+static struct store_ce ce_row(sqlite3_stmt *st)
 {
-	const struct store_ce c = {
+	return (struct store_ce) {
 	    .name = col_text(st, 0),
 	    .applied_lsn = col_u64(st, 1),
 	    .when = sqlite3_column_int64(st, 2),
 	    .failure = col_text(st, 3),
 	};
+}
+
+static int load_ce(sqlite3_stmt *st, const struct store_load *cb, void *arg)
+{
+	const struct store_ce c = ce_row(st);
 
 	return cb->ce(arg, &c);
 }
@@ -612,9 +639,17 @@ static int put_ce(struct store *s, const struct store_ce *c)
 {
 	sqlite3_stmt *st;
 
+	if (c->client_type != 0 && c->gone) {
+		st = stmt_get(s, S_CLIENT_CE_CLEAR);
+		bind_text(st, 1, c->name);
+		bind_u64(st, 2, c->client_type);
+		return run(st);
+	}
 	if (c->gone)
 		return delete_name(s, S_CE_DELETE, c->name);
-	st = stmt_get(s, S_CE_PUT);
+	st = stmt_get(s, c->client_type != 0 ? S_CLIENT_CE_PUT : S_CE_PUT);
+	if (c->client_type != 0)
+		bind_u64(st, 5, c->client_type);
 	bind_text(st, 1, c->name);
 	bind_u64(st, 2, c->applied_lsn);
 	sqlite3_bind_int64(st, 3, c->when);
@@ -630,6 +665,60 @@ static int sqlite_save_ces(
 	for (size_t i = 0; rc == 0 && i < count; i++)
 		rc = put_ce(s, &ce[i]);
 	return finish(s, rc, "cannot save what CEs confirmed", err, err_len);
+}
+
+static int sqlite_save_rows(struct store *s, uint16_t client_type, const char *ce, uint64_t lsn,
+    uint64_t hash, char *err, size_t err_len)
+{
+	sqlite3_stmt *st;
+	int rc = begin(s);
+
+	if (rc == 0) {
+		st = stmt_get(s, S_ROWS_PUT);
+		bind_text(st, 1, ce);
+		bind_u64(st, 2, lsn);
+		bind_u64(st, 3, hash);
+		bind_u64(st, 4, client_type);
+		rc = run(st);
+	}
+	return finish(s, rc, "cannot save the rows of a CE", err, err_len);
+}
+
+static int sqlite_load_rows(struct store *s, uint16_t client_type,
+    int (*fn)(void *arg, const char *ce, uint64_t lsn, uint64_t hash), void *arg, char *err,
+    size_t err_len)
+{
+	sqlite3_stmt *st = stmt_get(s, S_ROWS);
+	int rc;
+
+	bind_u64(st, 1, client_type);
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW)
+		if (fn(arg, col_text(st, 0), col_u64(st, 1), col_u64(st, 2)) != 0)
+			break;
+	if (rc != SQLITE_DONE)
+		fail(s, "cannot load rows", err, err_len);
+	sqlite3_reset(st);
+	return rc == SQLITE_DONE ? 0 : -1;
+}
+
+static int sqlite_load_ces(struct store *s, uint16_t client_type,
+    int (*fn)(void *arg, const struct store_ce *ce), void *arg, char *err, size_t err_len)
+{
+	sqlite3_stmt *st = stmt_get(s, S_CLIENT_CES);
+	struct store_ce ce;
+	int rc;
+
+	bind_u64(st, 1, client_type);
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+		ce = ce_row(st);
+		ce.client_type = client_type;
+		if (fn(arg, &ce) != 0)
+			break;
+	}
+	if (rc != SQLITE_DONE)
+		fail(s, "cannot load CEs", err, err_len);
+	sqlite3_reset(st);
+	return rc == SQLITE_DONE ? 0 : -1;
 }
 
 static int sqlite_save_serial(struct store *s, uint64_t lsn, uint32_t vpn, uint32_t rekey_serial,
@@ -703,6 +792,9 @@ const struct store_ops store_sqlite_ops = {
     .commit_generation = sqlite_commit_generation,
     .commit_keys = sqlite_commit_keys,
     .save_ces = sqlite_save_ces,
+    .save_rows = sqlite_save_rows,
+    .load_rows = sqlite_load_rows,
+    .load_ces = sqlite_load_ces,
     .save_serial = sqlite_save_serial,
     .history = sqlite_history,
     .document = sqlite_document,

@@ -34,6 +34,7 @@ struct sync_ce {
 	bool known;
 	bool failed;
 	bool leaving;
+	bool guest; /* connected; not of this client-type's model, but of another's */
 	bool save;
 	uint8_t push_seen; /* 1: in the push being gathered; 2: more than once */
 	uint8_t owed;
@@ -85,6 +86,18 @@ static struct sync_ce *find(struct sync *s, const char *name)
 	struct sync_ce *ce;
 
 	HASH_FIND_STR(s->by_name, name, ce);
+	return ce;
+}
+
+static struct sync_ce *ce_new(struct sync *s, const char *name)
+{
+	struct sync_ce *ce = calloc(1, sizeof(*ce));
+
+	if (ce == NULL || (ce->name = strdup(name)) == NULL) {
+		free(ce);
+		return NULL;
+	}
+	HASH_ADD_KEYPTR(hh, s->by_name, ce->name, strlen(ce->name), ce);
 	return ce;
 }
 
@@ -263,8 +276,21 @@ static void next(struct sync *s, struct sync_ce *ce)
 
 /* ----------------------------------------------------------------- events */
 
+static bool admits(struct sync *s, const char *ce)
+{
+	return s->conf.admits != NULL && s->conf.admits(s->conf.arg, ce);
+}
+
 static void forget(struct sync *s, struct sync_ce *ce)
 {
+	/* for others it may be here still: then it stays, holding nothing */
+	if (ce->sid != 0 && admits(s, ce->name)) {
+		ce->guest = true;
+		ce->leaving = ce->save = false;
+		if (s->conf.forgotten != NULL)
+			s->conf.forgotten(s->conf.arg, ce->name);
+		return;
+	}
 	if (ce->sid != 0)
 		workers_close(s->workers, ce->sid, COPS_ERR_AUTH_FAILURE, "no CE of ours any more");
 	if (s->conf.forgotten != NULL)
@@ -272,7 +298,7 @@ static void forget(struct sync *s, struct sync_ce *ce)
 	ce_free(s, ce);
 }
 
-static void offline(struct sync *s, struct sync_ce *ce)
+static void disconnect(struct sync *s, struct sync_ce *ce)
 {
 	if (ce->sid != 0)
 		HASH_DELETE(hh_sid, s->by_sid, ce);
@@ -287,6 +313,8 @@ static void on_open(struct sync *s, struct up *ev)
 {
 	struct sync_ce *ce = find(s, ev->open->name);
 
+	if (ce == NULL && admits(s, ev->open->name) && (ce = ce_new(s, ev->open->name)) != NULL)
+		ce->guest = true;
 	if (ce == NULL) { /* left the model since the worker looked */
 		workers_close(s->workers, ev->sid, COPS_ERR_AUTH_FAILURE, "no such CE");
 	} else if (ce->sid != ev->sid) {
@@ -295,7 +323,7 @@ static void on_open(struct sync *s, struct up *ev)
 			    ev->open->address, ce->address);
 			workers_close(s->workers, ce->sid, COPS_ERR_UNSPECIFIED,
 			    "replaced by a newer session");
-			offline(s, ce);
+			disconnect(s, ce);
 		}
 		ce->sid = ev->sid;
 		HASH_ADD(hh_sid, s->by_sid, sid, sizeof(ce->sid), ce);
@@ -460,8 +488,10 @@ void sync_up(struct sync *s, struct up *ev)
 		break;
 	default:
 		if (ce != NULL) {
-			offline(s, ce);
+			disconnect(s, ce);
 			outcome(s, ce);
+			if (ce->guest)
+				ce_free(s, ce);
 		}
 		break;
 	}
@@ -498,18 +528,6 @@ void sync_tick(struct sync *s)
 
 /* ------------------------------------------------------------- the model's side */
 
-static struct sync_ce *ce_new(struct sync *s, const char *name)
-{
-	struct sync_ce *ce = calloc(1, sizeof(*ce));
-
-	if (ce == NULL || (ce->name = strdup(name)) == NULL) {
-		free(ce);
-		return NULL;
-	}
-	HASH_ADD_KEYPTR(hh, s->by_name, ce->name, strlen(ce->name), ce);
-	return ce;
-}
-
 int sync_add(struct sync *s, const char *name)
 {
 	struct sync_ce *ce = find(s, name);
@@ -518,7 +536,7 @@ int sync_add(struct sync *s, const char *name)
 		ce = ce_new(s, name);
 	if (ce == NULL)
 		return -1;
-	ce->leaving = false;
+	ce->leaving = ce->guest = false;
 	return 0;
 }
 
@@ -565,13 +583,14 @@ void sync_save_each(struct sync *s, int (*fn)(void *arg, const struct store_ce *
 
 	HASH_ITER (hh, s->by_name, ce, more) {
 		const struct store_ce out = {
+		    .client_type = s->conf.store_type,
 		    .name = ce->name,
 		    .applied_lsn = ce->applied,
 		    .when = ce->confirmed_at,
 		    .failure = ce->failure,
 		};
 
-		if (ce->save && fn(arg, &out) == 0)
+		if (ce->save && !ce->guest && fn(arg, &out) == 0)
 			ce->save = false;
 	}
 }
@@ -780,9 +799,10 @@ bool sync_info(struct sync *s, const char *name, struct sync_info *info)
 {
 	struct sync_ce *ce = find(s, name);
 
-	if (ce != NULL)
-		*info = info_of(s, ce);
-	return ce != NULL;
+	if (ce == NULL || ce->guest)
+		return false;
+	*info = info_of(s, ce);
+	return true;
 }
 
 void sync_each(struct sync *s, void (*fn)(void *arg, const struct sync_info *info), void *arg)
@@ -791,6 +811,8 @@ void sync_each(struct sync *s, void (*fn)(void *arg, const struct sync_info *inf
 	struct sync_ce *ce, *more;
 
 	HASH_ITER (hh, s->by_name, ce, more) {
+		if (ce->guest)
+			continue;
 		info = info_of(s, ce);
 		fn(arg, &info);
 	}

@@ -33,6 +33,7 @@ struct sync_conf {
 	const struct pdp_client *client;
 	void *self;	     /* its */
 	uint16_t index;	     /* in the workers' table */
+	uint16_t store_type; /* what the store calls it; 0: the VPN */
 	const uint8_t *uuid; /* of the database, 8 octets; borrowed */
 	const char *pdp_name;
 	uint32_t ttl_s; /* how long a CE may keep policy without a PDP; 0 = for ever */
@@ -42,6 +43,9 @@ struct sync_conf {
 	void (*outcome)(void *arg, const char *ce);
 	/* ce, which had left the model, holds nothing any more (or never did) */
 	void (*forgotten)(void *arg, const char *ce);
+	/* Does ce, of which this client-type knows nothing, belong here, because another one
+	 * knows it?  Then it is served as a guest: it holds nothing until it is added. NULL: no. */
+	bool (*admits)(void *arg, const char *ce);
 	void *arg;
 };
 

@@ -453,6 +453,7 @@ static const struct pib_module *const modules[] = {
     &pib_framework_pib_module, &pib_ce_vpn_pib_module};
 
 const struct pdp_client pdp_client_vpn = {
+    .api = PDP_CLIENT_API,
     .name = "vpn",
     .client_type = PIB_CE_VPN_PIB_SUBJECT_CATEGORY,
     .module = modules,

@@ -624,6 +624,15 @@ static int context_events(struct context *x, struct event_base *base)
 	return x->timer != NULL && x->soon != NULL && x->repair != NULL && x->disk != NULL ? 0 : -1;
 }
 
+/* What the settings say to a plug-in. */
+static const char *argument_of(const struct pep_conf *conf, const struct pep_client *c)
+{
+	for (size_t i = 0; i < conf->plugins.count; i++)
+		if ((const void *)conf->plugins.item[i].head == c)
+			return conf->plugins.item[i].argument;
+	return "";
+}
+
 static int context_start(struct context *x, struct event_base *base, char *err, size_t err_len)
 {
 	const struct pep_conf *conf = x->agent->conf;
@@ -633,6 +642,10 @@ static int context_start(struct context *x, struct event_base *base, char *err, 
 	    .identity = pep_link_identity(x->agent->link),
 	    .state_dir = conf->state_dir,
 	    .conf = conf,
+	    .argument = argument_of(conf, x->client),
+	    .log = log_at,
+	    .notify = pep_agent_notify,
+	    .repair = pep_agent_reconcile,
 	};
 	char path[4200];
 	long rows;

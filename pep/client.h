@@ -8,6 +8,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct event_base;
 struct pib_limits;
 struct pib_module;
@@ -16,13 +20,24 @@ struct pib_txn;
 struct pib_class;
 struct pep_agent;
 
+struct pep_client;
+
 /* What the agent gives a client at start; borrowed for the client's life. */
 struct pep_env {
 	struct event_base *base;
 	struct pep_agent *agent;
 	const char *identity;  /* our certificate identity = PEPID */
 	const char *state_dir; /* private directory for small durable facts */
-	const void *conf;      /* struct pep_conf */
+	const void *conf;      /* struct pep_conf; nothing for plug-ins */
+	const char *argument;  /* what pep.conf says after a plug-in's path; "" = nothing */
+	/*
+	 * The daemon's side for plug-ins, which link libcops and libpib only: a line for the log
+	 * (syslog's levels); the rows of notify() changed; reality did: reconcile() soon, and again
+	 * with back-off until it succeeds.
+	 */
+	void (*log)(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+	void (*notify)(struct pep_agent *agent, const struct pep_client *client);
+	void (*repair)(struct pep_agent *agent, const struct pep_client *client);
 };
 
 /* A row of the client's that is part of a named capability set (frwkCapabilitySet). */
@@ -32,7 +47,10 @@ struct pep_capability {
 	uint32_t instance;
 };
 
+#define PEP_CLIENT_API 1 /* of what follows; a plug-in made for another one is refused */
+
 struct pep_client {
+	uint32_t api;	  /* PEP_CLIENT_API */
 	const char *name; /* "vpn" */
 	uint16_t client_type;
 	const struct pib_module *const *module;
@@ -76,5 +94,12 @@ void pep_agent_notify(struct pep_agent *a, const struct pep_client *c);
 bool pep_agent_online(const struct pep_agent *a);
 
 extern const struct pep_client pep_client_vpn;
+
+/* A plug-in's own: the one symbol that copspepd looks for in it. */
+extern const struct pep_client cops_pep_client;
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -125,7 +125,8 @@ struct kern_ops {
 	/* NULL and *f on failure. */
 	struct kern *(*open)(struct kern_fault *f);
 	void (*close)(struct kern *k);
-	/* Can SAs with these algorithms be made?  0, or -1 and which is at fault.  No SA remains. */
+	/* Can SAs with these algorithms be made?  0, or -1 and which is at fault.  No SA remains.
+	 */
 	int (*can)(struct kern *k, uint16_t encr, uint16_t encr_key_bits, uint16_t integ,
 	    uint32_t replay_window, struct kern_fault *f);
 	uint32_t (*reqid_max)(const struct kern *k);

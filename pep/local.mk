@@ -54,4 +54,5 @@ pep_libpep_la_SOURCES += \
 sbin_PROGRAMS += pep/copspepd
 pep_copspepd_SOURCES = pep/main.c
 pep_copspepd_LDADD = pep/libpep.la
-pep_copspepd_LDFLAGS = $(AM_LDFLAGS) -static
+# Not -static: plug-ins use the same libcops and libpib.
+pep_copspepd_LDFLAGS = $(AM_LDFLAGS)

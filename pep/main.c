@@ -1,12 +1,30 @@
 /* main.c - copspepd: its settings to common/daemon.c; the rest is a library. */
+#include <stddef.h>
+
 #include "common/daemon.h"
 #include "common/diag.h"
+#include "pep/client.h"
 #include "pep/pep.h"
 #include "pep/pep_conf.h"
 
+_Static_assert(
+    offsetof(struct pep_client, api) == offsetof(struct plugin_head, api) &&
+	offsetof(struct pep_client, name) == offsetof(struct plugin_head, name) &&
+	offsetof(struct pep_client, client_type) == offsetof(struct plugin_head, client_type),
+    "a client begins with struct plugin_head");
+
+/* Client-types are loaded here, before rights are dropped; --check looks at them, too. */
 static int read_conf(void *conf, const char *path, struct diag *d)
 {
-	return pep_conf_read(conf, path, d);
+	struct pep_conf *c = conf;
+
+	if (pep_conf_read(c, path, d) != 0)
+		return -1;
+	if (plugins_load(&c->plugins, &c->client_types, "cops_pep_client",
+		(const struct plugin_head *)&pep_client_vpn, path, d) == 0)
+		return 0;
+	pep_conf_clear(c);
+	return -1;
 }
 
 static const char *log_level(const void *conf)

@@ -182,13 +182,17 @@ static int events_new(struct daemon *d)
 
 static int open_all(struct daemon *d)
 {
-	const struct pep_client *const clients[] = {&pep_client_vpn};
+	const struct pep_client *clients[1 + PLUGINS_MAX] = {&pep_client_vpn};
+	const struct plugins *more = &d->conf->plugins;
 	char err[400] = "out of memory";
 	char ctl_err[CTL_ERR_LEN];
 	char priv_err[PRIV_ERR_LEN];
 
+	for (size_t i = 0; i < more->count; i++)
+		clients[1 + i] = (const void *)more->item[i].head;
 	if ((d->base = event_base_new()) == NULL ||
-	    (d->agent = pep_agent_new(d->base, d->conf, clients, 1, err, sizeof(err))) == NULL ||
+	    (d->agent = pep_agent_new(
+		 d->base, d->conf, clients, 1 + more->count, err, sizeof(err))) == NULL ||
 	    events_new(d) != 0) {
 		log_err("%s", err);
 		return -1;

@@ -44,6 +44,10 @@ static const struct conf_opt options[] = {
     {"backend", CONF_STRING, AT(backend), "pfkey", NULL, 1, 16,
 	"How the kernel is driven: pfkey, xfrm (netlink: combined-mode algorithms, wide replay "
 	"windows), or mem for a dry run that touches no kernel."},
+    {"client-types", CONF_LIST, AT(client_types), "",
+	"{ \"/usr/lib/copsvpn/resolver_pep.so /etc/resolv.conf\" }", 0, 15,
+	"Client-types beside the VPN: shared objects, each with what it is to be told after a "
+	"space.  Only root and the daemon's user may be able to write the file or its folder."},
     {"user", CONF_STRING, AT(user), "", "cops", 0, 32,
 	"The user to become after the start, keeping no right but CAP_NET_ADMIN.  By default "
 	"the agent stays who it is, with that one capability."},

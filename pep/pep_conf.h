@@ -12,6 +12,7 @@
 
 #include "common/addr.h"
 #include "common/conf.h"
+#include "common/plugin.h"
 
 struct diag;
 
@@ -37,7 +38,9 @@ struct pep_conf {
 	char *control_socket;
 	char *control_group; /* may change things over the control socket; "" = root only */
 	char *backend;	     /* "pfkey" or "mem" */
-	char *user;	     /* user to become after start; "" = stay */
+	struct conf_list client_types; /* "PATH ARGUMENT" each ... */
+	struct plugins plugins;	       /* ... and loaded: struct pep_client */
+	char *user;		       /* user to become after start; "" = stay */
 	char *log_level;
 	int64_t retry_min_ms;
 	int64_t retry_max_ms;
@@ -48,7 +51,7 @@ struct pep_conf {
 	int64_t max_msg;   /* octets */
 	int64_t max_rows;
 	struct conf_list roles; /* "INTERFACE ROLES", see pep_roles_parse() */
-	FILE *trace; /* of --trace, borrowed; NULL: none */
+	FILE *trace;		/* of --trace, borrowed; NULL: none */
 };
 
 /*

@@ -492,8 +492,7 @@ static void on_change(evutil_socket_t fd, short what, void *arg)
 
 /* --- life ------------------------------------------------------------------- */
 
-static const struct kern_ops *const backend[] = {
-    &kern_pfkey_ops, &kern_xfrm_ops, &kern_mem_ops};
+static const struct kern_ops *const backend[] = {&kern_pfkey_ops, &kern_xfrm_ops, &kern_mem_ops};
 
 static int kern_start(struct vpn *v, char *err, unsigned long err_len)
 {
@@ -611,6 +610,7 @@ static const struct pib_module *const module[] = {
     &pib_framework_pib_module, &pib_ce_vpn_pib_module};
 
 const struct pep_client pep_client_vpn = {
+    .api = PEP_CLIENT_API,
     .name = "vpn",
     .client_type = PIB_CE_VPN_PIB_SUBJECT_CATEGORY,
     .module = module,

@@ -947,20 +947,20 @@ END_TEST
 /* Another CA from now on: sessions under the old one end. */
 START_TEST(test_tls_withdrawn)
 {
-	char dir[128], text[256];
+	char dir[128], text[256], err[256];
 
 	apply_mesh(PEPS, "");
 	world_identity(&w, "ce0");
 	pep_connect(&pep[0]);
 	until(&w, in_sync(0));
-	pdp_reload(w.pdp); /* nothing new: nothing ends */
+	ck_assert_int_eq(pdp_reload(w.pdp, err, sizeof(err)), 0); /* nothing new: nothing ends */
 	settle(&w, 50);
 	ck_assert(!pep[0].ended);
 	snprintf(dir, sizeof(dir), "%s/other", w.dir);
 	ck_assert_int_ne(pki_init(dir, false, text, sizeof(text)), PKI_FAILED);
 	snprintf(text, sizeof(text), "cp %s/other/ca.pem %s/pki/ca.pem", w.dir, w.dir);
 	ck_assert_int_eq(system(text), 0);
-	pdp_reload(w.pdp);
+	ck_assert_int_eq(pdp_reload(w.pdp, err, sizeof(err)), 0);
 	until(&w, pep[0].ended);
 	ck_assert_uint_eq(pep[0].cc_error, COPS_ERR_AUTH_FAILURE);
 }
