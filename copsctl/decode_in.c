@@ -137,8 +137,8 @@ static bool is_text(const uint8_t *p, size_t len)
 	return true;
 }
 
-static int decode_any(struct decode *d, const char *name, const uint8_t *p, size_t len,
-    uint16_t port, char err[DECODE_ERR_LEN])
+int decode_input(struct decode *d, const char *name, const uint8_t *p, size_t len, uint16_t port,
+    char err[DECODE_ERR_LEN])
 {
 	struct decode_stream s;
 
@@ -217,7 +217,7 @@ static int decode_file(struct decode *d, const char *path, uint16_t port, char e
 
 	if (octets == NULL)
 		return -1;
-	rc = decode_any(d, name, octets, len, port, err);
+	rc = decode_input(d, name, octets, len, port, err);
 	free(octets);
 	if (rc == 0 && d->messages == 0) {
 		snprintf(err, DECODE_ERR_LEN, "%s: no COPS message in it", name);

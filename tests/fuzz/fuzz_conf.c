@@ -1,6 +1,6 @@
 /*
- * fuzz_conf.c - a configuration file: for a table with every type of option, and for that
- * of the policy server.
+ * fuzz_conf.c - a configuration file: for a table with every type of option, and for those of
+ * both daemons, the roles of interfaces in it.
  */
 #include <string.h>
 
@@ -8,6 +8,8 @@
 #include "common/conf.h"
 #include "common/diag.h"
 #include "pdp/pdp_conf.h"
+#include "pep/pep_conf.h"
+#include "pep/roles.h"
 #include "tests/fuzz/fuzz.h"
 
 struct settings {
@@ -63,30 +65,61 @@ static void every_type(const char *text, size_t len)
 	diag_clear(&d);
 }
 
-static void daemon_conf(const uint8_t *data, size_t size)
+static int pdp(const char *text, struct diag *d)
 {
 	struct pdp_conf c;
-	struct diag d;
-	char *text = malloc(size + 1);
+	int rc = pdp_conf_parse(&c, text, d);
 
-	MUST(text != NULL);
-	memcpy(text, data, size);
-	text[size] = '\0';
-	diag_init(&d);
-	if (pdp_conf_parse(&c, text, &d) == 0)
+	if (rc == 0)
 		pdp_conf_clear(&c);
-	else
-		MUST(d.errors > 0);
+	return rc;
+}
+
+static int pep(const char *text, struct diag *d)
+{
+	struct pep_conf c;
+	int rc = pep_conf_parse(&c, text, d);
+	const char *roles;
+
+	if (rc == 0) {
+		MUST(c.pdps >= 1 && c.pdps <= PEP_CONF_PDPS);
+		for (unsigned i = 0; i < c.pdps; i++)
+			MUST(c.pdp[i].name != NULL && c.pdp[i].port != 0);
+		for (size_t i = 0; i < c.roles.count; i++) {
+			char name[KERN_IF_NAME];
+
+			MUST(pep_roles_parse(c.roles.item[i], name, &roles) == 0);
+			MUST(strlen(name) > 0 && strlen(name) < KERN_IF_NAME);
+		}
+	}
+	pep_conf_clear(&c);
+	return rc;
+}
+
+static void daemon_conf(int (*parse)(const char *text, struct diag *d), const char *text)
+{
+	struct diag d;
+	int rc;
+
+	diag_init(&d);
+	rc = parse(text, &d);
+	MUST((rc == 0) == (d.errors == 0));
 	print(&d);
 	diag_clear(&d);
-	free(text);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	char *text = malloc(size + 1);
+
+	MUST(text != NULL);
 	if (size > 65536)
-		return 0;
+		size = 65536;
+	memcpy(text, data, size);
+	text[size] = '\0';
 	every_type((const char *)data, size);
-	daemon_conf(data, size);
+	daemon_conf(pdp, text);
+	daemon_conf(pep, text);
+	free(text);
 	return 0;
 }

@@ -1,16 +1,23 @@
 /*
  * fuzz_conn.c - the connection core in either role against a peer that is the input, in virtual
- * time.  Every message we send must be one that our own parser takes, a connection dies
- * once, and how a stream is cut into reads makes no difference: a twin gets the same octets
- * one at a time and must have sent the same.
+ * time: in clear, with TLS, with TLS where the PDP wants it, or with Integrity objects, of which
+ * the peer's can be good ones.  Every message we send must be one that our own parser takes, a
+ * connection dies once, and how a stream is cut into reads makes no difference: a twin gets the
+ * same octets one at a time and must have sent the same.
  */
 #include <string.h>
 
 #include "common/buf.h"
 #include "libcops/cops_conn.h"
+#include "libcops/cops_hmac.h"
 #include "tests/fuzz/fuzz.h"
 
 #define TYPE	  0x4001
+#define PEPID	  "ce1.example.net"
+#define PDP	  "pdp.example.net"
+#define SEAL_LEN  24   /* octets of an Integrity object */
+#define FIRST_IN  1000 /* the number of the peer's first message; what it says of ours */
+#define FIRST_OUT 7
 #define MAX_SENT  (1U << 20)
 #define MAX_STEPS 400
 
@@ -23,6 +30,57 @@ struct end {
 
 static struct cops_conn_conf conf;
 static int64_t now;
+static uint32_t sealed; /* messages given a good Integrity object in this run */
+
+static int64_t unix_ms(void)
+{
+	return 1;
+}
+
+static uint32_t first_number(void)
+{
+	return FIRST_IN;
+}
+
+static const struct cops_hmac_key key = {.id = 1,
+    .len = 16,
+    .octets = (const uint8_t *)"cops-test-key-01",
+    .not_before_ms = 0,
+    .not_after_ms = 2};
+
+static struct cops_hmac_ring *ring_make(void)
+{
+	struct cops_hmac_ring *r = cops_hmac_ring_new();
+	const char *why;
+
+	MUST(r != NULL && cops_hmac_find("hmac-md5-96") == 0);
+	MUST(cops_hmac_ring_add(r, PEPID, &key, &why) == 0);
+	MUST(cops_hmac_ring_add(r, PDP, &key, &why) == 0);
+	return r;
+}
+
+/* One message with the Integrity object that the peer's next one has; takes and gives octets. */
+static uint8_t *seal(uint8_t *p, size_t *len)
+{
+	struct cops_hmac h;
+	struct buf b;
+
+	if (*len < COPS_HDR_LEN)
+		return p;
+	buf_init(&b, 0);
+	buf_put(&b, p, *len);
+	buf_patch_u32(&b, 4, (uint32_t)(*len + SEAL_LEN));
+	buf_put_u16(&b, SEAL_LEN);
+	buf_put(&b, "\x10\x01", 2);
+	buf_put_u32(&b, key.id);
+	buf_put_u32(&b, sealed == 0 ? FIRST_OUT : FIRST_IN + sealed);
+	sealed++;
+	cops_hmac_begin(&h, conf.integrity.ring, &key);
+	cops_hmac_add(&h, b.data, b.len);
+	MUST(cops_hmac_end(&h, buf_room(&b, COPS_HMAC_DIGEST_LEN)));
+	free(p);
+	return buf_take(&b, len);
+}
 
 static uint16_t on_open(void *arg, const struct cops_msg *opn, const char *pepid, uint16_t *sub)
 {
@@ -34,7 +92,7 @@ static uint16_t on_open(void *arg, const struct cops_msg *opn, const char *pepid
 static void on_accept(void *arg, uint16_t client_type)
 {
 	(void)arg;
-	MUST(client_type != 0);
+	MUST(client_type != 0 || conf.security >= COPS_SECURITY_INTEGRITY);
 }
 
 static void on_client_close(
@@ -77,7 +135,8 @@ static void on_start_tls(void *arg)
 {
 	struct end *e = arg;
 
-	MUST(!e->tls_wanted && conf.security == COPS_SECURITY_TLS);
+	MUST(!e->tls_wanted);
+	MUST(conf.security == COPS_SECURITY_TLS || conf.security == COPS_SECURITY_ANY);
 	e->tls_wanted = true;
 }
 
@@ -194,22 +253,55 @@ static void check(struct end *pair)
 	     memcmp(pair[0].sent.data, pair[1].sent.data, pair[0].sent.len) == 0);
 }
 
+static enum cops_security security_of(uint8_t how)
+{
+	if (how & 32)
+		return COPS_SECURITY_INTEGRITY;
+	if (how & 64 && !(how & 1)) /* a PEP's only */
+		return COPS_SECURITY_ANY;
+	return how & 2 ? COPS_SECURITY_TLS : COPS_SECURITY_NONE;
+}
+
+static void conf_make(uint8_t how)
+{
+	static struct cops_hmac_ring *ring;
+
+	if (ring == NULL)
+		ring = ring_make();
+	conf = (struct cops_conn_conf) {
+	    .role = how & 1 ? COPS_PDP : COPS_PEP,
+	    .pepid = PEPID,
+	    .security = security_of(how),
+	    .ka_s = how & 4 ? 60 : 0,
+	    .acct_s = how & 8 ? 30 : 0,
+	    .max_msg = 8192,
+	    .max_unsent = 1 << 20,
+	    .open_timeout_ms = 15000,
+	    .integrity = {ring, PDP, unix_ms, first_number},
+	};
+}
+
+/* Octets from the peer, to one in one piece and to its twin one at a time. */
+static void input_both(struct end *pair, struct script *s, bool good)
+{
+	size_t len;
+	uint8_t *p = script_run(s, &len);
+
+	if (good && conf.security == COPS_SECURITY_INTEGRITY)
+		p = seal(p, &len);
+	input(&pair[0], p, len, len > 0 ? len : 1);
+	input(&pair[1], p, len, 1);
+	free(p);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct script s = {data, size};
 	uint8_t how = script_u8(&s);
 	struct end pair[2];
 
-	conf = (struct cops_conn_conf) {
-	    .role = how & 1 ? COPS_PDP : COPS_PEP,
-	    .pepid = "ce1.example.net",
-	    .security = how & 2 ? COPS_SECURITY_TLS : COPS_SECURITY_NONE,
-	    .ka_s = how & 4 ? 60 : 0,
-	    .acct_s = how & 8 ? 30 : 0,
-	    .max_msg = 8192,
-	    .max_unsent = 1 << 20,
-	    .open_timeout_ms = 15000,
-	};
+	conf_make(how);
+	sealed = 0;
 	now = 1000;
 	end_init(&pair[0]);
 	end_init(&pair[1]);
@@ -223,12 +315,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		uint8_t op = script_u8(&s) & 7;
 
 		if (op >= 6) {
-			size_t len;
-			uint8_t *p = script_run(&s, &len);
-
-			input(&pair[0], p, len, len > 0 ? len : 1);
-			input(&pair[1], p, len, 1);
-			free(p);
+			input_both(pair, &s, op == 7);
 		} else {
 			uint8_t value = script_u8(&s);
 

@@ -16,5 +16,6 @@ fuzz_seeds()
 	case $1 in
 	intent) ls "$top"/tests/intent/*.xml "$top"/examples/*.xml ;;
 	conf) ls "$top"/examples/*.conf ;;
+	decode) ls "$top"/tests/decode/*.hex ;;
 	esac
 }

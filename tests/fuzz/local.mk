@@ -5,7 +5,9 @@ FUZZ_TARGETS = \
 	tests/fuzz/fuzz_conn \
 	tests/fuzz/fuzz_ctl \
 	tests/fuzz/fuzz_dec \
+	tests/fuzz/fuzz_decode \
 	tests/fuzz/fuzz_intent \
+	tests/fuzz/fuzz_keyfile \
 	tests/fuzz/fuzz_msg \
 	tests/fuzz/fuzz_request \
 	tests/fuzz/fuzz_row \
@@ -22,7 +24,7 @@ endif
 FUZZ_GEN = tests/unit/pib_gen.c tests/unit/pib_gen.h
 
 tests_fuzz_fuzz_conf_SOURCES = tests/fuzz/fuzz_conf.c $(FUZZ_MAIN)
-tests_fuzz_fuzz_conf_LDADD = pdp/libpdp.la
+tests_fuzz_fuzz_conf_LDADD = pdp/libpdp.la pep/libpep.la
 tests_fuzz_fuzz_conf_LDFLAGS = $(LINK_FUZZ)
 
 tests_fuzz_fuzz_conn_SOURCES = tests/fuzz/fuzz_conn.c $(FUZZ_MAIN)
@@ -38,9 +40,18 @@ tests_fuzz_fuzz_dec_SOURCES = tests/fuzz/fuzz_dec.c tests/fuzz/fuzz_wrap.h $(FUZ
 tests_fuzz_fuzz_dec_LDADD = pep/libpep.la
 tests_fuzz_fuzz_dec_LDFLAGS = $(LINK_FUZZ)
 
+tests_fuzz_fuzz_decode_SOURCES = tests/fuzz/fuzz_decode.c $(FUZZ_GEN) $(FUZZ_MAIN)
+tests_fuzz_fuzz_decode_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+tests_fuzz_fuzz_decode_LDADD = copsctl/libcopsctl.la
+tests_fuzz_fuzz_decode_LDFLAGS = $(LINK_FUZZ)
+
 tests_fuzz_fuzz_intent_SOURCES = tests/fuzz/fuzz_intent.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_intent_LDADD = pdp/libpdp.la
 tests_fuzz_fuzz_intent_LDFLAGS = $(LINK_FUZZ)
+
+tests_fuzz_fuzz_keyfile_SOURCES = tests/fuzz/fuzz_keyfile.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_keyfile_LDADD = libcops/libcops.la common/libcommon.la
+tests_fuzz_fuzz_keyfile_LDFLAGS = $(LINK_FUZZ)
 
 tests_fuzz_fuzz_msg_SOURCES = tests/fuzz/fuzz_msg.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_msg_LDADD = libcops/libcops.la common/libbase.la
@@ -69,7 +80,7 @@ tests_fuzz_seeds_SOURCES = tests/fuzz/seeds.c tests/unit/cops_vectors.h $(FUZZ_G
 tests_fuzz_seeds_LDADD = libcops/libcops.la pib/libpib.la common/libbase.la
 tests_fuzz_seeds_LDFLAGS = $(AM_LDFLAGS) -static
 
-$(tests_fuzz_fuzz_dec_OBJECTS) $(tests_fuzz_fuzz_request_OBJECTS) $(tests_fuzz_fuzz_row_OBJECTS) \
+$(tests_fuzz_fuzz_dec_OBJECTS) $(tests_fuzz_fuzz_decode_OBJECTS) $(tests_fuzz_fuzz_request_OBJECTS) $(tests_fuzz_fuzz_row_OBJECTS) \
 $(tests_fuzz_fuzz_txn_OBJECTS) $(tests_fuzz_seeds_OBJECTS): $(PIB_GEN_H)
 
 fuzz-targets: $(FUZZ_TARGETS)

@@ -93,6 +93,97 @@ static void messages(void)
 	buf_clear(&m);
 }
 
+/* A connection with Integrity objects, which the target puts on (operation 7), and one that goes
+ * over to TLS at the PDP's wish. */
+static void protected_connections(void)
+{
+	static const int at_pdp[] = {2, 4, 6, 15};
+	static const int at_pep[] = {3, 5, 7, 15};
+	struct buf b, m;
+
+	buf_init(&b, 0);
+	buf_init(&m, 0);
+	for (int pdp = 0; pdp < 2; pdp++) {
+		buf_put_u8(&b, (uint8_t)(12 | 32 | pdp));
+		put_vector(&m, &cops_vectors[pdp ? 0 : 1]); /* without its Integrity-TLS */
+		m.len -= 8;
+		buf_patch_u32(&m, 4, (uint32_t)m.len);
+		for (size_t i = 0; i < 5; i++) {
+			buf_put_u8(&b, 7);
+			put_run(&b, &m);
+			buf_reset(&m);
+			if (i == 0 && !pdp)
+				buf_put(&b, "\x01\x00", 2); /* open the client-type */
+			if (i < 4)
+				put_vector(&m, &cops_vectors[(pdp ? at_pdp : at_pep)[i]]);
+		}
+		buf_put(&b, "\x05\x3c\x03\x00", 4);
+		seed("conn", &b);
+		buf_reset(&b);
+	}
+	buf_put(&b, "\x4c\x06", 2);
+	put_vector(&m, &cops_vectors[1]);
+	put_run(&b, &m);
+	buf_put(&b, "\x02\x00\x01\x00", 4);
+	seed("conn", &b);
+	buf_clear(&b);
+	buf_clear(&m);
+}
+
+static void put_le32(struct buf *b, uint32_t v)
+{
+	for (int i = 0; i < 4; i++)
+		buf_put_u8(b, (uint8_t)(v >> 8 * i));
+}
+
+/* An Ethernet frame of an IPv4 TCP segment from port 40000 to 3288. */
+static void put_frame(struct buf *b, uint32_t seq, const struct buf *data)
+{
+	uint32_t len = (uint32_t)data->len + 54;
+
+	put_le32(b, 1000000000);
+	put_le32(b, 250000);
+	put_le32(b, len);
+	put_le32(b, len);
+	buf_put(b, "\2\0\0\0\0\1\2\0\0\0\0\2\x08\0\x45\0", 16);
+	buf_put_u16(b, (uint16_t)(len - 14));
+	buf_put(b, "\0\0\x40\0\x40\6\0\0\xc0\0\2\1\xc0\0\2\x0a\x9c\x40\x0c\xd8", 20);
+	buf_put_u32(b, seq);
+	buf_put(b, "\0\0\0\0\x50\x18\xff\xff\0\0\0\0", 12);
+	buf_put(b, data->data, data->len);
+}
+
+/* For copsctl decode: each message as octets, all in one capture, the last segment early. */
+static void inputs(void)
+{
+	static const uint8_t order[] = {0, 2, 4, 15, 6};
+	uint32_t at[COPS_VECTORS + 1] = {100};
+	struct buf b, m;
+
+	buf_init(&b, 0);
+	buf_init(&m, 0);
+	for (size_t i = 0; i < COPS_VECTORS; i++) {
+		at[i + 1] = at[i] + (uint32_t)cops_vectors[i].len;
+		put_vector(&m, &cops_vectors[i]);
+		seed("decode", &m);
+		buf_reset(&m);
+	}
+	put_le32(&b, 0xa1b2c3d4);
+	put_le32(&b, 0x00040002);
+	put_le32(&b, 0);
+	put_le32(&b, 0);
+	put_le32(&b, 65535);
+	put_le32(&b, 1);
+	for (size_t i = 0; i < sizeof(order); i++) {
+		put_vector(&m, &cops_vectors[order[i]]);
+		put_frame(&b, at[order[i]], &m);
+		buf_reset(&m);
+	}
+	seed("decode", &b);
+	buf_clear(&b);
+	buf_clear(&m);
+}
+
 static void put_sub(struct buf *b, uint8_t s_num, const struct buf *body)
 {
 	buf_put_u8(b, s_num);
@@ -170,6 +261,8 @@ int main(int argc, char **argv)
 	messages();
 	for (size_t i = 0; i < pib_schema_count(schema); i++)
 		one_class(schema, i);
+	protected_connections();
+	inputs();
 	pib_schema_free(schema);
 	return 0;
 }
