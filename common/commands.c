@@ -55,7 +55,7 @@ const struct command commands[] = {
 	apply_opts},
     {"rekey", "[VPN]", "start new keys, in one VPN or in all", BOTH, true, NULL},
     {"sync", "CE", "send a CE again what it lacks", COMMAND_PDP, true, NULL},
-    {"reload", "", "read certificates and the policies of client-types again", COMMAND_PDP, true,
+    {"reload", "", "read certificates, keys and the policies of client-types again", BOTH, true,
 	NULL},
     {"show status", "", "how the daemon is", BOTH, false, NULL},
     {"show sessions", "", "connections between policy server and CEs", BOTH, false, NULL},

@@ -170,3 +170,18 @@ void diag_log(const struct diag *d)
 			log_at(level, "%s: %s", e->file, e->text);
 	}
 }
+
+const char *diag_first(const struct diag *d, char *buf, size_t size)
+{
+	const struct diag_entry *e = d->entry;
+
+	while (e != NULL && e < d->entry + d->count && e->severity != DIAG_ERROR)
+		e++;
+	if (e == NULL || e == d->entry + d->count)
+		snprintf(buf, size, "out of memory");
+	else if (e->line == 0)
+		snprintf(buf, size, "%s: %s", e->file, e->text);
+	else
+		snprintf(buf, size, "%s:%u: %s", e->file, e->line, e->text);
+	return buf;
+}

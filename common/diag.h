@@ -38,6 +38,8 @@ void diag_add(struct diag *d, enum diag_severity severity, const char *file, uns
     __attribute__((format(printf, 9, 10)));
 /* "acme.xml:41:17: error: ..." with source and caret, then "1 error; nothing was changed". */
 void diag_print(const struct diag *d, FILE *f);
+/* Where and what the first error is, in one line; buf is returned. */
+const char *diag_first(const struct diag *d, char *buf, size_t size);
 /* The same, a line each and without source, to the log. */
 void diag_log(const struct diag *d);
 

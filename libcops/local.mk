@@ -20,6 +20,11 @@ libcops_libcops_la_LIBADD = common/libbase.la $(EVENT_LIBS) $(SSL_LIBS)
 libcops_libcops_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 \
 	-export-symbols-regex '^(cops|buf|cur)_'
 
+# What both daemons' settings say of connections: for them only.
+noinst_LTLIBRARIES += libcops/libsetting.la
+libcops_libsetting_la_SOURCES = libcops/cops_setting.c libcops/cops_setting.h
+libcops_libsetting_la_LIBADD = libcops/libcops.la common/libcommon.la
+
 copsincludedir = $(includedir)/libcops
 copsinclude_HEADERS = \
 	libcops/cops_chunk.h \

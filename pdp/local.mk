@@ -21,7 +21,7 @@ nodist_pdp_libpdp_la_SOURCES = pdp/intent_xsd.h
 $(pdp_libpdp_la_OBJECTS): $(PIB_GEN_H) pdp/intent_xsd.h
 pdp_libpdp_la_CPPFLAGS = $(AM_CPPFLAGS) $(XML_CFLAGS) $(SQLITE_CFLAGS) $(JANSSON_CFLAGS) \
 	$(EVENT_CFLAGS) $(SSL_CFLAGS)
-pdp_libpdp_la_LIBADD = common/libcommon.la libcops/libcops.la pib/libpib.la $(XML_LIBS) \
+pdp_libpdp_la_LIBADD = common/libcommon.la libcops/libsetting.la libcops/libcops.la pib/libpib.la $(XML_LIBS) \
 	$(SQLITE_LIBS) $(JANSSON_LIBS) $(EVENT_LIBS) $(SSL_LIBS)
 
 # The schema inside the binary: no path is needed at run time.

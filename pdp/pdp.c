@@ -16,6 +16,7 @@
 
 #include "common/addr.h"
 #include "common/commands.h"
+#include "common/diag.h"
 #include "common/log.h"
 #include "common/notify.h"
 #include "pdp/acl.h"
@@ -277,6 +278,55 @@ static int reload_policies(struct pdp *p, char *err, size_t err_len)
 	return rc;
 }
 
+static struct worker_security security_of(const struct pdp_conf *c)
+{
+	return (struct worker_security) {
+	    .kind = c->security,
+	    .keys = c->integrity_keys,
+	    .cert = c->certificate,
+	    .key = c->key,
+	    .ca = c->ca,
+	    .crl = c->crl,
+	};
+}
+
+static void log_security(const struct pdp_conf *c)
+{
+	if (c->security == COPS_SECURITY_NONE)
+		log_warn("security is none: anybody who reaches the port can be any CE");
+}
+
+/* Of the settings, those that say how sessions are protected may be others now. */
+static int reload_security(struct pdp *p, char why[TLS_ERR_LEN])
+{
+	const struct pdp_conf *c = p->conf;
+	struct pdp_conf again = {0};
+	struct worker_security s;
+	struct diag d;
+	int rc = 0;
+
+	diag_init(&d);
+	if (c->path != NULL) {
+		rc = pdp_conf_read(&again, c->path, &d);
+		if (rc != 0)
+			diag_first(&d, why, TLS_ERR_LEN);
+		c = &again;
+	}
+	if (rc == 0) {
+		s = security_of(c);
+		rc = workers_reload(p->workers, &s, why);
+	}
+	if (rc == 0 && c->security != p->security)
+		log_note("security is %s from now on", c->security_word);
+	if (rc == 0) {
+		log_security(c);
+		p->security = c->security;
+	}
+	pdp_conf_clear(&again);
+	diag_clear(&d);
+	return rc;
+}
+
 int pdp_reload(struct pdp *p, char *err, size_t err_len)
 {
 	char why[TLS_ERR_LEN];
@@ -284,12 +334,12 @@ int pdp_reload(struct pdp *p, char *err, size_t err_len)
 
 	err[0] = '\0';
 	rc = reload_policies(p, err, err_len);
-	if (workers_reload_tls(p->workers, why) == 0) {
-		log_note("certificates read again");
+	if (reload_security(p, why) == 0) {
+		log_note("certificates and keys read again");
 		return rc;
 	}
-	log_err("certificates are not read again: %s", why);
-	snprintf(err + strlen(err), err_len - strlen(err), "certificates: %s", why);
+	log_err("certificates and keys are not read again: %s", why);
+	snprintf(err + strlen(err), err_len - strlen(err), "security: %s", why);
 	return -1;
 }
 
@@ -452,17 +502,10 @@ static int workers_open(struct pdp *p, char err[PDP_ERR_LEN])
 	    .clients = p->types,
 	    .acl = p->acl,
 	    .trace = c->trace,
-	    .tls =
-		{
-		    .cert = c->tls ? c->certificate : NULL,
-		    .key = c->key,
-		    .ca = c->ca,
-		    .crl = c->crl,
-		},
+	    .security = security_of(c),
 	    .conn =
 		{
 		    .role = COPS_PDP,
-		    .security = c->tls ? COPS_SECURITY_TLS : COPS_SECURITY_NONE,
 		    .ka_s = (uint16_t)c->keepalive_s,
 		    .max_msg = (uint32_t)c->max_message,
 		    .max_unsent = (size_t)c->max_unsent,
@@ -473,8 +516,8 @@ static int workers_open(struct pdp *p, char err[PDP_ERR_LEN])
 	    .arg = p,
 	};
 
-	if (!c->tls)
-		log_warn("TLS is off: anybody who reaches the port can be any CE");
+	p->security = c->security;
+	log_security(c);
 	p->workers = workers_new(p->base, &conf, why);
 	if (p->workers == NULL) {
 		snprintf(err, PDP_ERR_LEN, "%s", why);

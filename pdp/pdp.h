@@ -60,6 +60,7 @@ struct pdp {
 	struct event *flush;	/* staged keys, milliseconds */
 	struct waiter *waiters; /* requests that wait for CEs, see wait.h */
 	struct change_env env;
+	enum cops_security security; /* of the settings, as they were read last */
 	char name[256];
 	int64_t started_at;
 };
@@ -68,7 +69,8 @@ struct pdp {
 struct pdp *pdp_new(struct event_base *base, const struct pdp_conf *conf, char err[PDP_ERR_LEN]);
 /* CC to every session, everything that was confirmed is stored, then gone. */
 void pdp_free(struct pdp *p);
-/* SIGHUP: certificates, CRL and the policies of plug-ins.  -1: the log, and err (a line a fault).
+/* SIGHUP: how sessions are protected, certificates, CRL, keys, and the policies of plug-ins.  -1:
+ * the log, and err (a line a fault).
  */
 int pdp_reload(struct pdp *p, char *err, size_t err_len);
 /* The port of the first listener (for tests: conf.port 0 picks one). */

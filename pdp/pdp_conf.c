@@ -2,11 +2,14 @@
 #include "pdp/pdp_conf.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/addr.h"
 #include "common/diag.h"
 #include "common/log.h"
+#include "libcops/cops_hmac.h"
+#include "libcops/cops_setting.h"
 
 #define AT(field) offsetof(struct pdp_conf, field)
 
@@ -14,9 +17,17 @@ static const struct conf_opt options[] = {
     {"listen", CONF_LIST, AT(listen), "{ \"0.0.0.0\" }", NULL, 1, 16,
 	"Addresses on which CEs are served; \"::\" is all of IPv6."},
     {"port", CONF_INT, AT(port), "3288", NULL, 1, 65535, "The TCP port, 3288 by RFC 2748."},
-    {"tls", CONF_BOOL, AT(tls), "yes", NULL, 0, 0,
-	"Serve over TLS with certificates on both sides (RFC 4261).  Without it anybody on the "
-	"way can be any CE: for tests on one machine only."},
+    {"security", CONF_STRING, AT(security_word), "tls", NULL, 1, 16,
+	"How sessions are protected, and nothing less is served: tls, with certificates on both "
+	"sides (RFC 4261); integrity, an HMAC with shared keys on every message (RFC 2748), which "
+	"can be read on the way; or none, with which anybody on the way can be any CE: for tests "
+	"on one machine only."},
+    {"integrity-keys", CONF_STRING, AT(integrity_keys), "", SYSCONFDIR "/cops/integrity.keys", 0,
+	4096,
+	"The file of keys for security = integrity, which only its owner may be able to read.  A "
+	"key a line: the CE, the key's number, hmac-md5-96 or hmac-sha2-256-96, 0x and hexadecimal "
+	"digits or \"text\", and the dates from which and until which it is good.  Read again on "
+	"SIGHUP."},
     {"name", CONF_STRING, AT(name), "", "pdp1.example.net", 0, 255,
 	"What this server calls itself to the CEs; the host's name by default."},
     {"certificate", CONF_STRING, AT(certificate), SYSCONFDIR "/cops/pdp.pem", NULL, 1, 4096,
@@ -74,6 +85,24 @@ static void fault(
 	    d, DIAG_ERROR, path, 0, 0, 0, NULL, 0, "%s \"%s\": expected %s", what, value, expected);
 }
 
+static void check_security(struct pdp_conf *c, const char *path, struct diag *d)
+{
+	int security = cops_security_find(c->security_word);
+	bool keys = c->integrity_keys != NULL && c->integrity_keys[0] != '\0';
+
+	if (security < 0 || security == COPS_SECURITY_ANY) {
+		fault(d, path, "security", c->security_word, "tls, integrity or none");
+		return;
+	}
+	c->security = (enum cops_security)security;
+	if (keys != (security == COPS_SECURITY_INTEGRITY))
+		diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0,
+		    keys ? "integrity-keys without security = integrity"
+			 : "security = integrity needs integrity-keys");
+	else if (keys)
+		cops_hmac_ring_unref(cops_setting_ring(c->integrity_keys, d));
+}
+
 static int check(struct pdp_conf *c, const char *path, struct diag *d)
 {
 	size_t before = d->errors;
@@ -82,6 +111,7 @@ static int check(struct pdp_conf *c, const char *path, struct diag *d)
 	for (size_t i = 0; i < c->listen.count; i++)
 		if (addr_parse(&a, c->listen.item[i]) != 0)
 			fault(d, path, "listen", c->listen.item[i], "a numeric IP address");
+	check_security(c, path, d);
 	if (log_level_find(c->log_level) < 0)
 		fault(d, path, "log-level", c->log_level, LOG_LEVEL_WORDS);
 	if (d->errors == before)
@@ -93,7 +123,10 @@ static int check(struct pdp_conf *c, const char *path, struct diag *d)
 int pdp_conf_read(struct pdp_conf *c, const char *path, struct diag *d)
 {
 	*c = (struct pdp_conf) {0};
-	return conf_load(options, c, path, d) == 0 ? check(c, path, d) : -1;
+	if (conf_load(options, c, path, d) != 0 || check(c, path, d) != 0)
+		return -1;
+	c->path = realpath(path, NULL); /* the daemon goes elsewhere */
+	return 0;
 }
 
 int pdp_conf_parse(struct pdp_conf *c, const char *text, struct diag *d)
@@ -106,6 +139,7 @@ int pdp_conf_parse(struct pdp_conf *c, const char *text, struct diag *d)
 void pdp_conf_clear(struct pdp_conf *c)
 {
 	conf_clear(options, c);
+	free(c->path);
 	*c = (struct pdp_conf) {0};
 }
 

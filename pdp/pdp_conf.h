@@ -11,13 +11,16 @@
 
 #include "common/conf.h"
 #include "common/plugin.h"
+#include "libcops/cops_conn.h"
 
 struct diag;
 
 struct pdp_conf { /* a string that was not given and has no default is NULL */
 	struct conf_list listen;
 	int64_t port;
-	bool tls;
+	char *security_word;
+	enum cops_security security; /* the same; not ANY */
+	char *integrity_keys;	     /* a file, see common/keyfile.h; only with INTEGRITY */
 	char *name;
 	char *certificate, *key, *ca, *crl;
 	char *state_dir;
@@ -37,6 +40,7 @@ struct pdp_conf { /* a string that was not given and has no default is NULL */
 	int64_t report_timeout_s;
 	int64_t retry_s;
 	int64_t longevity_s;
+	char *path;  /* of the file that was read, absolute; NULL: none */
 	FILE *trace; /* of --trace, borrowed; NULL: none */
 };
 

@@ -66,6 +66,11 @@ static void type_close(struct session *s, struct session_type *t)
 
 /* ------------------------------------------------------------ OPN (3.6, 4.3) */
 
+static bool tls_wanted(const struct session *s)
+{
+	return s->env->conn.security == COPS_SECURITY_TLS;
+}
+
 static void log_refused(struct session *s, const char *pepid, const char *why, int level)
 {
 	char address[ADDR_STRLEN];
@@ -85,7 +90,7 @@ static const char *identity_fault(struct session *s, const char *pepid, int *lev
 	*level = LOG_WARNING;
 	if (s->name != NULL && strcmp(s->name, pepid) != 0)
 		return "another PEPID on the same connection";
-	if (s->env->tls != NULL && (s->ssl == NULL || !tls_peer_is(s->ssl, pepid)))
+	if (s->ssl != NULL ? !tls_peer_is(s->ssl, pepid) : tls_wanted(s))
 		return "its certificate does not name it";
 	if (acl_has(s->env->conf->acl, pepid))
 		return NULL;
@@ -323,11 +328,10 @@ static void on_end(void *arg, const char *why)
 	if (s->name != NULL) {
 		log_info("%s: session over: %s", s->name, why);
 	} else if (!s->refused) {
-		if (s->env->tls != NULL && s->ssl == NULL)
+		if (tls_wanted(s) && s->ssl == NULL)
 			atomic_fetch_add(&s->env->count.tls_failed, 1);
 		log_note("%s: connection over before %s: %s", addr_print(&s->peer, address),
-		    s->ssl == NULL && s->env->tls != NULL ? "TLS was up" : "a PEP was accepted",
-		    why);
+		    s->ssl == NULL && tls_wanted(s) ? "TLS was up" : "a PEP was accepted", why);
 	}
 	s->ssl = NULL;
 	while ((t = SLIST_FIRST(&s->types)) != NULL)
@@ -368,7 +372,7 @@ struct session *session_new(struct session_env *env, int fd, uint64_t sid, uint3
 	s->slot = slot;
 	SLIST_INIT(&s->types);
 	atomic_fetch_add(&env->count.accepted, 1);
-	s->io = cops_io_accept(env->pool, fd, env->tls, &env->conf->conn, &conn_ops, &io_ops, s);
+	s->io = cops_io_accept(env->pool, fd, env->tls, &env->conn, &conn_ops, &io_ops, s);
 	if (s->io == NULL) {
 		free(s);
 		return NULL;
@@ -418,9 +422,20 @@ void session_send(
 		session_close(s, COPS_ERR_UNABLE, "too much unsent");
 }
 
-void session_tls_changed(struct session *s)
+void session_security_changed(struct session *s, enum cops_security was)
 {
-	if (s->ssl == NULL || tls_peer_still_good(s->ssl, s->env->tls))
+	struct cops_conn *conn = cops_io_conn(s->io);
+	enum cops_security now = s->env->conn.security;
+
+	if (s->ssl == NULL) {
+		if (now == COPS_SECURITY_TLS && was != now)
+			cops_conn_require_tls(conn);
+		else if (now == COPS_SECURITY_INTEGRITY && was != now)
+			cops_conn_close(conn, COPS_ERR_AUTH_REQUIRED, COPS_C_INTEGRITY << 8 | 1,
+			    "Integrity is required from now on");
+		return;
+	}
+	if (tls_peer_still_good(s->ssl, s->env->tls))
 		return;
 	log_warn("%s: its certificate is not good any more", s->name != NULL ? s->name : "?");
 	session_close(s, COPS_ERR_AUTH_FAILURE, "certificate not good any more");

@@ -20,7 +20,8 @@ struct session_env {
 	const struct workers_conf *conf;
 	struct pib_schema *const *schema; /* per client */
 	struct cops_io_pool *pool;
-	SSL_CTX *tls; /* NULL: plain text */
+	SSL_CTX *tls;		    /* NULL: never was any TLS */
+	struct cops_conn_conf conn; /* of every session */
 	struct session_counters {
 		atomic_uint_fast64_t sessions, accepted, tls_failed, refused_identity, refused_type;
 		atomic_uint_fast64_t bad_messages, decisions, reports;
@@ -38,8 +39,11 @@ void session_free(struct session *s);
 uint64_t session_sid(const struct session *s);
 void session_send(
     struct session *s, uint16_t client, bool solicited, struct cops_chunk *const *chunk, size_t n);
-/* env->tls is another one now: close the session if it does not accept the PEP any more. */
-void session_tls_changed(struct session *s);
+/*
+ * env->tls and env->conn may be others now: close the session if its certificate is not good any
+ * more, or if its kind of protection is not.
+ */
+void session_security_changed(struct session *s, enum cops_security was);
 void session_close(struct session *s, uint16_t error, const char *why);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "common/buf.h"
 #include "common/json.h"
+#include "libcops/cops_setting.h"
 #include "pdp/control.h"
 #include "pdp/decision.h"
 #include "pdp/delta.h"
@@ -69,8 +70,9 @@ void show_status(void *arg, struct ctl_req *req, const json_t *args)
 		snprintf(uuid + 2 * i, 3, "%02x", p->db.uuid[i]);
 	registry_each(p->db.registry, census_one, &n);
 	workers_stats(p->workers, &st);
-	o = json_pack("{s:s, s:s, s:I, s:b, s:s}", "name", p->name, "version", PACKAGE_VERSION,
-	    "started_at", (json_int_t)p->started_at, "tls", p->conf->tls, "database", uuid);
+	o = json_pack("{s:s, s:s, s:I, s:s, s:s}", "name", p->name, "version", PACKAGE_VERSION,
+	    "started_at", (json_int_t)p->started_at, "security", cops_security_name(p->security),
+	    "database", uuid);
 	set(o, "generation", number(p->db.generation));
 	set(o, "lsn", number(p->db.lsn));
 	set(o, "customers", number(n.customers));

@@ -11,7 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/diag.h"
 #include "common/log.h"
+#include "libcops/cops_hmac.h"
+#include "libcops/cops_setting.h"
 #include "pdp/client.h"
 #include "pdp/mailbox.h"
 #include "pdp/request.h"
@@ -22,7 +25,7 @@
 #define BATCH_MIN 64
 #define STOP_MS	  2000 /* for CC and close_notify to get out */
 
-enum mail_kind { MAIL_ACCEPT, MAIL_DEC, MAIL_CLOSE, MAIL_TLS, MAIL_STOP, MAIL_UP };
+enum mail_kind { MAIL_ACCEPT, MAIL_DEC, MAIL_CLOSE, MAIL_SECURITY, MAIL_STOP, MAIL_UP };
 
 struct mail_accept {
 	struct mail mail;
@@ -46,9 +49,11 @@ struct mail_close {
 	const char *why;
 };
 
-struct mail_tls {
+struct mail_security { /* what is NULL stays as it was */
 	struct mail mail;
+	enum cops_security kind;
 	SSL_CTX *tls;
+	struct cops_hmac_ring *ring;
 };
 
 struct mail_up { /* to the control thread: what one turn of the loop brought */
@@ -256,13 +261,28 @@ static void take_close(struct worker *w, struct mail *m)
 		session_close(s, c->error, c->why);
 }
 
-static void take_tls(struct worker *w, struct mail *m)
+/* Sessions that were protected in another way go on with what they have. */
+static void security_set(struct session_env *env, const struct mail_security *s)
 {
-	SSL_CTX_free(w->env.tls);
-	w->env.tls = ((struct mail_tls *)m)->tls;
+	env->conn.security = s->kind;
+	if (s->tls != NULL) {
+		SSL_CTX_free(env->tls);
+		env->tls = s->tls;
+	}
+	if (s->ring != NULL) {
+		cops_hmac_ring_unref(env->conn.integrity.ring);
+		env->conn.integrity.ring = s->ring;
+	}
+}
+
+static void take_security(struct worker *w, struct mail *m)
+{
+	enum cops_security was = w->env.conn.security;
+
+	security_set(&w->env, (struct mail_security *)m);
 	for (uint32_t i = 0; i < w->slots; i++)
 		if (w->slot[i].session != NULL)
-			session_tls_changed(w->slot[i].session);
+			session_security_changed(w->slot[i].session, was);
 }
 
 static void take_stop(struct worker *w, struct mail *m)
@@ -283,7 +303,7 @@ static void on_mail(void *arg, struct mail *m)
 	    [MAIL_ACCEPT] = take_accept,
 	    [MAIL_DEC] = take_dec,
 	    [MAIL_CLOSE] = take_close,
-	    [MAIL_TLS] = take_tls,
+	    [MAIL_SECURITY] = take_security,
 	    [MAIL_STOP] = take_stop,
 	};
 
@@ -306,10 +326,13 @@ static void discard_dec(struct mail *m)
 	free(d);
 }
 
-static void discard_tls(struct mail *m)
+static void discard_security(struct mail *m)
 {
-	SSL_CTX_free(((struct mail_tls *)m)->tls);
-	free(m);
+	struct mail_security *s = (struct mail_security *)m;
+
+	SSL_CTX_free(s->tls);
+	cops_hmac_ring_unref(s->ring);
+	free(s);
 }
 
 static void discard_plain(struct mail *m)
@@ -336,33 +359,78 @@ static void *worker_run(void *arg)
 	return NULL;
 }
 
-static SSL_CTX *tls_make(const struct worker_tls *t, char err[TLS_ERR_LEN])
+static struct cops_hmac_ring *ring_read(const char *path, char err[TLS_ERR_LEN])
 {
-	return tls_server_ctx_new(t->cert, t->key, t->ca, t->crl, err);
+	struct cops_hmac_ring *ring;
+	struct diag d;
+
+	diag_init(&d);
+	ring = cops_setting_ring(path, &d);
+	if (ring == NULL)
+		diag_first(&d, err, TLS_ERR_LEN);
+	diag_clear(&d);
+	return ring;
 }
 
-static int worker_start(struct worker *w, struct workers *ws, unsigned index, char err[TLS_ERR_LEN])
+/* What one worker needs to protect sessions so: a context of its own, a reference to ring. */
+static struct mail_security *security_make(
+    const struct worker_security *s, struct cops_hmac_ring *ring, char err[TLS_ERR_LEN])
+{
+	struct mail_security *m = calloc(1, sizeof(*m));
+
+	if (m == NULL)
+		return NULL;
+	m->mail = (struct mail) {.kind = MAIL_SECURITY, .discard = discard_security};
+	m->kind = s->kind;
+	if (ring != NULL)
+		m->ring = cops_hmac_ring_ref(ring);
+	if (s->kind == COPS_SECURITY_TLS &&
+	    (m->tls = tls_server_ctx_new(s->cert, s->key, s->ca, s->crl, err)) == NULL) {
+		discard_security(&m->mail);
+		return NULL;
+	}
+	return m;
+}
+
+/* One for each worker, or none of them. */
+static int security_make_all(struct workers *ws, const struct worker_security *s,
+    struct mail_security *mail[WORKERS_MAX], char err[TLS_ERR_LEN])
+{
+	struct cops_hmac_ring *ring = NULL;
+	unsigned n = 0;
+
+	snprintf(err, TLS_ERR_LEN, "out of memory");
+	if (s->kind == COPS_SECURITY_INTEGRITY && (ring = ring_read(s->keys, err)) == NULL)
+		return -1;
+	while (n < ws->conf.count && (mail[n] = security_make(s, ring, err)) != NULL)
+		n++;
+	cops_hmac_ring_unref(ring);
+	if (n == ws->conf.count)
+		return 0;
+	while (n-- > 0)
+		discard_security(&mail[n]->mail);
+	return -1;
+}
+
+static int worker_start(
+    struct worker *w, struct workers *ws, unsigned index, const struct mail_security *security)
 {
 	w->all = ws;
 	w->index = index;
 	w->free_slot = SLOTS_MAX;
-	w->base = event_base_new();
-	if (w->base == NULL)
-		return -1;
-	w->in = mailbox_new(w->base, on_mail, w);
 	w->env.conf = &ws->conf;
 	w->env.schema = ws->schema;
-	w->env.pool = cops_io_pool_new(w->base);
+	w->env.conn = ws->conf.conn;
+	w->env.conn.integrity.unix_ms = cops_io_unix_ms;
+	w->env.conn.integrity.first_number = cops_io_first_number;
+	security_set(&w->env, security);
 	w->env.up = up_put;
 	w->env.gone = session_gone;
 	w->env.arg = w;
-	if (w->in == NULL || w->env.pool == NULL)
+	w->base = event_base_new();
+	if (w->base == NULL || (w->in = mailbox_new(w->base, on_mail, w)) == NULL ||
+	    (w->env.pool = cops_io_pool_new(w->base)) == NULL)
 		return -1;
-	if (ws->conf.tls.cert != NULL) {
-		w->env.tls = tls_make(&ws->conf.tls, err);
-		if (w->env.tls == NULL)
-			return -1;
-	}
 	if (pthread_create(&w->thread, NULL, worker_run, w) != 0)
 		return -1;
 	w->started = true;
@@ -388,7 +456,9 @@ static int schemas_make(struct workers *ws)
 struct workers *workers_new(
     struct event_base *base, const struct workers_conf *conf, char err[TLS_ERR_LEN])
 {
+	struct mail_security *security[WORKERS_MAX] = {0};
 	struct workers *ws = calloc(1, sizeof(*ws));
+	bool ok = true;
 
 	snprintf(err, TLS_ERR_LEN, "out of memory for the workers");
 	if (ws == NULL)
@@ -400,10 +470,15 @@ struct workers *workers_new(
 	ws->worker = calloc(ws->conf.count, sizeof(*ws->worker));
 	if (ws->out == NULL || ws->worker == NULL || schemas_make(ws) != 0)
 		goto bad;
-	for (unsigned i = 0; i < ws->conf.count; i++)
-		if (worker_start(&ws->worker[i], ws, i, err) != 0)
-			goto bad;
-	return ws;
+	if (security_make_all(ws, &conf->security, security, err) != 0)
+		goto bad;
+	for (unsigned i = 0; i < ws->conf.count; i++) {
+		ok = worker_start(&ws->worker[i], ws, i, security[i]) == 0 && ok;
+		free(security[i]); /* the worker has what is in it */
+	}
+	if (ok)
+		return ws;
+	snprintf(err, TLS_ERR_LEN, "out of memory for the workers");
 bad:
 	workers_stop(ws);
 	workers_free(ws);
@@ -442,6 +517,7 @@ static void worker_clear(struct worker *w)
 	if (w->base != NULL)
 		event_base_free(w->base);
 	SSL_CTX_free(w->env.tls);
+	cops_hmac_ring_unref(w->env.conn.integrity.ring);
 	free(w->slot);
 }
 
@@ -564,29 +640,13 @@ void workers_close(struct workers *ws, uint64_t sid, uint16_t error, const char 
 	mailbox_put(w->in, &c->mail);
 }
 
-int workers_reload_tls(struct workers *ws, char err[TLS_ERR_LEN])
+int workers_reload(struct workers *ws, const struct worker_security *s, char err[TLS_ERR_LEN])
 {
-	struct mail_tls *mail[WORKERS_MAX] = {0};
-	unsigned n;
+	struct mail_security *mail[WORKERS_MAX] = {0};
 
-	if (ws->conf.tls.cert == NULL)
-		return 0;
-	for (n = 0; n < ws->conf.count; n++) {
-		SSL_CTX *tls = tls_make(&ws->conf.tls, err);
-
-		mail[n] = tls != NULL ? malloc(sizeof(**mail)) : NULL;
-		if (mail[n] == NULL) {
-			SSL_CTX_free(tls);
-			break;
-		}
-		*mail[n] = (struct mail_tls) {
-		    .mail = {.kind = MAIL_TLS, .discard = discard_tls}, .tls = tls};
-	}
-	for (unsigned i = 0; i < n; i++) {
-		if (n == ws->conf.count)
-			mailbox_put(ws->worker[i].in, &mail[i]->mail);
-		else
-			discard_tls(&mail[i]->mail);
-	}
-	return n == ws->conf.count ? 0 : -1;
+	if (security_make_all(ws, s, mail, err) != 0)
+		return -1;
+	for (unsigned i = 0; i < ws->conf.count; i++)
+		mailbox_put(ws->worker[i].in, &mail[i]->mail);
+	return 0;
 }

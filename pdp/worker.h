@@ -57,8 +57,10 @@ struct up_open { /* malloc()ed, the receiver frees it */
 	char name[]; /* the PEPID, lower case */
 };
 
-struct worker_tls { /* PEM files; cert NULL: no TLS */
-	const char *cert;
+struct worker_security {
+	enum cops_security kind;
+	const char *keys; /* the file of Integrity keys, for that kind */
+	const char *cert; /* PEM files, for TLS */
 	const char *key;
 	const char *ca;
 	const char *crl;
@@ -69,8 +71,8 @@ struct workers_conf {
 	const struct pdp_client *const *client;
 	size_t clients;
 	struct acl *acl;
-	struct worker_tls tls;
-	struct cops_conn_conf conn; /* copied */
+	struct worker_security security;
+	struct cops_conn_conf conn; /* without what security says */
 	size_t max_sessions;
 	FILE *trace; /* of every message a line; NULL: none */
 	/* In the control thread.  Takes what the events own. */
@@ -109,10 +111,11 @@ int workers_send(struct workers *ws, uint16_t client, bool solicited, const uint
 /* CC for every client-type, and the end of the session; why is static. */
 void workers_close(struct workers *ws, uint64_t sid, uint16_t error, const char *why);
 /*
- * Read certificates and CRL anew; sessions whose certificate they do not accept any more are
- * closed.  -1 and err: all as before.
+ * Read certificates, CRL and keys anew, and protect sessions so from now on.  Closed are those
+ * whose certificate is not good any more, and with Authentication Required those that are less
+ * protected than they must be now (RFC 4261 5.2).  -1 and err: all as before.
  */
-int workers_reload_tls(struct workers *ws, char err[TLS_ERR_LEN]);
+int workers_reload(struct workers *ws, const struct worker_security *s, char err[TLS_ERR_LEN]);
 void workers_stats(struct workers *ws, struct workers_stats *st);
 
 #endif

@@ -736,6 +736,11 @@ void pep_agent_free(struct pep_agent *a)
 	free(a);
 }
 
+int pep_agent_reload(struct pep_agent *a, char *err, size_t err_len)
+{
+	return pep_link_reload(a->link, err, err_len);
+}
+
 void pep_agent_reconnect(struct pep_agent *a)
 {
 	pep_link_restart(a->link);
@@ -759,6 +764,11 @@ const struct pep_client *pep_agent_client(const struct pep_agent *a, const char 
 		if (strcmp(a->ctx[i].client->name, name) == 0)
 			return a->ctx[i].client;
 	return NULL;
+}
+
+const struct pep_client *pep_agent_client_at(const struct pep_agent *a, size_t i)
+{
+	return i < a->count ? a->ctx[i].client : NULL;
 }
 
 void *pep_agent_self(const struct pep_agent *a, const struct pep_client *c)

@@ -33,12 +33,16 @@ void pep_agent_stop(struct pep_agent *a, void (*done)(void *arg), void *arg);
 /* Stops the clients, which leave in place what they enforce. */
 void pep_agent_free(struct pep_agent *a);
 /* Drop the connection, if any, and connect anew at once, first PDP first. */
+/* Certificates and keys are read again, see pep_link_reload().  -1 and err: all as before. */
+int pep_agent_reload(struct pep_agent *a, char *err, size_t err_len);
 void pep_agent_reconnect(struct pep_agent *a);
 
 /* Our PEPID. */
 const char *pep_agent_identity(const struct pep_agent *a);
 /* A client by name; NULL: no such client. Its instance and rows, borrowed. */
 const struct pep_client *pep_agent_client(const struct pep_agent *a, const char *name);
+/* The i-th of them; NULL: there are no more. */
+const struct pep_client *pep_agent_client_at(const struct pep_agent *a, size_t i);
 void *pep_agent_self(const struct pep_agent *a, const struct pep_client *c);
 const struct pib_store *pep_agent_store(const struct pep_agent *a, const struct pep_client *c);
 const struct pib_schema *pep_agent_schema(const struct pep_agent *a, const struct pep_client *c);

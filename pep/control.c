@@ -112,6 +112,30 @@ static void cmd_show_sessions(void *arg, struct ctl_req *req, const json_t *args
 	ctl_req_done(req, list);
 }
 
+static void cmd_show_clients(void *arg, struct ctl_req *req, const json_t *args)
+{
+	const struct pep_agent *a = arg;
+	const struct pep_client *c;
+	struct pep_client_status s;
+	json_t *list = json_array();
+	json_t *o;
+	char type[8];
+
+	(void)args;
+	for (size_t i = 0; (c = pep_agent_client_at(a, i)) != NULL; i++) {
+		pep_agent_status(a, c, &s);
+		o = json_object();
+		snprintf(type, sizeof(type), "0x%04x", c->client_type);
+		put_text(o, "client", c->name);
+		put_text(o, "client_type", type);
+		put_text(o, "state", pep_state_name(s.state));
+		json_object_set_new(o, "rows", json_integer((json_int_t)s.rows));
+		put_text(o, "last_failure", s.last_error);
+		json_array_append_new(list, o);
+	}
+	ctl_req_done(req, list);
+}
+
 /* ------------------------------------------------------------------ rows */
 
 struct listing {
@@ -225,16 +249,29 @@ static void cmd_rekey(void *arg, struct ctl_req *req, const json_t *args)
 		ctl_req_done(req, json_pack("{s:i}", "new_epochs", made));
 }
 
+static void cmd_reload(void *arg, struct ctl_req *req, const json_t *args)
+{
+	char err[400];
+
+	(void)args;
+	if (pep_agent_reload(arg, err, sizeof(err)) == 0)
+		ctl_req_done(req, json_pack("{s:b}", "reloaded", true));
+	else
+		ctl_req_fail(req, "failed", NULL, "%s", err);
+}
+
 static const struct ctl_handler handlers[] = {
     {"show status", cmd_show_status},
     {"show sessions", cmd_show_sessions},
     {"show vpns", cmd_show_vpns},
     {"show vpn", cmd_show_vpn},
     {"show pib", cmd_show_pib},
+    {"show clients", cmd_show_clients},
     {"show peers", cmd_show_peers},
     {"show sa", cmd_show_sa},
     {"show spd", cmd_show_spd},
     {"rekey", cmd_rekey},
+    {"reload", cmd_reload},
     {"log", ctl_cmd_log},
     {0},
 };

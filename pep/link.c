@@ -10,10 +10,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/diag.h"
 #include "common/log.h"
 #include "common/tls.h"
+#include "libcops/cops_hmac.h"
 #include "libcops/cops_io.h"
 #include "libcops/cops_print.h"
+#include "libcops/cops_setting.h"
 #include "pep/pep_conf.h"
 #include "pib/pib_codec.h"
 
@@ -35,7 +38,8 @@ struct pep_link {
 	struct event_base *base;
 	struct event *timer; /* next attempt, or the connection in the making took too long */
 	struct cops_io_pool *pool;
-	SSL_CTX *tls;
+	SSL_CTX *tls;		     /* NULL: none is talked */
+	struct cops_hmac_ring *ring; /* NULL: no Integrity */
 	char *identity;
 	struct cops_conn_conf conn_conf;
 	struct cops_io *io; /* NULL: none */
@@ -230,7 +234,7 @@ static void on_connect(void *arg)
 {
 	struct pep_link *l = arg;
 
-	if (!l->conf->tls)
+	if (l->conf->security == COPS_SECURITY_NONE)
 		is_up(l);
 }
 
@@ -248,6 +252,18 @@ static void on_accept(void *arg, uint16_t client_type)
 
 	if (client_type != 0)
 		l->ops->accepted(l->arg, client_type);
+	else
+		is_up(l); /* Integrity is agreed on, or that there is to be nothing */
+}
+
+/* The PDP of the list at this address; NULL: none. */
+static const struct pep_pdp *target_known(
+    const struct pep_link *l, const struct addr *a, uint16_t port)
+{
+	for (const struct pep_pdp *p = l->conf->pdp; p < l->conf->pdp + l->conf->pdps; p++)
+		if (p->port == port && addr_cmp(&p->addr, a) == 0)
+			return p;
+	return NULL;
 }
 
 /* PDPRedirAddr (RFC 2748 2.2.13): an address, two reserved octets, a port. */
@@ -255,26 +271,26 @@ static void redirect(struct pep_link *l, const struct cops_obj *o)
 {
 	size_t alen = o->c_type == 1 ? 4 : 16;
 	struct addr a;
+	const struct pep_pdp *known;
 	uint16_t port;
 	char text[ADDR_STRLEN];
 
 	if (o->len != alen + 4 || addr_from_octets(&a, o->body, alen) != 0)
 		return;
 	port = (uint16_t)(o->body[alen + 2] << 8 | o->body[alen + 3]);
-	if (port == 0 || l->redirects >= REDIRECTS_MAX) {
+	known = target_known(l, &a, port);
+	/* whose keys would be meant, nobody knows */
+	if (port == 0 || l->redirects >= REDIRECTS_MAX ||
+	    (known == NULL && l->conf->security == COPS_SECURITY_INTEGRITY)) {
 		log_warn("redirect to %s:%u not followed", addr_print(&a, text), port);
 		return;
 	}
 	log_note("redirected to %s:%u", addr_print(&a, text), port);
 	l->redirects++;
 	l->target = (struct target) {.addr = a, .port = port};
-	for (unsigned i = 0; i < l->conf->pdps; i++) {
-		const struct pep_pdp *p = &l->conf->pdp[i];
-
-		if (p->port == port && addr_cmp(&p->addr, &a) == 0) {
-			l->target.name = p->name;
-			l->index = i;
-		}
+	if (known != NULL) {
+		l->target.name = known->name;
+		l->index = (unsigned)(known - l->conf->pdp);
 	}
 	l->redirected = true;
 }
@@ -333,6 +349,7 @@ static void connect_now(struct pep_link *l)
 	l->redirected = false;
 	l->status.pdp = l->target.addr;
 	l->status.port = l->target.port;
+	l->conn_conf.integrity.pdp = l->target.name;
 	len = addr_to_sockaddr(&l->target.addr, l->target.port, &ss);
 	l->io = cops_io_connect(l->pool, (struct sockaddr *)&ss, len, l->tls, l->target.name,
 	    &l->conn_conf, &conn_ops, &io_ops, l);
@@ -373,11 +390,50 @@ static char *identity_find(const struct pep_conf *conf, SSL_CTX *tls, char *err,
 	return identity;
 }
 
+static struct cops_hmac_ring *ring_read(const char *path, char *err, size_t err_len)
+{
+	struct cops_hmac_ring *ring;
+	struct diag d;
+
+	diag_init(&d);
+	ring = cops_setting_ring(path, &d);
+	if (ring == NULL)
+		diag_first(&d, err, err_len);
+	diag_clear(&d);
+	return ring;
+}
+
+int pep_link_reload(struct pep_link *l, char *err, size_t err_len)
+{
+	const struct pep_conf *c = l->conf;
+	struct cops_hmac_ring *ring;
+	char why[TLS_ERR_LEN];
+	SSL_CTX *tls;
+
+	if (pep_conf_tls(c)) {
+		tls = tls_client_ctx_new(
+		    c->certificate, c->key, c->ca, c->crl[0] == '\0' ? NULL : c->crl, why);
+		if (tls == NULL) {
+			snprintf(err, err_len, "%s", why);
+			return -1;
+		}
+		SSL_CTX_free(l->tls);
+		l->tls = tls;
+	}
+	if (c->security == COPS_SECURITY_INTEGRITY) {
+		ring = ring_read(c->integrity_keys, err, err_len);
+		if (ring == NULL)
+			return -1;
+		cops_hmac_ring_unref(l->ring);
+		l->conn_conf.integrity.ring = l->ring = ring;
+	}
+	return 0;
+}
+
 struct pep_link *pep_link_new(struct event_base *base, const struct pep_conf *conf,
     const struct pep_link_ops *ops, void *arg, char *err, unsigned long err_len)
 {
 	struct pep_link *l = calloc(1, sizeof(*l));
-	char tls_err[TLS_ERR_LEN];
 
 	snprintf(err, err_len, "out of memory");
 	if (l == NULL)
@@ -387,11 +443,9 @@ struct pep_link *pep_link_new(struct event_base *base, const struct pep_conf *co
 	l->arg = arg;
 	l->base = base;
 	l->delay_ms = conf->retry_min_ms;
-	if (conf->tls && (l->tls = tls_client_ctx_new(conf->certificate, conf->key, conf->ca,
-			      conf->crl[0] == '\0' ? NULL : conf->crl, tls_err)) == NULL) {
-		snprintf(err, err_len, "%s", tls_err);
+	if (pep_link_reload(l, err, err_len) != 0)
 		goto fail;
-	}
+	snprintf(err, err_len, "out of memory");
 	if ((l->identity = identity_find(conf, l->tls, err, err_len)) == NULL ||
 	    (l->pool = cops_io_pool_new(base)) == NULL ||
 	    (l->timer = evtimer_new(base, on_timer, l)) == NULL)
@@ -399,10 +453,16 @@ struct pep_link *pep_link_new(struct event_base *base, const struct pep_conf *co
 	l->conn_conf = (struct cops_conn_conf) {
 	    .role = COPS_PEP,
 	    .pepid = l->identity,
-	    .security = conf->tls ? COPS_SECURITY_TLS : COPS_SECURITY_NONE,
+	    .security = conf->security,
 	    .max_msg = (uint32_t)conf->max_msg,
 	    .max_unsent = MAX_UNSENT,
 	    .open_timeout_ms = (uint32_t)conf->open_timeout_ms,
+	    .integrity =
+		{
+		    .ring = l->ring,
+		    .unix_ms = cops_io_unix_ms,
+		    .first_number = cops_io_first_number,
+		},
 	};
 	l->status.since = time(NULL);
 	return l;
@@ -421,6 +481,7 @@ void pep_link_free(struct pep_link *l)
 	if (l->pool != NULL)
 		cops_io_pool_free(l->pool);
 	SSL_CTX_free(l->tls);
+	cops_hmac_ring_unref(l->ring);
 	free(l->identity);
 	free(l);
 }

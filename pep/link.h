@@ -10,6 +10,7 @@
 #define PEP_LINK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/addr.h"
@@ -52,6 +53,11 @@ void pep_link_free(struct pep_link *l);
 void pep_link_start(struct pep_link *l);
 /* Close politely for good and call done when that is over (perhaps at once). */
 void pep_link_stop(struct pep_link *l, void (*done)(void *arg), void *arg);
+/*
+ * Read certificates, CRL and Integrity keys again.  Keys count at once, certificates for the next
+ * connection.  -1 and err: all stays as it was.
+ */
+int pep_link_reload(struct pep_link *l, char *err, size_t err_len);
 /* Close what there is and connect anew, first PDP first. */
 void pep_link_restart(struct pep_link *l);
 /* The PDP in use is of no use: close, and go on with the next one after back-off. */

@@ -2,7 +2,7 @@
 noinst_LTLIBRARIES += pep/libpep.la
 pep_libpep_la_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS) $(JANSSON_CFLAGS) $(MNL_CFLAGS)
 pep_libpep_la_SOURCES =
-pep_libpep_la_LIBADD = common/libcommon.la libcops/libcops.la pib/libpib.la $(JANSSON_LIBS) \
+pep_libpep_la_LIBADD = common/libcommon.la libcops/libsetting.la libcops/libcops.la pib/libpib.la $(JANSSON_LIBS) \
 	$(EVENT_LIBS) $(SSL_LIBS) $(MNL_LIBS)
 
 # the kernel, and rows made true in it

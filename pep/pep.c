@@ -2,8 +2,9 @@
  * pep.c - see pep.h.
  *
  * SIGTERM and SIGINT end the daemon and leave the kernel as it is: the next one finds
- * everything in place.  SIGHUP connects anew.  The order at the start: lock, kernel
- * sockets and control socket, cached rows made true, rights dropped, the world told.
+ * everything in place.  SIGHUP reads certificates and keys again and connects anew.  The order at
+ * the start: lock, kernel sockets and control socket, cached rows made true, rights dropped, the
+ * world told.
  */
 #include "pep/pep.h"
 
@@ -136,9 +137,12 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
 {
 	const struct timeval limit = {.tv_sec = STOP_MS / 1000};
 	struct daemon *d = arg;
+	char err[400];
 
 	(void)what;
 	if (sig == SIGHUP) {
+		if (pep_agent_reload(d->agent, err, sizeof(err)) != 0)
+			log_err("certificates and keys are not read again: %s", err);
 		log_note("told to connect anew");
 		pep_agent_reconnect(d->agent);
 		return;

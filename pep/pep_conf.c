@@ -9,6 +9,8 @@
 
 #include "common/diag.h"
 #include "common/log.h"
+#include "libcops/cops_hmac.h"
+#include "libcops/cops_setting.h"
 #include "pep/roles.h"
 
 #define PDP_PORT 3288 /* RFC 2748 2.3 */
@@ -31,9 +33,18 @@ static const struct conf_opt options[] = {
 	"The certificate of the authority that issues those of servers and CEs (PEM)."},
     {"crl", CONF_STRING, AT(crl), "", SYSCONFDIR "/cops/crl.pem", 0, 4096,
 	"A file of revoked certificates (PEM).  None by default."},
-    {"tls", CONF_BOOL, AT(tls), "yes", NULL, 0, 0,
-	"Talk to the servers over TLS (RFC 4261).  Without it anybody on the way can change "
-	"policy: for laboratories only."},
+    {"security", CONF_STRING, AT(security_word), "tls", NULL, 1, 16,
+	"How connections are protected: tls, with certificates on both sides (RFC 4261); "
+	"integrity, an HMAC with shared keys on every message (RFC 2748), which can be read on the "
+	"way; any, TLS if the server asks for it and else nothing, while servers go over to TLS; "
+	"or none.  With any and none somebody on the way can change policy: for laboratories "
+	"only."},
+    {"integrity-keys", CONF_STRING, AT(integrity_keys), "", SYSCONFDIR "/cops/integrity.keys", 0,
+	4096,
+	"The file of keys for security = integrity, which only its owner may be able to read.  A "
+	"key a line: the server's NAME, the key's number, hmac-md5-96 or hmac-sha2-256-96, 0x and "
+	"hexadecimal digits or \"text\", and the dates from which and until which it is good.  "
+	"Read again on SIGHUP."},
     {"state-dir", CONF_STRING, AT(state_dir), LOCALSTATEDIR "/lib/cops/pep", NULL, 1, 4096,
 	"A private directory for what must outlive the agent: the rows it was given, the "
 	"numbers of its keys.  Private keys of tunnels are never in it."},
@@ -80,6 +91,11 @@ static const struct conf_opt options[] = {
     {0},
 };
 
+bool pep_conf_tls(const struct pep_conf *c)
+{
+	return c->security == COPS_SECURITY_TLS || c->security == COPS_SECURITY_ANY;
+}
+
 /* ":PORT", or nothing. -1: neither. */
 static int port_parse(const char *s)
 {
@@ -122,8 +138,31 @@ static int pdp_parse(struct pep_pdp *pdp, const char *text)
 	return 0;
 }
 
+static void check_security(struct pep_conf *c, const char *path, struct diag *d)
+{
+	int security = cops_security_find(c->security_word);
+	bool keys = c->integrity_keys[0] != '\0';
+
+	if (security < 0) {
+		diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0,
+		    "security \"%s\": expected tls, integrity, any or none", c->security_word);
+		return;
+	}
+	c->security = (enum cops_security)security;
+	if (keys != (security == COPS_SECURITY_INTEGRITY))
+		diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0,
+		    keys ? "integrity-keys without security = integrity"
+			 : "security = integrity needs integrity-keys");
+	else if (keys)
+		cops_hmac_ring_unref(cops_setting_ring(c->integrity_keys, d));
+	if (!pep_conf_tls(c) && c->identity[0] == '\0')
+		diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0,
+		    "identity must be given with security = %s", c->security_word);
+}
+
 static void check(struct pep_conf *c, const char *path, struct diag *d)
 {
+	check_security(c, path, d);
 	for (size_t i = 0; i < c->pdp_list.count; i++) {
 		const char *text = c->pdp_list.item[i];
 		struct pep_pdp *pdp = &c->pdp[c->pdps++];
@@ -131,13 +170,11 @@ static void check(struct pep_conf *c, const char *path, struct diag *d)
 		if (pdp_parse(pdp, text) != 0)
 			diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0,
 			    "pdp \"%s\": expected NAME@ADDRESS or NAME@ADDRESS:PORT", text);
-		else if (c->tls && pdp->name[0] == '\0')
+		else if (c->security != COPS_SECURITY_NONE && pdp->name[0] == '\0')
 			diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0,
-			    "pdp \"%s\": the name in its certificate is missing (NAME@...)", text);
+			    "pdp \"%s\": the name of its certificate or keys is missing (NAME@...)",
+			    text);
 	}
-	if (!c->tls && c->identity[0] == '\0')
-		diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0,
-		    "identity must be given when tls is off");
 	if (strcmp(c->backend, "pfkey") != 0 && strcmp(c->backend, "xfrm") != 0 &&
 	    strcmp(c->backend, "mem") != 0)
 		diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0,

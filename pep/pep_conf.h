@@ -13,6 +13,7 @@
 #include "common/addr.h"
 #include "common/conf.h"
 #include "common/plugin.h"
+#include "libcops/cops_conn.h"
 
 struct diag;
 
@@ -21,7 +22,7 @@ struct diag;
 struct pep_pdp { /* "NAME@ADDRESS" or "NAME@ADDRESS:PORT", an IPv6 address in brackets */
 	struct addr addr;
 	uint16_t port;
-	char *name; /* identity its certificate must have; never NULL, "" = only without TLS */
+	char *name; /* identity its certificate must have; never NULL, "" = only without security */
 };
 
 struct pep_conf {
@@ -32,9 +33,11 @@ struct pep_conf {
 	char *certificate; /* PEM files */
 	char *key;
 	char *ca;
-	char *crl;	 /* "" = none */
-	bool tls;	 /* false: plain TCP, for tests and lab captures only */
-	char *state_dir; /* private: row cache, epoch numbers, lock */
+	char *crl; /* "" = none */
+	char *security_word;
+	enum cops_security security; /* the same */
+	char *integrity_keys;	     /* a file, see common/keyfile.h; "" without INTEGRITY */
+	char *state_dir;	     /* private: row cache, epoch numbers, lock */
 	char *control_socket;
 	char *control_group; /* may change things over the control socket; "" = root only */
 	char *backend;	     /* "pfkey" or "mem" */
@@ -62,6 +65,8 @@ int pep_conf_read(struct pep_conf *c, const char *path, struct diag *d);
 void pep_conf_clear(struct pep_conf *c);
 /* The same from text in memory, for tests. */
 int pep_conf_parse(struct pep_conf *c, const char *text, struct diag *d);
+/* TLS may be talked: there must be certificates. */
+bool pep_conf_tls(const struct pep_conf *c);
 /* A commented example of every option, which pep_conf_read() takes. */
 void pep_conf_print(FILE *f);
 

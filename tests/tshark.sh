@@ -24,7 +24,7 @@ daemon_start()
 conf_pep()
 {
 	conf_make "$top/examples/pep.conf" "$RUN/$1.conf" "pdp={ \"$PDP_NAME@$PDP_ADDR:$port\" }" \
-	    "identity=\"$1.$DOMAIN\"" "tls=$2" backend=mem "state-dir=\"$RUN/$1.state\"" \
+	    "identity=\"$1.$DOMAIN\"" "security=$2" backend=mem "state-dir=\"$RUN/$1.state\"" \
 	    "control-socket=\"$RUN/$1.sock\"" "certificate=\"$RUN/pki/$1.$DOMAIN.pem\"" \
 	    "key=\"$RUN/pki/$1.$DOMAIN.key\"" "ca=\"$RUN/pki/ca.pem\"" retry-min=100 retry-max=500
 }
@@ -39,14 +39,14 @@ tap_start()
 
 in_sync() { sessions_are 3 "in sync"; }
 
-# exchange NAME TLS: all that daemons have to say to each other.
+# exchange NAME SECURITY: all that daemons have to say to each other.
 exchange()
 {
 	local site
 	step "The exchange ($1)"
 	rm -rf "$RUN"/*.conf "$RUN"/*.state "$RUN"/*.sock
 	tap_start "$1"
-	start_pdp "port=$port" "tls=$2" keepalive=2 retry=0
+	start_pdp "port=$port" "security=$2" keepalive=2 retry=0
 	pki_make paris.$DOMAIN lyon.$DOMAIN nice.$DOMAIN
 	for site in $sites; do
 		conf_pep $site "$2"
@@ -166,7 +166,7 @@ verdict()
 	    [ "$(cops_octets "$1")" -eq "$(tcp_octets "$1")" ]
 }
 
-exchange plain no
+exchange plain none
 step "What tshark says of plain TCP"
 how=(-d "tcp.port==$port,cops")
 verdict plain
@@ -175,7 +175,7 @@ check "and a malformed message is one to tshark" finds_faults
 "${CC:-cc}" -shared -fPIC -o "$RUN/keylog.so" "$top/tests/tshark/keylog.c" -ldl || die "keylog.so"
 export KEYLOG=$RUN/keylog
 export LD_PRELOAD=$RUN/keylog.so
-exchange tls yes
+exchange tls tls
 unset LD_PRELOAD
 step "What tshark says of TLS"
 how=(-d "tcp.port==$port,tls" -d "tls.port==$port,data" -o "tls.keylog_file:$KEYLOG")

@@ -112,10 +112,10 @@ void world_init(struct world *w, bool tls)
 		issue(w, "pdp.test", PKI_PDP);
 	}
 	snprintf(text, sizeof(text),
-	    "listen = 127.0.0.1\ntls = %s\nname = pdp.test\nstate-dir = %s/state\n"
+	    "listen = 127.0.0.1\nsecurity = %s\nname = pdp.test\nstate-dir = %s/state\n"
 	    "control-socket = %s/sock\ncertificate = %s/pki/pdp.test.pem\n"
 	    "key = %s/pki/pdp.test.key\nca = %s/pki/ca.pem\nworkers = 2\nretry = 0\n",
-	    tls ? "yes" : "no", w->dir, w->dir, w->dir, w->dir, w->dir);
+	    tls ? "tls" : "none", w->dir, w->dir, w->dir, w->dir, w->dir);
 	diag_init(&d);
 	ck_assert_int_eq(pdp_conf_parse(&w->conf, text, &d), 0);
 	diag_clear(&d);

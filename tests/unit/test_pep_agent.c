@@ -390,7 +390,8 @@ static void conf_make(const char *pdps)
 	char text[1000];
 
 	snprintf(text, sizeof(text),
-	    "pdp = { %s }\ntls = no\nidentity = ce1.example.net\nstate-dir = %s\nbackend = mem\n"
+	    "pdp = { %s }\nsecurity = none\nidentity = ce1.example.net\nstate-dir = %s\nbackend = "
+	    "mem\n"
 	    "retry-min = 20\nretry-max = 100\nrequest-timeout = 300\n",
 	    pdps, dir);
 	diag_init(&d);
@@ -1269,7 +1270,7 @@ START_TEST(settings)
 	    {"pdp = { \"a@192.0.2.1\" }\nbackend = ipfw\n", false},
 	    {"pdp = { \"a@192.0.2.1\" }\nlog-level = loud\n", false},
 	    {"pdp = { \"a@192.0.2.1\" }\nretry-min = 100\nretry-max = 10\n", false},
-	    {"pdp = { \"a@192.0.2.1\" }\ntls = no\n", false}, /* who are we? */
+	    {"pdp = { \"a@192.0.2.1\" }\nsecurity = none\n", false}, /* who are we? */
 	    {"", false},
 	};
 
