@@ -491,6 +491,14 @@ int keyring_publish(struct keyring *k, uint32_t m, uint32_t vpn, const uint8_t *
 	return rc;
 }
 
+bool keyring_has(const struct keyring *k, uint32_t m, unsigned slot)
+{
+	const struct kr_member *km = member_find(k, m);
+	uint32_t epoch;
+
+	return km != NULL && slot_after(k, km, slot, &epoch) != NULL;
+}
+
 void keyring_withdraw(struct keyring *k, uint32_t m, unsigned slot)
 {
 	struct kr_member *km = member_find(k, m);

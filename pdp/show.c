@@ -398,6 +398,9 @@ void show_ce(void *arg, struct ctl_req *req, const json_t *args)
 	    ce != NULL ? ce->customer->name : "", "address", address, "state", sync_state_name(&i),
 	    "connected_from", i.address);
 	set(o, "connected_at", json_integer((json_int_t)i.connected_at));
+	set(o, "lost_at", json_integer((json_int_t)i.lost_at));
+	set(o, "request_state", json_string(i.lost_at == 0 ? "" : i.dropped ? "dropped" : "kept"));
+	set(o, "kept_until", json_integer((json_int_t)i.kept_until));
 	set(o, "software", json_string(site.software));
 	set(o, "backend", json_string(site.backend));
 	set(o, "applied_lsn", number(i.applied));

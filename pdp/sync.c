@@ -43,7 +43,8 @@ struct sync_ce {
 	uint64_t from, target; /* of the DEC outstanding */
 	int64_t since_ms;      /* in this state */
 	int64_t retry_at_ms, retry_ms;
-	int64_t connected_at, confirmed_at;
+	int64_t connected_at, confirmed_at, lost_at;
+	bool dropped; /* what it had notified, as it was away for too long */
 	uint64_t decisions, failures;
 	uint32_t latency_ms;
 	char *failure;
@@ -97,6 +98,7 @@ static struct sync_ce *ce_new(struct sync *s, const char *name)
 		free(ce);
 		return NULL;
 	}
+	ce->since_ms = now_ms(); /* away since we know of it */
 	HASH_ADD_KEYPTR(hh, s->by_name, ce->name, strlen(ce->name), ce);
 	return ce;
 }
@@ -306,6 +308,7 @@ static void disconnect(struct sync *s, struct sync_ce *ce)
 	owed_clear(ce);
 	free(ce->address);
 	ce->address = NULL;
+	ce->lost_at = (int64_t)time(NULL);
 	enter(ce, SYNC_OFFLINE);
 }
 
@@ -329,6 +332,8 @@ static void on_open(struct sync *s, struct up *ev)
 		HASH_ADD(hh_sid, s->by_sid, sid, sizeof(ce->sid), ce);
 		ce->address = strdup(ev->open->address);
 		ce->connected_at = (int64_t)time(NULL);
+		ce->lost_at = 0;
+		ce->dropped = false;
 		enter(ce, SYNC_OPENING);
 		log_info("%s: connected from %s", ce->name, ev->open->address);
 		outcome(s, ce);
@@ -497,6 +502,22 @@ void sync_up(struct sync *s, struct up *ev)
 	}
 }
 
+/* The CE has no policy any more by now, and what it notified is of no use to anybody. */
+static void drop_state(struct sync *s, struct sync_ce *ce, int64_t now)
+{
+	const struct pdp_client *c = s->conf.client;
+	struct pdp_request nothing = {.full = true};
+	struct pib_fault f = {0};
+
+	if (s->conf.ttl_s == 0 || ce->dropped || ce->guest ||
+	    now - ce->since_ms < (int64_t)s->conf.ttl_s * 1000)
+		return;
+	ce->dropped = true;
+	log_info("%s: away for %u s: what it had notified is dropped", ce->name, s->conf.ttl_s);
+	if (c->request(s->conf.self, ce->name, &nothing, &f) != 0)
+		log_err("%s: it cannot be dropped", ce->name);
+}
+
 void sync_tick(struct sync *s)
 {
 	struct sync_ce *ce, *more;
@@ -521,6 +542,7 @@ void sync_tick(struct sync *s)
 			next(s, ce);
 			break;
 		case SYNC_OFFLINE:
+			drop_state(s, ce, now);
 			break;
 		}
 	}
@@ -788,6 +810,9 @@ static struct sync_info info_of(const struct sync *s, const struct sync_ce *ce)
 	    .address = ce->address != NULL ? ce->address : "",
 	    .connected_at = ce->sid != 0 ? ce->connected_at : 0,
 	    .confirmed_at = ce->confirmed_at,
+	    .lost_at = ce->lost_at,
+	    .kept_until = ce->lost_at != 0 && s->conf.ttl_s != 0 ? ce->lost_at + s->conf.ttl_s : 0,
+	    .dropped = ce->dropped,
 	    .decisions = ce->decisions,
 	    .failures = ce->failures,
 	    .latency_ms = ce->latency_ms,

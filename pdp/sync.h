@@ -8,6 +8,10 @@
  *	   ^                                       ^  a change / DEC |
  *	   +--- connection or client-type closed   +-----------------+
  *
+ * What a CE notified (its request-state) outlives the connection for as long as the CE keeps policy
+ * without a PDP, ttl_s: it comes back with it, and its peers talk to it meanwhile.  Then it is
+ * dropped, as if the CE had said that there is nothing (RFC 3084 7).
+ *
  * A CE that refused stays where it was; the next change, sync_retry() or the retry timer tries
  * again what it lacks.  A CE that leaves the model is told so, also when it comes back years
  * later, and then forgotten.
@@ -89,8 +93,11 @@ struct sync_info { /* borrowed strings */
 	bool leaving;
 	bool known; /* applied is what it holds; else it needs everything */
 	uint64_t applied;
-	uint64_t wanted;		    /* newest change that concerns it */
-	const char *address;		    /* "" = not connected */
+	uint64_t wanted;     /* newest change that concerns it */
+	const char *address; /* "" = not connected */
+	int64_t lost_at;     /* since when it is away; 0 = connected, or never was */
+	int64_t kept_until;  /* then what it notified is dropped; 0 = kept for ever, or connected */
+	bool dropped;	     /* that has happened */
 	int64_t connected_at, confirmed_at; /* seconds since the epoch, 0 = never */
 	uint64_t decisions, failures;	    /* with rows, since start; refused ones */
 	uint32_t latency_ms;		    /* of the last confirmed DEC */

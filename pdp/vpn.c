@@ -204,11 +204,30 @@ static int keys_collect(struct vpn *v, const char *name, const struct pdp_reques
 			break;
 		}
 		epoch = 0;
+		if (r->removed && !keyring_has(v->db->keys, member->id->number, r->instance & 15))
+			return key_refuse(r, PIB_CPERR_INSTANCE, 0, f); /* RFC 3318 2.3.4 */
 		if (!r->removed && key_check(v, member, r, &epoch, &room, f) != 0)
 			return -1;
 		key[*keys] = (struct key_row) {.row = r, .member = member, .epoch = epoch};
 		++*keys;
 	}
+	return 0;
+}
+
+static int by_instance(const void *a, const void *b)
+{
+	const struct key_row *x = a, *y = b;
+
+	return (x->row->instance > y->row->instance) - (x->row->instance < y->row->instance);
+}
+
+/* One row named twice: which is meant? */
+static int keys_distinct(struct key_row *key, size_t keys, struct pib_fault *f)
+{
+	qsort(key, keys, sizeof(*key), by_instance);
+	for (size_t i = 1; i < keys; i++)
+		if (key[i].row->instance == key[i - 1].row->instance)
+			return key_refuse(key[i].row, PIB_CPERR_INSTANCE, 0, f);
 	return 0;
 }
 
@@ -284,7 +303,8 @@ static int request(void *self, const char *ce, const struct pdp_request *req, st
 		*f = (struct pib_fault) {.cperr = PIB_CPERR_SPACE};
 		return -1;
 	}
-	if (keys_collect(v, ce, req, key, &keys, f) != 0)
+	/* All is judged before anything is done: a request is taken as a whole (RFC 3318 2.3.6). */
+	if (keys_collect(v, ce, req, key, &keys, f) != 0 || keys_distinct(key, keys, f) != 0)
 		goto out;
 	qsort(key, keys, sizeof(*key), by_epoch);
 	if (req->full)

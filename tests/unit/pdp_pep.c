@@ -486,6 +486,10 @@ static void put_key(struct world *w, struct buf *b, struct pep_key *k)
 		(uint32_t)(k->cert != NULL ? k->cert_len : w->cert_len)},
 	};
 
+	if (k->removed) {
+		put_row(b, &pib_ce_vpn_site_key_class, row.id, NULL);
+		return;
+	}
 	memset(fill, k->fill, sizeof(fill));
 	if (k->sig_len == 0)
 		key_sign(w, k, &row);

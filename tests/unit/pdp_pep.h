@@ -37,6 +37,7 @@ struct pep_key { /* a ceVpnSiteKey to notify */
 	const uint8_t *cert; /* NULL: the world's */
 	size_t cert_len;
 	bool forged;
+	bool removed;			    /* it is withdrawn */
 	uint8_t sig[SITEKEY_SIGNATURE_MAX]; /* made when first sent */
 	size_t sig_len;
 };

@@ -13,6 +13,7 @@
 #include "common/tls.h"
 #include "copsctl/pki.h"
 #include "pdp/acl.h"
+#include "pdp/keyring.h"
 #include "pdp/sync.h"
 #include "pdp/worker.h"
 #include "pib/gen/ce_vpn_pib.h"
@@ -100,7 +101,7 @@ static uint32_t member(int i)
 
 /* ---------------------------------------------------------------- decisions */
 
-START_TEST(test_apply)
+START_TEST(row13_first_decision_solicited)
 {
 	mesh_up();
 	for (int i = 0; i < PEPS; i++) {
@@ -364,7 +365,7 @@ START_TEST(test_keys)
 }
 END_TEST
 
-START_TEST(test_keys_refused)
+START_TEST(row83_keys_refused)
 {
 	struct pep_key k;
 
@@ -547,7 +548,7 @@ END_TEST
 
 /* ------------------------------------------------------------ who, and garbage */
 
-START_TEST(test_unknown)
+START_TEST(row44_not_on_the_access_list)
 {
 	struct workers_stats st;
 	struct pep x;
@@ -615,21 +616,147 @@ START_TEST(test_garbage)
 }
 END_TEST
 
-START_TEST(test_bad_request)
+static void raw_send(int i, const uint8_t *p, size_t len)
 {
-	static const uint8_t bad[] = {
+	ck_assert_int_eq(cops_conn_send(cops_io_conn(pep[i].io), p, len), 0);
+}
+
+/* It is answered by the error, and costs nothing else. */
+START_TEST(row19_malformed_request)
+{
+	static const uint8_t no_prid[] = {
 	    0x10, 0x01, 0x40, 0x01, 0x00, 0x00, 0x00, 0x20, /* REQ */
 	    0x00, 0x08, 0x01, 0x01, 0x00, 0x00, 0x00, 0x01, /* our handle */
 	    0x00, 0x08, 0x02, 0x01, 0x00, 0x08, 0x00, 0x00, /* context */
 	    0x00, 0x08, 0x09, 0x02, 0x00, 0x04, 0x03, 0x01, /* an EPD without PRID */
 	};
+	static const uint8_t no_context[] = {
+	    0x10, 0x01, 0x40, 0x01, 0x00, 0x00, 0x00, 0x10, /* REQ */
+	    0x00, 0x08, 0x01, 0x01, 0x00, 0x00, 0x00, 0x01, /* our handle */
+	};
 
 	mesh_up();
-	ck_assert_int_eq(cops_conn_send(cops_io_conn(pep[0].io), bad, sizeof(bad)), 0);
+	raw_send(0, no_prid, sizeof(no_prid));
 	until(&w, pep[0].errors == 1);
+	raw_send(0, no_context, sizeof(no_context));
+	until(&w, pep[0].errors == 2);
 	ck_assert(!pep[0].ended);
 	apply_mesh(PEPS + 1, "");
 	until(&w, all_in_sync());
+}
+END_TEST
+
+/* Whatever it asks, it is answered: with nothing, when there is nothing (RFC 3084 6). */
+START_TEST(row69_every_request_is_answered)
+{
+	mesh_up();
+	for (unsigned i = 0; i < 3; i++) {
+		pep_request(&pep[0], i == 1, NULL, 0);
+		until(&w, pep[0].nulls == i + 1);
+	}
+	ck_assert_uint_eq(pep[0].decs, 1);
+	ck_assert_uint_eq(pep[0].solicited, 4);
+}
+END_TEST
+
+/* OPN for 0x4002, octets of a raw answer. */
+START_TEST(row9_unsupported_client_type)
+{
+	static const uint8_t opn[] = {0x10, 0x06, 0x40, 0x02, 0x00, 0x00, 0x00, 0x10, /* OPN */
+	    0x00, 0x08, 0x0b, 0x01, 'c', 'e', '0', 0x00};
+	static const uint8_t cc[] = {0x10, 0x08, 0x40, 0x02, 0x00, 0x00, 0x00, 0x10, /* CC */
+	    0x00, 0x08, 0x08, 0x01, 0x00, 0x06, 0x00, 0x00};
+	uint8_t answer[64];
+	ssize_t n = -1;
+	int fd = raw_connect();
+
+	apply_mesh(PEPS, "");
+	ck_assert_int_eq(send(fd, opn, sizeof(opn), 0), sizeof(opn));
+	until(&w, n > 0 || (n = recv(fd, answer, sizeof(answer), MSG_DONTWAIT)) > 0);
+	ck_assert_int_eq(n, sizeof(cc));
+	ck_assert_mem_eq(answer, cc, sizeof(cc));
+	close(fd);
+}
+END_TEST
+
+/* One bad row: the good ones beside it, added, kept or removed, are as if never said. */
+START_TEST(row83_bad_update_is_undone)
+{
+	struct pep_key k[] = {
+	    {.epoch = 2, .fill = 2}, {.epoch = 1, .removed = true}, {.epoch = 9, .removed = true}};
+	struct pep_key twice[] = {{.epoch = 2, .fill = 2}, {.epoch = 2, .fill = 3}};
+	struct pep_key one = {.epoch = 1, .fill = 1};
+
+	mesh_up();
+	all_keyed();
+	k[0].member = k[1].member = k[2].member = twice[0].member = twice[1].member = one.member =
+	    member(0);
+	for (unsigned i = 0; i < 3; i++) {
+		if (i == 0)
+			pep_request(&pep[0], false, k, 3);
+		else if (i == 1)
+			pep_request(&pep[0], true, k, 3);
+		else
+			pep_request(&pep[0], false, twice, 2);
+		until(&w, pep[0].frwk_errors == i + 1);
+		settle(&w, 20);
+		ck_assert_uint_eq(keyring_live(w.pdp->db.keys, member(0)), 1);
+		ck_assert(keyring_has(w.pdp->db.keys, member(0), 1));
+		ck_assert(!keyring_has(w.pdp->db.keys, member(0), 2));
+	}
+	until(&w, all_in_sync());
+	for (int i = 0; i < PEPS; i++)
+		ck_assert(pep_matches(&pep[i]));
+}
+END_TEST
+
+/* Add, change nothing, remove; each by itself (RFC 3318 2.3.2 to 2.3.4). */
+START_TEST(row82_incremental_requests)
+{
+	struct pep_key add = {.epoch = 2, .fill = 2}, gone = {.epoch = 1, .removed = true};
+
+	mesh_up();
+	all_keyed();
+	add.member = gone.member = member(0);
+	pep_request(&pep[0], false, &add, 1);
+	until(&w, keyring_has(w.pdp->db.keys, member(0), 2));
+	ck_assert(keyring_has(w.pdp->db.keys, member(0), 1));
+	until(&w, pep[0].asked == 0);
+	pep_request(&pep[0], false, &gone, 1);
+	until(&w, !keyring_has(w.pdp->db.keys, member(0), 1));
+	ck_assert(keyring_has(w.pdp->db.keys, member(0), 2));
+	until(&w, all_in_sync() && rows_are(1, 2, 2));
+	ck_assert_uint_eq(pep[0].frwk_errors, 0);
+}
+END_TEST
+
+/* What a CE notified outlives the connection for as long as it keeps policy, and no longer. */
+START_TEST(row80_states_time_out)
+{
+	struct sync_info i;
+
+	w.conf.longevity_s = 2;
+	world_restart(&w);
+	mesh_up();
+	all_keyed();
+	ck_assert_int_eq(info(0).kept_until, 0);
+	pep_drop(&pep[0]);
+	until(&w, info(0).state == SYNC_OFFLINE);
+	i = info(0);
+	ck_assert(!i.dropped);
+	ck_assert_int_eq(i.kept_until, i.lost_at + 2);
+	settle(&w, 800);
+	ck_assert(keyring_has(w.pdp->db.keys, member(0), 1));
+	ck_assert_uint_eq(pep_rows(&pep[1], "ceVpnPeerKey"), 2);
+	until(&w, info(0).dropped);
+	until(&w, !keyring_has(w.pdp->db.keys, member(0), 1));
+	until(&w, pep_rows(&pep[1], "ceVpnPeerKey") == 1);
+	ck_assert(keyring_has(w.pdp->db.keys, member(1), 1));
+	pep_connect(&pep[0]); /* back, with a new key */
+	until(&w, in_sync(0));
+	ck_assert(!info(0).dropped);
+	publish(0, 2);
+	until(&w, pep_rows(&pep[1], "ceVpnPeerKey") == 2);
 }
 END_TEST
 
@@ -878,7 +1005,7 @@ static uint8_t *cert_read(const char *name, size_t *len)
 	return der;
 }
 
-START_TEST(test_tls)
+START_TEST(row45_pepid_of_the_certificate)
 {
 	struct pep_key k = {.epoch = 1, .fill = 2};
 	struct workers_stats st;
@@ -1051,7 +1178,7 @@ int main(void)
 
 	tcase_add_checked_fixture(plain, plain_setup, teardown);
 	tcase_set_timeout(plain, 60);
-	tcase_add_test(plain, test_apply);
+	tcase_add_test(plain, row13_first_decision_solicited);
 	tcase_add_test(plain, test_nothing_changed);
 	tcase_add_test(plain, test_only_concerned);
 	tcase_add_test(plain, test_coalescing);
@@ -1061,17 +1188,22 @@ int main(void)
 	tcase_add_test(plain, test_removed);
 	tcase_add_test(plain, test_keys);
 	tcase_add_test(plain, test_keys_bad);
-	tcase_add_test(plain, test_keys_refused);
+	tcase_add_test(plain, row83_keys_refused);
 	tcase_add_test(plain, test_keys_restart);
 	tcase_add_loop_test(plain, test_keys_report_lost, 0, 2);
 	tcase_add_test(plain, test_keys_of_member_removed);
 	tcase_add_test(plain, test_keys_while_away);
 	tcase_add_test(plain, test_rekey);
-	tcase_add_test(plain, test_unknown);
+	tcase_add_test(plain, row44_not_on_the_access_list);
 	tcase_add_test(plain, test_expected);
 	tcase_add_test(plain, test_replaced);
 	tcase_add_test(plain, test_garbage);
-	tcase_add_test(plain, test_bad_request);
+	tcase_add_test(plain, row19_malformed_request);
+	tcase_add_test(plain, row69_every_request_is_answered);
+	tcase_add_test(plain, row9_unsupported_client_type);
+	tcase_add_test(plain, row83_bad_update_is_undone);
+	tcase_add_test(plain, row82_incremental_requests);
+	tcase_add_test(plain, row80_states_time_out);
 	tcase_add_test(plain, test_bad_report);
 	tcase_add_test(plain, test_store_fails);
 	tcase_add_test(plain, test_apply_again);
@@ -1080,7 +1212,7 @@ int main(void)
 	suite_add_tcase(s, plain);
 	tcase_add_checked_fixture(tls, tls_setup, teardown);
 	tcase_set_timeout(tls, 60);
-	tcase_add_test(tls, test_tls);
+	tcase_add_test(tls, row45_pepid_of_the_certificate);
 	tcase_add_test(tls, test_tls_renewed);
 	tcase_add_test(tls, test_tls_withdrawn);
 	tcase_add_test(tls, test_tls_needed);
