@@ -30,13 +30,13 @@ static void close_named(struct decision *d)
 	d->open = false;
 }
 
-/* The PRID of a row that needs epd_len octets more, in an object with room for both. */
+/* The PRID of a row, in an object with room for it and room octets more. */
 static void open_row(
-    struct decision *d, const struct pib_class *cls, uint32_t instance, size_t epd_len)
+    struct decision *d, const struct pib_class *cls, uint32_t instance, size_t room)
 {
 	size_t sub;
 
-	if (d->open && d->b.len - d->mark + epd_len + ROW_EXTRA > NAMED_MAX)
+	if (d->open && d->b.len - d->mark + room + ROW_EXTRA > NAMED_MAX)
 		close_named(d);
 	if (!d->open) {
 		cops_put_decision(&d->b, d->command, 0);
@@ -55,18 +55,23 @@ void decision_epd(struct decision *d, const struct pib_class *cls, uint32_t inst
 	cops_put_sub(&d->b, COPS_S_EPD, epd, epd_len);
 }
 
+/* Written in place; a row with which the object has become too long goes into the next one. */
 void decision_row(
     struct decision *d, const struct pib_class *cls, uint32_t instance, const void *row)
 {
-	struct buf epd;
+	size_t before = d->b.len;
+	size_t mark = d->open ? d->mark : SIZE_MAX;
+	size_t sub;
 
-	buf_init(&epd, NAMED_MAX);
-	pib_epd_put(&epd, cls, row);
-	if (epd.failed)
-		d->b.failed = true;
-	else
-		decision_epd(d, cls, instance, epd.data, epd.len);
-	buf_clear(&epd);
+	open_row(d, cls, instance, 0);
+	sub = cops_sub_open(&d->b, COPS_S_EPD);
+	pib_epd_put(&d->b, cls, row);
+	cops_sub_close(&d->b, sub);
+	if (d->b.failed || d->mark != mark || d->b.len - mark <= NAMED_MAX)
+		return;
+	d->b.len = before;
+	close_named(d);
+	decision_row(d, cls, instance, row);
 }
 
 void decision_prid(struct decision *d, const struct pib_class *cls, uint32_t instance)

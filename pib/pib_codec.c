@@ -133,32 +133,33 @@ static void set_octets(const struct pib_column *c, void *row, struct pib_octets 
 
 static void put_header(struct buf *b, uint8_t tag, size_t len)
 {
-	buf_put_u8(b, tag);
-	if (len < 0x80) {
-		buf_put_u8(b, (uint8_t)len);
-	} else if (len <= 0xff) {
-		buf_put_u8(b, 0x81);
-		buf_put_u8(b, (uint8_t)len);
-	} else {
-		buf_put_u8(b, 0x82);
-		buf_put_u16(b, (uint16_t)len);
-	}
+	uint8_t h[4] = {tag};
+	size_t n = 1;
+
+	if (len > 0xff)
+		h[n++] = 0x82;
+	else if (len >= 0x80)
+		h[n++] = 0x81;
+	if (len > 0xff)
+		h[n++] = (uint8_t)(len >> 8);
+	h[n++] = (uint8_t)len;
+	buf_put(b, h, n);
 }
 
 /* Minimal two's complement; an unsigned number with its top bit set gets a leading 00. */
 static void put_number(struct buf *b, uint8_t tag, int64_t v, bool is_unsigned)
 {
-	uint8_t o[9];
-	size_t at = 0;
+	uint64_t bits = (uint64_t)(is_unsigned || v >= 0 ? v : ~v); /* but for those of the sign */
+	uint8_t tlv[2 + 9];
+	size_t n = 1;
 
-	o[0] = is_unsigned || v >= 0 ? 0x00 : 0xff;
-	for (int i = 0; i < 8; i++)
-		o[i + 1] = (uint8_t)((uint64_t)v >> (56 - 8 * i));
-	while (at < 8 && ((o[at] == 0x00 && !(o[at + 1] & 0x80)) ||
-			     (o[at] == 0xff && (o[at + 1] & 0x80) && !is_unsigned)))
-		at++;
-	put_header(b, tag, sizeof o - at);
-	buf_put(b, o + at, sizeof o - at);
+	while (n < 9 && bits >> (8 * n - 1) != 0)
+		n++;
+	tlv[0] = tag;
+	tlv[1] = (uint8_t)n;
+	for (size_t i = 0; i < n; i++)
+		tlv[1 + n - i] = i < 8 ? (uint8_t)((uint64_t)v >> 8 * i) : 0;
+	buf_put(b, tlv, 2 + n);
 }
 
 static size_t put_arc(uint8_t out[5], uint32_t arc)
@@ -225,28 +226,34 @@ void pib_epd_put(struct buf *b, const struct pib_class *cls, const void *row)
 
 /* --- reading --------------------------------------------------------------------- */
 
+/* What follows a length octet of 0x80 or more: definite, of up to four octets. */
+static bool get_long_len(struct cur *c, size_t *len)
+{
+	size_t count = *len & 0x7f;
+
+	if (count == 0 || count > 4 || count > cur_left(c)) /* no object is that long */
+		return false;
+	for (*len = 0; count > 0; count--)
+		*len = *len << 8 | *c->p++;
+	return true;
+}
+
 /* One TLV: its tag, and its contents cut out.  Fails on lengths only (GPERR 7). */
 static int get_tlv(struct cur *c, uint8_t *tag, struct cur *contents, struct pib_fault *f)
 {
-	uint8_t octet;
 	size_t len;
 
-	if (!cur_u8(c, tag) || !cur_u8(c, &octet))
+	if (cur_left(c) < 2)
 		return gperr(f, PIB_GPERR_BAD_LENGTH, 0);
-	len = octet;
-	if (octet & 0x80) {
-		int count = octet & 0x7f;
-
-		if (count == 0 || count > 4) /* indefinite; no object is that long */
-			return gperr(f, PIB_GPERR_BAD_LENGTH, 0);
-		for (len = 0; count > 0; count--) {
-			if (!cur_u8(c, &octet))
-				return gperr(f, PIB_GPERR_BAD_LENGTH, 0);
-			len = len << 8 | octet;
-		}
-	}
-	if (!cur_cut(c, len, contents))
+	*tag = c->p[0];
+	len = c->p[1];
+	c->p += 2;
+	if ((len & 0x80) && !get_long_len(c, &len))
 		return gperr(f, PIB_GPERR_BAD_LENGTH, 0);
+	if (len > (size_t)(c->end - c->p))
+		return gperr(f, PIB_GPERR_BAD_LENGTH, 0);
+	*contents = (struct cur) {c->p, c->p + len};
+	c->p += len;
 	return 0;
 }
 
@@ -479,14 +486,13 @@ static int get_column(
 {
 	const struct base *base = &bases[c->base];
 
-	if (memchr(tags, tag, sizeof tags) == NULL)
-		return gperr(f, PIB_GPERR_UNKNOWN_TAG, tag);
+	if (tag == base->tag || tag == base->also_tag)
+		return base->width != 0 ? get_number(c, v, row, f) : get_octets(c, v, row, f);
 	if (tag == TAG_NULL)
 		return cur_left(v) == 0 ? take_default(c, row, PIB_CPERR_VALUE, f)
 					: gperr(f, PIB_GPERR_BAD_LENGTH, 0);
-	if (tag != base->tag && tag != base->also_tag)
-		return cperr(f, PIB_CPERR_TYPE, c->number);
-	return base->width != 0 ? get_number(c, v, row, f) : get_octets(c, v, row, f);
+	return memchr(tags, tag, sizeof tags) != NULL ? cperr(f, PIB_CPERR_TYPE, c->number)
+						      : gperr(f, PIB_GPERR_UNKNOWN_TAG, tag);
 }
 
 int pib_epd_decode(const struct pib_class *cls, const uint8_t *p, size_t len, void *row,

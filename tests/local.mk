@@ -168,3 +168,12 @@ TESTS += tests/pdp_conf.sh tests/security.sh
 
 # --- judges: fuzz seeds, tshark
 EXTRA_DIST += tests/tshark/keylog.c
+
+# --- what must not allocate
+check_PROGRAMS += tests/unit/test_alloc
+tests_unit_test_alloc_SOURCES = tests/unit/test_alloc.c tests/bench/prefixes.c tests/bench/prefixes.h
+tests_unit_test_alloc_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_alloc_LDADD = $(PDP_BRAIN_LIBS) $(CHECK_LIBS)
+tests_unit_test_alloc_LDFLAGS = $(AM_LDFLAGS) -static \
+	-Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc
+$(tests_unit_test_alloc_OBJECTS): $(PIB_GEN_H)
