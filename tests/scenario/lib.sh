@@ -26,8 +26,18 @@ failures=0
 
 step() { printf '\n== %s  (at %d s)\n' "$*" "$SECONDS"; }
 say() { printf '     %s\n' "$*"; }
-ok() { checks=$((checks + 1)); printf ' ok  %s\n' "$*"; }
-bad() { checks=$((checks + 1)); failures=$((failures + 1)); printf 'FAIL %s\n' "$*"; }
+# What begins with rowNN is read by tests/conformance, which wants "ok" or "not ok" before it.
+ok()
+{
+	checks=$((checks + 1))
+	[[ $1 == row[0-9]* ]] && printf ' ok %s\n' "$*" || printf ' ok  %s\n' "$*"
+}
+bad()
+{
+	checks=$((checks + 1))
+	failures=$((failures + 1))
+	[[ $1 == row[0-9]* ]] && printf 'not ok %s\n' "$*" || printf 'FAIL %s\n' "$*"
+}
 die() { printf 'FAIL %s\n' "$*"; failures=$((failures + 1)); exit 1; }
 # Lines of evidence from standard input.
 evidence() { sed 's/^/     | /'; }
