@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 size_t addr_len(const struct addr *a)
@@ -31,6 +32,42 @@ int addr_parse(struct addr *a, const char *s)
 	}
 	a->family = family;
 	return 0;
+}
+
+/* ":PORT", or nothing. */
+static int port_parse(uint16_t *port, const char *s, uint16_t port_default)
+{
+	unsigned long n;
+	char *end;
+
+	*port = port_default;
+	if (*s == '\0')
+		return 0;
+	if (s[0] != ':' || s[1] < '0' || s[1] > '9')
+		return -1;
+	n = strtoul(s + 1, &end, 10);
+	*port = (uint16_t)n;
+	return *end != '\0' || n == 0 || n > 65535 ? -1 : 0;
+}
+
+int addr_port_parse(struct addr *a, uint16_t *port, const char *s, uint16_t port_default)
+{
+	bool bracket = *s == '[';
+	char host[ADDR_STRLEN];
+	size_t len;
+
+	s += bracket;
+	if (bracket)
+		len = strcspn(s, "]");
+	else if (strchr(s, ':') != strrchr(s, ':')) /* IPv6 without a port */
+		len = strlen(s);
+	else
+		len = strcspn(s, ":");
+	if (len >= sizeof(host) || (bracket && s[len] != ']'))
+		return -1;
+	memcpy(host, s, len);
+	host[len] = '\0';
+	return addr_parse(a, host) == 0 ? port_parse(port, s + len + bracket, port_default) : -1;
 }
 
 const char *addr_print(const struct addr *a, char buf[ADDR_STRLEN])

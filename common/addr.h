@@ -25,6 +25,8 @@ struct prefix {
 
 size_t addr_len(const struct addr *a);	       /* octets: 4, 16, or 0 */
 int addr_parse(struct addr *a, const char *s); /* 0, or -1: not a numeric address */
+/* "192.0.2.1", "192.0.2.1:3288", "2001:db8::1", "[2001:db8::1]:3288".  0, or -1. */
+int addr_port_parse(struct addr *a, uint16_t *port, const char *s, uint16_t port_default);
 const char *addr_print(const struct addr *a, char buf[ADDR_STRLEN]);
 int addr_cmp(const struct addr *a, const struct addr *b); /* total order, family first */
 /* From the wire: len must be 4 or 16.  0 or -1. */

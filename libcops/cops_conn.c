@@ -48,12 +48,13 @@ struct cops_conn {
 	cops_conn_trace_fn *trace; /* NULL: none */
 	void *trace_arg;
 
-	int64_t now_ms;	       /* as of the last call that said */
-	int64_t heard_ms;      /* when the peer was last heard */
-	int64_t open_by_ms;    /* INT64_MAX once a client-type is open */
-	int64_t next_ka_ms;    /* PEP; INT64_MAX = none */
-	uint32_t ka_ms;	       /* least KATimer of all CATs, 0 = none */
-	struct cops_fault end; /* why the next CC goes out */
+	int64_t now_ms;		      /* as of the last call that said */
+	int64_t heard_ms;	      /* when the peer was last heard */
+	int64_t open_by_ms;	      /* INT64_MAX once a client-type is open */
+	int64_t next_ka_ms;	      /* PEP; INT64_MAX = none */
+	uint32_t ka_ms;		      /* least KATimer of all CATs, 0 = none */
+	struct cops_fault end;	      /* why the next CC goes out */
+	const struct cops_obj *redir; /* and where to; NULL: nowhere */
 };
 
 /* How each kind of security begins. */
@@ -365,6 +366,8 @@ static void out_cc(struct cops_conn *c, uint16_t type, uint16_t error, uint16_t 
 	buf_init(&b, 0);
 	mark = cops_msg_begin(&b, COPS_OP_CC, false, type);
 	cops_put_u16x2(&b, COPS_C_ERROR, 1, error, sub);
+	if (c->redir != NULL)
+		cops_put_obj(&b, COPS_C_PDP_REDIR, c->redir->c_type, c->redir->body, c->redir->len);
 	cops_msg_end(&b, mark);
 	out_buf(c, &b);
 }
@@ -907,6 +910,13 @@ void cops_conn_close(struct cops_conn *c, uint16_t error, uint16_t sub, const ch
 		return;
 	end_set(c, error, sub, why);
 	conn_event(c, COPS_EV_CLOSE, NULL);
+}
+
+void cops_conn_redirect(struct cops_conn *c, const struct cops_obj *to)
+{
+	c->redir = to;
+	cops_conn_close(c, COPS_ERR_REDIRECT, 0, "redirected to the preferred server");
+	c->redir = NULL;
 }
 
 int32_t cops_conn_acct_s(const struct cops_conn *c, uint16_t client_type)

@@ -152,6 +152,11 @@ int cops_conn_send_dec(struct cops_conn *c, uint16_t client_type, bool solicited
 void cops_conn_close_type(struct cops_conn *c, uint16_t client_type, uint16_t error, uint16_t sub);
 /* CC for every open client-type (or type 0 when none), then dead. why is for the log, static. */
 void cops_conn_close(struct cops_conn *c, uint16_t error, uint16_t sub, const char *why);
+/*
+ * PDP: the same with Redirect to Preferred Server and where that is: a body of PDPRedirAddr (RFC
+ * 2748 2.2.13, 3.8; c_type 1 or 2, len 8 or 20), borrowed for the call.
+ */
+void cops_conn_redirect(struct cops_conn *c, const struct cops_obj *to);
 bool cops_conn_dead(const struct cops_conn *c);
 /* Keep-alive time in force: the least of all CATs of the connection; 0 = none. */
 uint32_t cops_conn_ka_ms(const struct cops_conn *c);

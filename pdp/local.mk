@@ -42,6 +42,7 @@ pdp_libpdp_la_SOURCES += \
 	pdp/control.c pdp/control.h \
 	pdp/db.c pdp/db.h \
 	pdp/failure.c pdp/failure.h \
+	pdp/home.c pdp/home.h \
 	pdp/keyring.c pdp/keyring.h \
 	pdp/mailbox.c pdp/mailbox.h \
 	pdp/pdp.c pdp/pdp.h \

@@ -21,6 +21,7 @@
 #include "common/notify.h"
 #include "pdp/acl.h"
 #include "pdp/control.h"
+#include "pdp/home.h"
 #include "pdp/source.h"
 #include "pdp/sync.h"
 #include "pdp/vpn.h"
@@ -31,6 +32,14 @@
 #define FLUSH_MS       3 /* keys and acknowledgements that come within it are one commit */
 #define FLUSH_AGAIN_MS 1000
 #define ACCEPT_MAX     64 /* connections taken in one turn of the loop */
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
 
 static void after_ms(struct event *ev, int64_t ms)
 {
@@ -243,6 +252,15 @@ static void save_ces(struct pdp *p)
 	free(s.ce);
 }
 
+static void send_home(void *arg, const struct sync_info *ce)
+{
+	const struct pdp_conf *c = ((struct pdp *)arg)->conf;
+	struct pdp *p = arg;
+
+	if (home_sends(p->home, ce, now_ms()))
+		workers_redirect(p->workers, ce->sid, &c->primary_addr, c->primary_port);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct pdp *p = arg;
@@ -250,6 +268,11 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	for (size_t i = 0; i < p->types; i++)
 		sync_tick(p->type[i].sync);
+	if (p->home != NULL) {
+		home_tick(p->home, now_ms());
+		for (size_t i = 0; i < p->types; i++)
+			sync_each(p->type[i].sync, send_home, p);
+	}
 	save_ces(p);
 	if (notify_watchdog_ms() > 0)
 		notify_send("WATCHDOG=1");
@@ -528,6 +551,23 @@ static int workers_open(struct pdp *p, char err[PDP_ERR_LEN])
 	return 0;
 }
 
+/* Are we a backup? */
+static int home_open(struct pdp *p)
+{
+	const struct home_conf conf = {
+	    .base = p->base,
+	    .addr = p->conf->primary_addr,
+	    .port = p->conf->primary_port,
+	    .check_ms = p->conf->primary_check_s * 1000,
+	    .rate = (unsigned)p->conf->primary_rate,
+	};
+
+	if (conf.addr.family == 0)
+		return 0;
+	p->home = home_new(&conf);
+	return p->home != NULL ? 0 : -1;
+}
+
 static int control_open(struct pdp *p, char err[PDP_ERR_LEN])
 {
 	const struct ctl_conf conf = {
@@ -568,7 +608,7 @@ struct pdp *pdp_new(struct event_base *base, const struct pdp_conf *conf, char e
 	p->flush = evtimer_new(base, on_flush, p);
 	if (p->acl == NULL || p->vpn == NULL || p->tick == NULL || p->flush == NULL)
 		goto bad;
-	if (data_open(p, err) != 0 || workers_open(p, err) != 0)
+	if (data_open(p, err) != 0 || workers_open(p, err) != 0 || home_open(p) != 0)
 		goto bad;
 	p->env = (struct change_env) {.db = &p->db, .sync = p->sync, .acl = p->acl, .vpn = p->vpn};
 	if (control_open(p, err) != 0)
@@ -603,6 +643,7 @@ void pdp_free(struct pdp *p)
 		source_free(p->type[i].source);
 		sync_free(p->type[i].sync);
 	}
+	home_free(p->home);
 	vpn_free(p->vpn);
 	db_close(&p->db);
 	acl_free(p->acl);

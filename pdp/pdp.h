@@ -17,6 +17,7 @@
 #define PDP_LISTEN_MAX 16
 
 struct acl;
+struct home;
 struct pdp;
 struct pdp_client;
 struct source;
@@ -53,6 +54,7 @@ struct pdp {
 	size_t types;
 	const struct pdp_client *client[PDP_TYPES_MAX]; /* of each, for the workers */
 	struct workers *workers;
+	struct home *home; /* NULL: no backup of another server */
 	struct ctl_server *ctl;
 	struct pdp_listener listener[PDP_LISTEN_MAX];
 	size_t listeners;

@@ -11,6 +11,8 @@
 #include "libcops/cops_hmac.h"
 #include "libcops/cops_setting.h"
 
+#define PDP_PORT 3288 /* RFC 2748 2.3 */
+
 #define AT(field) offsetof(struct pdp_conf, field)
 
 static const struct conf_opt options[] = {
@@ -75,6 +77,13 @@ static const struct conf_opt options[] = {
     {"longevity", CONF_SECONDS, AT(longevity_s), "0", NULL, 0, 4294967295,
 	"How long a CE goes on with what it has when it cannot reach the server; 0 is for "
 	"ever."},
+    {"primary", CONF_STRING, AT(primary), "", "192.0.2.1", 0, 64,
+	"This server is a backup of the one at this address, or ADDRESS:PORT: CEs are served here "
+	"while that one does not answer, and sent there when it does."},
+    {"primary-check", CONF_SECONDS, AT(primary_check_s), "5s", NULL, 1, 3600,
+	"How often the primary server is looked for."},
+    {"primary-rate", CONF_INT, AT(primary_rate), "200", NULL, 1, 100000,
+	"The most CEs that are sent to the primary server in one second."},
     {0},
 };
 
@@ -112,6 +121,9 @@ static int check(struct pdp_conf *c, const char *path, struct diag *d)
 		if (addr_parse(&a, c->listen.item[i]) != 0)
 			fault(d, path, "listen", c->listen.item[i], "a numeric IP address");
 	check_security(c, path, d);
+	if (c->primary != NULL && c->primary[0] != '\0' &&
+	    addr_port_parse(&c->primary_addr, &c->primary_port, c->primary, PDP_PORT) != 0)
+		fault(d, path, "primary", c->primary, "ADDRESS or ADDRESS:PORT");
 	if (log_level_find(c->log_level) < 0)
 		fault(d, path, "log-level", c->log_level, LOG_LEVEL_WORDS);
 	if (d->errors == before)

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "common/addr.h"
 #include "common/conf.h"
 #include "common/plugin.h"
 #include "libcops/cops_conn.h"
@@ -40,8 +41,13 @@ struct pdp_conf { /* a string that was not given and has no default is NULL */
 	int64_t report_timeout_s;
 	int64_t retry_s;
 	int64_t longevity_s;
-	char *path;  /* of the file that was read, absolute; NULL: none */
-	FILE *trace; /* of --trace, borrowed; NULL: none */
+	char *path;    /* of the file that was read, absolute; NULL: none */
+	char *primary; /* NULL or "": this one is no backup ... */
+	struct addr primary_addr;
+	uint16_t primary_port;
+	int64_t primary_check_s;
+	int64_t primary_rate; /* CEs a second */
+	FILE *trace;	      /* of --trace, borrowed; NULL: none */
 };
 
 /* Every fault goes to d.  0, or -1 with *c clear. */

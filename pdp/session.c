@@ -441,6 +441,26 @@ void session_security_changed(struct session *s, enum cops_security was)
 	session_close(s, COPS_ERR_AUTH_FAILURE, "certificate not good any more");
 }
 
+void session_redirect(struct session *s, const struct addr *to, uint16_t port)
+{
+	size_t len = addr_len(to);
+	uint8_t body[20] = {0}; /* address, two octets reserved, port */
+	const struct cops_obj obj = {
+	    .c_num = COPS_C_PDP_REDIR,
+	    .c_type = len == 4 ? 1 : 2,
+	    .body = body,
+	    .len = (uint16_t)(len + 4),
+	};
+
+	memcpy(body, to->octets, len);
+	body[len + 2] = (uint8_t)(port >> 8);
+	body[len + 3] = (uint8_t)port;
+	log_info("%s: sent to its primary server", s->name != NULL ? s->name : "?");
+	if (!cops_conn_dead(cops_io_conn(s->io)))
+		cops_conn_redirect(cops_io_conn(s->io), &obj);
+	cops_io_shutdown(s->io);
+}
+
 void session_close(struct session *s, uint16_t error, const char *why)
 {
 	if (!cops_conn_dead(cops_io_conn(s->io)))

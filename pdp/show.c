@@ -12,6 +12,7 @@
 #include "pdp/control.h"
 #include "pdp/decision.h"
 #include "pdp/delta.h"
+#include "pdp/home.h"
 #include "pdp/pdp.h"
 #include "pdp/sync.h"
 #include "pdp/vpn.h"
@@ -60,6 +61,7 @@ static void census_one(void *arg, struct customer *c)
 void show_status(void *arg, struct ctl_req *req, const json_t *args)
 {
 	struct pdp *p = arg;
+	struct home_status home;
 	struct workers_stats st;
 	struct census n = {0};
 	char uuid[17];
@@ -73,6 +75,12 @@ void show_status(void *arg, struct ctl_req *req, const json_t *args)
 	o = json_pack("{s:s, s:s, s:I, s:s, s:s}", "name", p->name, "version", PACKAGE_VERSION,
 	    "started_at", (json_int_t)p->started_at, "security", cops_security_name(p->security),
 	    "database", uuid);
+	if (p->home != NULL) {
+		home_status(p->home, &home);
+		set(o, "primary", json_string(p->conf->primary));
+		set(o, "primary_answers", json_boolean(home.answers));
+		set(o, "sent_to_primary", number(home.sent));
+	}
 	set(o, "generation", number(p->db.generation));
 	set(o, "lsn", number(p->db.lsn));
 	set(o, "customers", number(n.customers));

@@ -801,6 +801,7 @@ static struct sync_info info_of(const struct sync *s, const struct sync_ce *ce)
 
 	return (struct sync_info) {
 	    .name = ce->name,
+	    .sid = ce->sid,
 	    .state = ce->state,
 	    .failed = ce->failed,
 	    .leaving = ce->leaving,

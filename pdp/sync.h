@@ -88,6 +88,7 @@ bool sync_retry(struct sync *s, const char *ce);
 
 struct sync_info { /* borrowed strings */
 	const char *name;
+	uint64_t sid; /* of its session; 0 = not connected */
 	enum sync_state state;
 	bool failed; /* refused the last DEC with content */
 	bool leaving;

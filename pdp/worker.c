@@ -47,6 +47,8 @@ struct mail_close {
 	uint64_t sid;
 	uint16_t error;
 	const char *why;
+	struct addr to; /* redirected there; family 0: not */
+	uint16_t port;
 };
 
 struct mail_security { /* what is NULL stays as it was */
@@ -257,7 +259,9 @@ static void take_close(struct worker *w, struct mail *m)
 	struct mail_close *c = (struct mail_close *)m;
 	struct session *s = sid_session(w, c->sid);
 
-	if (s != NULL)
+	if (s != NULL && c->to.family != 0)
+		session_redirect(s, &c->to, c->port);
+	else if (s != NULL)
 		session_close(s, c->error, c->why);
 }
 
@@ -637,6 +641,20 @@ void workers_close(struct workers *ws, uint64_t sid, uint16_t error, const char 
 	    .sid = sid,
 	    .error = error,
 	    .why = why};
+	mailbox_put(w->in, &c->mail);
+}
+
+void workers_redirect(struct workers *ws, uint64_t sid, const struct addr *to, uint16_t port)
+{
+	struct worker *w = sid_worker(ws, sid);
+	struct mail_close *c = w != NULL ? malloc(sizeof(*c)) : NULL;
+
+	if (c == NULL)
+		return; /* it stays */
+	*c = (struct mail_close) {.mail = {.kind = MAIL_CLOSE, .discard = discard_plain},
+	    .sid = sid,
+	    .to = *to,
+	    .port = port};
 	mailbox_put(w->in, &c->mail);
 }
 

@@ -110,6 +110,8 @@ int workers_send(struct workers *ws, uint16_t client, bool solicited, const uint
     size_t sids, struct cops_chunk *const *chunk, size_t n);
 /* CC for every client-type, and the end of the session; why is static. */
 void workers_close(struct workers *ws, uint64_t sid, uint16_t error, const char *why);
+/* CC with Redirect to Preferred Server (RFC 2748 3.8), and the end of the session. */
+void workers_redirect(struct workers *ws, uint64_t sid, const struct addr *to, uint16_t port);
 /*
  * Read certificates, CRL and keys anew, and protect sessions so from now on.  Closed are those
  * whose certificate is not good any more, and with Authentication Required those that are less

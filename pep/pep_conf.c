@@ -96,46 +96,15 @@ bool pep_conf_tls(const struct pep_conf *c)
 	return c->security == COPS_SECURITY_TLS || c->security == COPS_SECURITY_ANY;
 }
 
-/* ":PORT", or nothing. -1: neither. */
-static int port_parse(const char *s)
-{
-	unsigned long port;
-	char *end;
-
-	if (*s == '\0')
-		return PDP_PORT;
-	if (s[0] != ':' || s[1] < '0' || s[1] > '9')
-		return -1;
-	port = strtoul(s + 1, &end, 10);
-	return *end != '\0' || port == 0 || port > 65535 ? -1 : (int)port;
-}
-
 /* NAME@ADDRESS[:PORT]. 0, or -1. */
 static int pdp_parse(struct pep_pdp *pdp, const char *text)
 {
 	const char *at = strrchr(text, '@');
-	const char *p = at == NULL ? text : at + 1;
-	bool bracket = *p == '[';
-	char host[ADDR_STRLEN];
-	size_t len;
-	int port;
 
 	pdp->name = strndup(text, at == NULL ? 0 : (size_t)(at - text));
-	p += bracket;
-	if (bracket)
-		len = strcspn(p, "]");
-	else if (strchr(p, ':') != strrchr(p, ':')) /* IPv6 without a port */
-		len = strlen(p);
-	else
-		len = strcspn(p, ":");
-	if (pdp->name == NULL || len >= sizeof(host) || (bracket && p[len] != ']'))
+	if (pdp->name == NULL)
 		return -1;
-	memcpy(host, p, len);
-	host[len] = '\0';
-	if (addr_parse(&pdp->addr, host) != 0 || (port = port_parse(p + len + bracket)) < 0)
-		return -1;
-	pdp->port = (uint16_t)port;
-	return 0;
+	return addr_port_parse(&pdp->addr, &pdp->port, at == NULL ? text : at + 1, PDP_PORT);
 }
 
 static void check_security(struct pep_conf *c, const char *path, struct diag *d)

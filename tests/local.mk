@@ -164,7 +164,7 @@ $(tests_unit_test_keyring_OBJECTS): $(PIB_GEN_H)
 
 TESTS += tests/pep_conf.sh
 EXTRA_DIST += tests/pep_conf.sh
-TESTS += tests/pdp_conf.sh tests/security.sh
+TESTS += tests/pdp_conf.sh tests/security.sh tests/failover.sh
 
 # --- judges: fuzz seeds, tshark
 EXTRA_DIST += tests/tshark/keylog.c

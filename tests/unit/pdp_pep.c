@@ -328,7 +328,12 @@ static void on_client_close(
 {
 	struct pep *p = arg;
 
-	(void)type, (void)sub, (void)redir;
+	(void)type, (void)sub;
+	if (redir->c_num != 0) {
+		ck_assert_uint_eq(redir->len, 8);
+		ck_assert_mem_eq(redir->body, "\x7f\0\0\1\0", 6);
+		p->redirected = (uint16_t)(redir->body[6] << 8 | redir->body[7]);
+	}
 	p->cc_error = error;
 	p->up = false;
 }
@@ -403,6 +408,7 @@ void pep_connect(struct pep *p)
 	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	p->ended = false;
 	p->cc_error = 0;
+	p->redirected = 0;
 	p->asked = 0;
 	p->io = cops_io_connect(p->w->pool, (struct sockaddr *)&sa, sizeof(sa), p->w->tls,
 	    p->w->tls != NULL ? "pdp.test" : NULL, c, &conn_ops, &io_ops, p);

@@ -55,8 +55,9 @@ struct pep {
 	bool silent;	     /* never send the REQ by itself */
 	bool up;	     /* CAT was received */
 	bool ended;
-	unsigned asked;	   /* Requests not answered yet; a real PEP has one at most */
-	unsigned cc_error; /* of the last CC */
+	unsigned asked;	     /* Requests not answered yet; a real PEP has one at most */
+	unsigned cc_error;   /* of the last CC */
+	uint16_t redirected; /* the port of its PDPRedirAddr, at 127.0.0.1; 0 = none */
 	unsigned decs, nulls, errors, solicited, fulls, refusals, frwk_errors;
 	unsigned faults; /* decisions that are no good transaction: must stay 0 */
 };

@@ -730,6 +730,57 @@ START_TEST(row82_incremental_requests)
 }
 END_TEST
 
+static int sent_home(void)
+{
+	int n = 0;
+
+	for (int i = 0; i < PEPS; i++)
+		n += pep[i].redirected != 0;
+	return n;
+}
+
+/*
+ * A backup serves while the primary does not answer, and then sends CEs there, some at a time;
+ * one that returns is served.
+ */
+START_TEST(row11_backup_sends_home)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET};
+	socklen_t len = sizeof(sa);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	int before, jump = 0;
+
+	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+	ck_assert_int_eq(addr_parse(&w.conf.primary_addr, "127.0.0.1"), 0);
+	w.conf.primary_port = ntohs(sa.sin_port);
+	w.conf.primary_check_s = 1;
+	w.conf.primary_rate = 2;
+	world_restart(&w);
+	mesh_up();
+	settle(&w, 2000);
+	ck_assert(all_in_sync());
+	ck_assert_int_eq(listen(fd, 16), 0);
+	for (int k = 0; k < 10000 && sent_home() < PEPS; k++) {
+		before = sent_home();
+		settle(&w, 1);
+		jump = sent_home() - before > jump ? sent_home() - before : jump;
+	}
+	ck_assert_int_eq(sent_home(), PEPS);
+	ck_assert_int_le(jump, 2);
+	for (int i = 0; i < PEPS; i++) {
+		until(&w, pep[i].ended);
+		ck_assert_uint_eq(pep[i].redirected, ntohs(sa.sin_port));
+		ck_assert_uint_eq(pep[i].cc_error, COPS_ERR_REDIRECT);
+	}
+	reconnect(0); /* it cannot reach the primary */
+	settle(&w, 2500);
+	ck_assert(in_sync(0) && pep[0].redirected == 0);
+	close(fd);
+}
+END_TEST
+
 /* What a CE notified outlives the connection for as long as it keeps policy, and no longer. */
 START_TEST(row80_states_time_out)
 {
@@ -1204,6 +1255,7 @@ int main(void)
 	tcase_add_test(plain, row83_bad_update_is_undone);
 	tcase_add_test(plain, row82_incremental_requests);
 	tcase_add_test(plain, row80_states_time_out);
+	tcase_add_test(plain, row11_backup_sends_home);
 	tcase_add_test(plain, test_bad_report);
 	tcase_add_test(plain, test_store_fails);
 	tcase_add_test(plain, test_apply_again);

@@ -1212,7 +1212,7 @@ static void cc_redirect(struct pdp *p, uint16_t port)
 }
 
 /* Sent to where nobody is, more often than is followed in a row: it goes on being followed. */
-START_TEST(redirect_to_nobody)
+START_TEST(row10_redirect_to_nobody)
 {
 	for (unsigned i = 0; i < 6; i++) {
 		expect(&pdp[0], COPS_OP_REQ);
@@ -1225,7 +1225,7 @@ START_TEST(redirect_to_nobody)
 }
 END_TEST
 
-START_TEST(redirect)
+START_TEST(row10_redirect)
 {
 	in_sync(&pdp[0]);
 	cc_redirect(&pdp[0], pdp[1].port);
@@ -1341,8 +1341,8 @@ int main(void)
 	tcase_add_test(tc, next_pdp);
 	tcase_add_test(tc, closed_before_a_decision);
 	tcase_add_test(tc, stranger);
-	tcase_add_test(tc, redirect);
-	tcase_add_test(tc, redirect_to_nobody);
+	tcase_add_test(tc, row10_redirect);
+	tcase_add_test(tc, row10_redirect_to_nobody);
 	tcase_add_test(tc, stop_is_polite);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
