@@ -307,16 +307,16 @@ static int find_moved(struct pib_txn *t)
 {
 	size_t count = t->count;
 
-	for (size_t i = 0; i < count; i++) {
-		const struct row *base = t->change[i]->after;
+	for (size_t k = 0; k < t->st->classes; k++) {
+		const struct pib_class *cls = t->st->meta[k].cls;
 
-		if (t->change[i]->same || base == NULL)
+		if (cls->base == NULL || !unique_by_base(cls))
 			continue;
-		for (size_t k = 0; k < t->st->classes; k++) {
-			const struct pib_class *cls = t->st->meta[k].cls;
+		for (size_t i = 0; i < count; i++) {
+			const struct row *base = t->change[i]->after;
 			struct change *c;
 
-			if (cls->base != base->pub.cls || !unique_by_base(cls) ||
+			if (t->change[i]->same || base == NULL || cls->base != base->pub.cls ||
 			    pib_store_find(t->st, cls, base->pub.instance) == NULL)
 				continue;
 			if ((c = change_at(t, cls, base->pub.instance)) == NULL)
@@ -366,15 +366,16 @@ static int complete(struct pib_txn *t)
 	size_t count = t->count;
 	int rc = 0;
 
-	for (size_t i = 0; i < count; i++) {
-		const struct pib_class *cls = t->st->meta[t->change[i]->place->key.cls].cls;
-		const struct pib_class *base = cls->augments ? cls->base : cls;
-		uint32_t instance = t->change[i]->place->key.value;
+	for (uint32_t k = 0; k < t->st->classes; k++) {
+		const struct pib_class *aug = t->st->meta[k].cls;
 
-		for (uint32_t k = 0; k < t->st->classes; k++) {
-			const struct pib_class *aug = t->st->meta[k].cls;
+		if (!aug->augments || aug->deprecated)
+			continue;
+		for (size_t i = 0; i < count; i++) {
+			const struct pib_class *cls = t->st->meta[t->change[i]->place->key.cls].cls;
+			uint32_t instance = t->change[i]->place->key.value;
 
-			if (aug->augments && aug->base == base && !aug->deprecated &&
+			if (aug->base == (cls->augments ? cls->base : cls) &&
 			    end_row(t->st, t->st->meta[k].base, instance) != NULL &&
 			    end_row(t->st, k, instance) == NULL)
 				rc |= augment(t, aug, instance);
