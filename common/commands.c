@@ -54,7 +54,7 @@ const struct command commands[] = {
     {"delete customer", "NAME", "delete a customer with all VPNs and CEs", COMMAND_PDP, true,
 	apply_opts},
     {"rekey", "[VPN]", "start new keys, in one VPN or in all", BOTH, true, NULL},
-    {"sync", "CE", "send a CE again what it lacks", COMMAND_PDP, true, NULL},
+    {"sync", "CE", "ask a CE what it holds, and send what it lacks", COMMAND_PDP, true, NULL},
     {"reload", "", "read certificates, keys and the policies of client-types again", BOTH, true,
 	NULL},
     {"show status", "", "how the daemon is", BOTH, false, NULL},

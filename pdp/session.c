@@ -297,7 +297,7 @@ static void on_msg(void *arg, const struct cops_msg *m, const struct cops_fault 
 	case COPS_OP_DRQ:
 		on_drq(s, t, m);
 		break;
-	default: /* SSC: we send no SSQ */
+	default: /* SSC: the requests before it have said everything */
 		break;
 	}
 }
@@ -439,6 +439,19 @@ void session_security_changed(struct session *s, enum cops_security was)
 		return;
 	log_warn("%s: its certificate is not good any more", s->name != NULL ? s->name : "?");
 	session_close(s, COPS_ERR_AUTH_FAILURE, "certificate not good any more");
+}
+
+void session_ask(struct session *s, uint16_t client)
+{
+	struct buf b;
+	size_t mark;
+
+	buf_init(&b, 0);
+	mark = cops_msg_begin(&b, COPS_OP_SSQ, false, s->env->conf->client[client]->client_type);
+	cops_msg_end(&b, mark);
+	if (b.failed || cops_conn_send(cops_io_conn(s->io), b.data, b.len) != 0)
+		session_close(s, COPS_ERR_UNABLE, "cannot ask for synchronisation");
+	buf_clear(&b);
 }
 
 void session_redirect(struct session *s, const struct addr *to, uint16_t port)

@@ -44,6 +44,8 @@ void session_send(
  * more, or if its kind of protection is not.
  */
 void session_security_changed(struct session *s, enum cops_security was);
+/* SSQ for all request-states of a client-type. */
+void session_ask(struct session *s, uint16_t client);
 void session_redirect(struct session *s, const struct addr *to, uint16_t port);
 void session_close(struct session *s, uint16_t error, const char *why);
 

@@ -34,6 +34,7 @@ struct sync_ce {
 	bool known;
 	bool failed;
 	bool leaving;
+	bool asked; /* by SSQ what it holds; it has not said so yet */
 	bool guest; /* connected; not of this client-type's model, but of another's */
 	bool save;
 	uint8_t push_seen; /* 1: in the push being gathered; 2: more than once */
@@ -308,6 +309,7 @@ static void disconnect(struct sync *s, struct sync_ce *ce)
 	owed_clear(ce);
 	free(ce->address);
 	ce->address = NULL;
+	ce->asked = false;
 	ce->lost_at = (int64_t)time(NULL);
 	enter(ce, SYNC_OFFLINE);
 }
@@ -344,7 +346,8 @@ static void on_open(struct sync *s, struct up *ev)
 static void on_request(struct sync *s, struct sync_ce *ce, struct pdp_request *r)
 {
 	const struct pdp_client *c = s->conf.client;
-	bool first = ce->state == SYNC_OPENING;
+	/* an update that was under way when it was asked is no answer to that */
+	bool first = ce->state == SYNC_OPENING && (!ce->asked || r->full);
 	struct cops_chunk *reject = r->reject != NULL ? cops_chunk_ref(r->reject) : NULL;
 	struct pib_fault f = {0};
 	char text[256];
@@ -368,6 +371,7 @@ static void on_request(struct sync *s, struct sync_ce *ce, struct pdp_request *r
 	if (first) {
 		uint64_t before = ce->applied;
 
+		ce->asked = false;
 		ce->applied = incarnation_lsn(s, &r->incarnation);
 		ce->known = ce->applied != 0;
 		/* its report of that was lost with a connection, or with us */
@@ -782,9 +786,13 @@ bool sync_retry(struct sync *s, const char *name)
 
 	if (ce == NULL)
 		return false;
-	if (ce->state == SYNC_IDLE && !is_stale(ce))
-		ce->wanted = s->conf.client->lsn(s->conf.self);
-	next(s, ce);
+	if (ce->state == SYNC_IDLE && ce->owed == 0) {
+		/* no trust in what we believe it holds: it is to say so itself (RFC 2748 3.5) */
+		ce->asked = true;
+		ce->failed = false;
+		enter(ce, SYNC_OPENING);
+		workers_ask(s->workers, s->conf.index, ce->sid);
+	}
 	return true;
 }
 

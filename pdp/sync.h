@@ -83,7 +83,10 @@ void sync_push_send(struct sync_push *p, uint64_t lsn); /* frees p */
 void sync_push_free(struct sync_push *p);		/* it was not committed */
 /* Rows of ce changed at lsn; they are worked out when they are sent, now if possible. */
 void sync_changed(struct sync *s, const char *ce, uint64_t lsn);
-/* Try again now what it lacks. False: no such CE. */
+/*
+ * Ask a CE that is connected what it holds, by SSQ, and send what it lacks by its answer; one that
+ * is busy with a decision is about to say so anyhow.  False: no such CE.
+ */
 bool sync_retry(struct sync *s, const char *ce);
 
 struct sync_info { /* borrowed strings */

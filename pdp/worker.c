@@ -25,7 +25,7 @@
 #define BATCH_MIN 64
 #define STOP_MS	  2000 /* for CC and close_notify to get out */
 
-enum mail_kind { MAIL_ACCEPT, MAIL_DEC, MAIL_CLOSE, MAIL_SECURITY, MAIL_STOP, MAIL_UP };
+enum mail_kind { MAIL_ACCEPT, MAIL_DEC, MAIL_CLOSE, MAIL_ASK, MAIL_SECURITY, MAIL_STOP, MAIL_UP };
 
 struct mail_accept {
 	struct mail mail;
@@ -49,6 +49,12 @@ struct mail_close {
 	const char *why;
 	struct addr to; /* redirected there; family 0: not */
 	uint16_t port;
+};
+
+struct mail_ask {
+	struct mail mail;
+	uint64_t sid;
+	uint16_t client;
 };
 
 struct mail_security { /* what is NULL stays as it was */
@@ -265,6 +271,15 @@ static void take_close(struct worker *w, struct mail *m)
 		session_close(s, c->error, c->why);
 }
 
+static void take_ask(struct worker *w, struct mail *m)
+{
+	struct mail_ask *a = (struct mail_ask *)m;
+	struct session *s = sid_session(w, a->sid);
+
+	if (s != NULL)
+		session_ask(s, a->client);
+}
+
 /* Sessions that were protected in another way go on with what they have. */
 static void security_set(struct session_env *env, const struct mail_security *s)
 {
@@ -307,6 +322,7 @@ static void on_mail(void *arg, struct mail *m)
 	    [MAIL_ACCEPT] = take_accept,
 	    [MAIL_DEC] = take_dec,
 	    [MAIL_CLOSE] = take_close,
+	    [MAIL_ASK] = take_ask,
 	    [MAIL_SECURITY] = take_security,
 	    [MAIL_STOP] = take_stop,
 	};
@@ -642,6 +658,18 @@ void workers_close(struct workers *ws, uint64_t sid, uint16_t error, const char 
 	    .error = error,
 	    .why = why};
 	mailbox_put(w->in, &c->mail);
+}
+
+void workers_ask(struct workers *ws, uint16_t client, uint64_t sid)
+{
+	struct worker *w = sid_worker(ws, sid);
+	struct mail_ask *a = w != NULL ? malloc(sizeof(*a)) : NULL;
+
+	if (a == NULL)
+		return; /* no request comes in time: the session ends, and it connects anew */
+	*a = (struct mail_ask) {
+	    .mail = {.kind = MAIL_ASK, .discard = discard_plain}, .sid = sid, .client = client};
+	mailbox_put(w->in, &a->mail);
 }
 
 void workers_redirect(struct workers *ws, uint64_t sid, const struct addr *to, uint16_t port)

@@ -108,6 +108,8 @@ void workers_accept(struct workers *ws, int fd);
  */
 int workers_send(struct workers *ws, uint16_t client, bool solicited, const uint64_t *sid,
     size_t sids, struct cops_chunk *const *chunk, size_t n);
+/* SSQ for a client-type: the PEP says anew what it holds, in full (RFC 2748 3.5). */
+void workers_ask(struct workers *ws, uint16_t client, uint64_t sid);
 /* CC for every client-type, and the end of the session; why is static. */
 void workers_close(struct workers *ws, uint64_t sid, uint16_t error, const char *why);
 /* CC with Redirect to Preferred Server (RFC 2748 3.8), and the end of the session. */

@@ -96,4 +96,6 @@ check "row11 the primary is back: the backup sends the agent home" wait_for serv
 check "row10 by a redirect, which the agent follows" grep -q "redirected to 127.0.0.1:$((port + 1))" "$tmp/pep.log"
 status() { $ctl --socket "$tmp/pdp3.sock" show status --json | grep -q '"sent_to_primary": *1'; }
 check "row11 show status says so" status
+$ctl --socket "$tmp/pdp1.sock" sync $ce >/dev/null
+check "row76 asked by SSQ, the agent says what it holds" wait_for served_by 1
 exit $failed

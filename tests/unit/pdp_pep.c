@@ -311,6 +311,14 @@ static void on_msg(void *arg, const struct cops_msg *m, const struct cops_fault 
 	ck_assert_ptr_null(fault);
 	if (m->op == COPS_OP_DEC)
 		on_dec(p, m);
+	if (m->op == COPS_OP_SSQ) {
+		static const uint8_t ssc[] = {
+		    0x10, COPS_OP_SSC, VPN_TYPE >> 8, VPN_TYPE & 0xff, 0, 0, 0, 8};
+
+		p->ssqs++;
+		pep_request(p, true, NULL, 0);
+		ck_assert_int_eq(cops_conn_send(cops_io_conn(p->io), ssc, sizeof(ssc)), 0);
+	}
 }
 
 static void on_accept(void *arg, uint16_t type)

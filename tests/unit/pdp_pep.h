@@ -58,7 +58,7 @@ struct pep {
 	unsigned asked;	     /* Requests not answered yet; a real PEP has one at most */
 	unsigned cc_error;   /* of the last CC */
 	uint16_t redirected; /* the port of its PDPRedirAddr, at 127.0.0.1; 0 = none */
-	unsigned decs, nulls, errors, solicited, fulls, refusals, frwk_errors;
+	unsigned decs, nulls, errors, solicited, fulls, refusals, frwk_errors, ssqs;
 	unsigned faults; /* decisions that are no good transaction: must stay 0 */
 };
 

@@ -781,6 +781,26 @@ START_TEST(row11_backup_sends_home)
 }
 END_TEST
 
+/* Rows gone behind the PDP's back: asked what it holds, the CE gets all; surplus is removed. */
+START_TEST(row76_ssq_on_demand)
+{
+	mesh_up();
+	ck_assert(sync_retry(w.pdp->sync, "ce0"));
+	until(&w, pep[0].ssqs == 1 && in_sync(0));
+	ck_assert_uint_eq(pep[0].decs, 1); /* it holds what it should */
+	ck_assert_uint_eq(pep[0].nulls, 1);
+	pep_forget(&pep[0]);
+	ck_assert(sync_retry(w.pdp->sync, "ce0"));
+	until(&w, pep[0].ssqs == 2 && in_sync(0));
+	ck_assert_uint_eq(pep[0].decs, 2);
+	ck_assert_uint_gt(pep[0].fulls, 0); /* after a Remove of every class */
+	ck_assert(pep_matches(&pep[0]));
+	apply_mesh(PEPS + 1, "");
+	until(&w, all_in_sync());
+	ck_assert(pep_matches(&pep[0]));
+}
+END_TEST
+
 /* What a CE notified outlives the connection for as long as it keeps policy, and no longer. */
 START_TEST(row80_states_time_out)
 {
@@ -1255,6 +1275,7 @@ int main(void)
 	tcase_add_test(plain, row83_bad_update_is_undone);
 	tcase_add_test(plain, row82_incremental_requests);
 	tcase_add_test(plain, row80_states_time_out);
+	tcase_add_test(plain, row76_ssq_on_demand);
 	tcase_add_test(plain, row11_backup_sends_home);
 	tcase_add_test(plain, test_bad_report);
 	tcase_add_test(plain, test_store_fails);
