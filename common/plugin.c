@@ -17,46 +17,56 @@
 #define ERR_LEN	     (PATH_MAX + 512)
 #define NAME_MAX_LEN 32
 
-/* Could another user than root and us have put path there? */
-static int trusted(const char *path, char err[ERR_LEN])
+/*
+ * Could another user than root and us have put path there?  Above its folder a group may write, as
+ * staff does in /usr/local, and in a sticky folder others put things beside it, not in its place.
+ */
+static int trusted(const char *path, bool above, char err[ERR_LEN])
 {
 	struct stat st;
+	mode_t others;
 
 	if (stat(path, &st) != 0) {
 		snprintf(err, ERR_LEN, "%s: %s", path, strerror(errno));
 		return -1;
 	}
-	if ((st.st_uid == 0 || st.st_uid == geteuid()) && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0)
+	others = !above ? S_IWGRP | S_IWOTH : (st.st_mode & S_ISVTX) != 0 ? 0 : S_IWOTH;
+	if ((st.st_uid == 0 || st.st_uid == geteuid()) && (st.st_mode & others) == 0)
 		return 0;
 	snprintf(err, ERR_LEN, "%s: others can write it: chown root and chmod go-w", path);
 	return -1;
 }
 
-/* The file, and the folder that it really is in. */
-static int trusted_both(const char *path, char err[ERR_LEN])
+/* The file, the folder that it really is in, and those above it. */
+static int trusted_all(const char *real, char err[ERR_LEN])
 {
-	char real[PATH_MAX];
+	char path[PATH_MAX];
 	char *slash;
 
-	if (realpath(path, real) == NULL) {
-		snprintf(err, ERR_LEN, "%s: %s", path, strerror(errno));
-		return -1;
+	snprintf(path, sizeof(path), "%s", real);
+	for (int depth = 0;; depth++) {
+		if (trusted(path, depth > 1, err) != 0)
+			return -1;
+		slash = strrchr(path, '/');
+		if (path[1] == '\0')
+			return 0;
+		slash[slash == path] = '\0'; /* "/" stays */
 	}
-	if (trusted(real, err) != 0)
-		return -1;
-	slash = strrchr(real, '/');
-	slash[slash == real] = '\0'; /* "/" stays */
-	return trusted(real, err);
 }
 
 static const void *load(const char *path, const char *symbol, char err[ERR_LEN])
 {
+	char real[PATH_MAX]; /* what is judged is what is loaded */
 	const void *found;
 	void *object;
 
-	if (trusted_both(path, err) != 0)
+	if (realpath(path, real) == NULL) {
+		snprintf(err, ERR_LEN, "%s: %s", path, strerror(errno));
 		return NULL;
-	object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	}
+	if (trusted_all(real, err) != 0)
+		return NULL;
+	object = dlopen(real, RTLD_NOW | RTLD_LOCAL);
 	if (object == NULL) {
 		snprintf(err, ERR_LEN, "%s", dlerror());
 		return NULL;
@@ -97,6 +107,10 @@ static int check(const struct plugins *p, const struct plugin_head *h, const cha
 	if (!name_good(h->name)) {
 		snprintf(err, ERR_LEN, "%s: its name must be of a-z, 0-9 and -, at most %d", path,
 		    NAME_MAX_LEN);
+		return -1;
+	}
+	if (h->client_type == 0) {
+		snprintf(err, ERR_LEN, "%s: client-type 0 is the connection itself", path);
 		return -1;
 	}
 	for (size_t i = 0; i <= p->count; i++) {

@@ -14,3 +14,14 @@ contrib/systemd/cops.conf: $(top_srcdir)/contrib/systemd/cops.sysusers
 CLEANFILES += $(systemdunit_DATA) $(sysusers_DATA)
 EXTRA_DIST += contrib/bootstrap contrib/systemd/copspdpd.service.in \
 	contrib/systemd/copspepd.service.in contrib/systemd/cops.sysusers
+
+# For those who write client-types (cops-plugin(7)).
+pkgconfig_DATA += contrib/copsvpn.pc
+EXTRA_DIST += contrib/copsvpn.pc.in
+CLEANFILES += contrib/copsvpn.pc
+contrib/copsvpn.pc: $(top_srcdir)/contrib/copsvpn.pc.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) contrib && sed -e 's|[@]prefix[@]|$(prefix)|' \
+		-e 's|[@]libdir[@]|$(libdir)|' -e 's|[@]includedir[@]|$(includedir)|' \
+		-e 's|[@]bindir[@]|$(bindir)|' -e 's|[@]pkgdatadir[@]|$(pkgdatadir)|' \
+		-e 's|[@]version[@]|$(PACKAGE_VERSION)|' \
+		$(top_srcdir)/contrib/copsvpn.pc.in > $@

@@ -48,7 +48,7 @@ struct pdp_peer {
 	bool lone; /* it leads to the CA without a certificate between */
 };
 
-/* What the machinery gives a plug-in at start; borrowed for its life. */
+/* What the machinery gives a plug-in at start: to be copied; what it points to stays. */
 struct pdp_env {
 	struct event_base *base; /* of the control thread */
 	const char *argument;	 /* what pdp.conf says after the plug-in's path; "" = nothing */

@@ -154,6 +154,17 @@ static void cmd_rekey(void *arg, struct ctl_req *req, const json_t *args)
 	change_clear(&c);
 }
 
+/* Of every client-type that knows the CE; *i is of the first.  False: none does. */
+static bool retry_all(struct pdp *p, const char *ce, struct sync_info *i)
+{
+	bool found = false;
+
+	for (size_t k = 0; k < p->types; k++)
+		if (sync_retry(p->type[k].sync, ce))
+			found = found || sync_info(p->type[k].sync, ce, i);
+	return found;
+}
+
 static void cmd_sync(void *arg, struct ctl_req *req, const json_t *args)
 {
 	char buf[CE_NAME_MAX] = "";
@@ -161,7 +172,7 @@ static void cmd_sync(void *arg, struct ctl_req *req, const json_t *args)
 	struct pdp *p = arg;
 	struct sync_info i;
 
-	if (ce == NULL || !sync_retry(p->sync, ce) || !sync_info(p->sync, ce, &i))
+	if (ce == NULL || !retry_all(p, ce, &i))
 		ctl_req_fail(req, "not_found", NULL, "no CE \"%s\"", buf);
 	else if (i.state == SYNC_OFFLINE)
 		ctl_req_fail(req, "failed", NULL,

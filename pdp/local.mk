@@ -64,3 +64,7 @@ pdp_copspdpd_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS) $(JANSSON_C
 pdp_copspdpd_LDADD = pdp/libpdp.la
 # Not -static: plug-ins use the same libcops and libpib.
 pdp_copspdpd_LDFLAGS = $(AM_LDFLAGS)
+
+# What a plug-in includes, in a folder to point -I at (copsvpn.pc does).
+plugin_pdpdir = $(includedir)/copsvpn/pdp
+plugin_pdp_HEADERS = pdp/client.h

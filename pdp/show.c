@@ -305,8 +305,9 @@ static json_t *failure_text(const char *failure)
 	const char *row = json_get_string(f, "row", "");
 	const char *column = json_get_string(f, "column", "");
 	json_t *text = f == NULL ? json_null()
-				 : json_sprintf("%s%s%s%s%s", row, *column ? " " : "", column,
-				       *row ? ": " : "", json_get_string(f, "text", "?"));
+				 : json_sprintf("%s%s%s%s%s (%s)", row, *column ? " " : "", column,
+				       *row ? ": " : "", json_get_string(f, "text", "?"),
+				       json_get_string(f, "error", "?"));
 
 	json_decref(f);
 	return text;

@@ -450,7 +450,12 @@ int source_start(struct source *s, char *err, size_t err_len)
 	    .host = s,
 	};
 	const struct db *db = s->conf.db;
+	const struct pdp_client *c = s->conf.client;
 
+	if (c->start == NULL || c->ces == NULL || c->rows == NULL) {
+		snprintf(err, err_len, "client-type %s lacks start, ces or rows", c->name);
+		return -1;
+	}
 	if (db->ops->load_rows(db->store, s->client.client_type, load_rows, s, err, err_len) != 0)
 		return -1;
 	snprintf(err, err_len, "out of memory");

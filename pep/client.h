@@ -22,7 +22,7 @@ struct pep_agent;
 
 struct pep_client;
 
-/* What the agent gives a client at start; borrowed for the client's life. */
+/* What the agent gives a client at start: to be copied; what it points to stays. */
 struct pep_env {
 	struct event_base *base;
 	struct pep_agent *agent;
@@ -92,8 +92,6 @@ struct pep_client {
 /* The agent, for clients: the rows of notify changed, send an updated REQ soon. */
 void pep_agent_notify(struct pep_agent *a, const struct pep_client *c);
 bool pep_agent_online(const struct pep_agent *a);
-
-extern const struct pep_client pep_client_vpn;
 
 /* A plug-in's own: the one symbol that copspepd looks for in it. */
 extern const struct pep_client cops_pep_client;

@@ -56,3 +56,7 @@ pep_copspepd_SOURCES = pep/main.c
 pep_copspepd_LDADD = pep/libpep.la
 # Not -static: plug-ins use the same libcops and libpib.
 pep_copspepd_LDFLAGS = $(AM_LDFLAGS)
+
+# What a plug-in includes, in a folder to point -I at (copsvpn.pc does).
+plugin_pepdir = $(includedir)/copsvpn/pep
+plugin_pep_HEADERS = pep/client.h

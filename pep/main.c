@@ -6,6 +6,7 @@
 #include "pep/client.h"
 #include "pep/pep.h"
 #include "pep/pep_conf.h"
+#include "pep/vpn.h"
 
 _Static_assert(
     offsetof(struct pep_client, api) == offsetof(struct plugin_head, api) &&

@@ -32,6 +32,7 @@
 #include "pep/control.h"
 #include "pep/durable.h"
 #include "pep/pep_conf.h"
+#include "pep/vpn.h"
 
 #define STOP_MS 2000 /* for the PDP to take our leave */
 

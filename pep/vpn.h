@@ -9,6 +9,8 @@
 
 struct kern;
 
+extern const struct pep_client pep_client_vpn;
+
 /* New epochs now, of one VPN by name or (NULL) of all; how many were made, -1: no such VPN. */
 int vpn_rekey(void *self, const char *vpn);
 /* For tests: the kernel it works on. */

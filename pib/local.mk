@@ -17,7 +17,8 @@ dist_pib_modules_DATA = \
 	pib/modules/SNMPv2-SMI \
 	pib/modules/SNMPv2-TC
 
-noinst_PROGRAMS += pib/pibc
+# Installed: a client-type of somebody else's has modules, too.
+bin_PROGRAMS += pib/pibc
 pib_pibc_SOURCES = pib/pibc.c pib/pibc_text.c pib/pibc_smi.c pib/pibc_emit.c pib/pibc.h
 pib_pibc_CPPFLAGS = $(AM_CPPFLAGS) $(SMI_CFLAGS)
 pib_pibc_LDADD = $(SMI_LIBS)

@@ -14,7 +14,7 @@ extern "C" {
 #endif
 
 enum pib_limit_kind {
-	PIB_LIMIT_ROWS,	       /* at most max rows of the class: priSpaceLimited */
+	PIB_LIMIT_ROWS,	       /* at most this many rows of the class: priSpaceLimited */
 	PIB_LIMIT_NOTIFY,      /* the class cannot be installed: prcLimitedNotify */
 	PIB_LIMIT_VALUE,       /* this number: attrValueSupLimited, valueOnly */
 	PIB_LIMIT_OCTETS,      /* these octets: attrValueSupLimited, valueOnly */
@@ -28,7 +28,7 @@ enum pib_limit_kind {
 
 /*
  * One limit.  Several of a column are what it may be, one or the other; a negated one is what
- * it may not be.  VALUE and ENUM have their number in min.
+ * it may not be.  ROWS, VALUE and ENUM have their number in min.
  */
 struct pib_limit {
 	const struct pib_class *cls;

@@ -177,3 +177,6 @@ tests_unit_test_alloc_LDADD = $(PDP_BRAIN_LIBS) $(CHECK_LIBS)
 tests_unit_test_alloc_LDFLAGS = $(AM_LDFLAGS) -static \
 	-Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc
 $(tests_unit_test_alloc_OBJECTS): $(PIB_GEN_H)
+
+# --- client-types of others
+EXTRA_DIST += tests/plugin.sh
