@@ -180,3 +180,9 @@ $(tests_unit_test_alloc_OBJECTS): $(PIB_GEN_H)
 
 # --- client-types of others
 EXTRA_DIST += tests/plugin.sh
+check_PROGRAMS += tests/unit/test_source
+tests_unit_test_source_SOURCES = tests/unit/test_source.c
+tests_unit_test_source_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_source_LDADD = pdp/libpdp.la $(CHECK_LIBS)
+tests_unit_test_source_LDFLAGS = $(AM_LDFLAGS) -static
+$(tests_unit_test_source_OBJECTS): $(PIB_GEN_H)
