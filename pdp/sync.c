@@ -45,7 +45,9 @@ struct sync_ce {
 	int64_t since_ms;      /* in this state */
 	int64_t retry_at_ms, retry_ms;
 	int64_t connected_at, confirmed_at, lost_at;
-	bool dropped; /* what it had notified, as it was away for too long */
+	bool flags;    /* this session has set the Solicited flag in a report */
+	bool flagless; /* ... or was told about as one that does not */
+	bool dropped;  /* what it had notified, as it was away for too long */
 	uint64_t decisions, failures;
 	uint32_t latency_ms;
 	char *failure;
@@ -336,6 +338,7 @@ static void on_open(struct sync *s, struct up *ev)
 		ce->connected_at = (int64_t)time(NULL);
 		ce->lost_at = 0;
 		ce->dropped = false;
+		ce->flags = ce->flagless = false;
 		enter(ce, SYNC_OPENING);
 		log_info("%s: connected from %s", ce->name, ev->open->address);
 		outcome(s, ce);
@@ -465,6 +468,35 @@ static void on_trouble(struct sync_ce *ce, uint8_t type, const struct pdp_report
 				       : "no reason given");
 }
 
+/*
+ * Does this report answer the DEC outstanding?  One with the Solicited flag does (RFC 3084 5.3).
+ * A peer may forget the flag: an unsolicited Success means nothing else, and a Failure is
+ * something that broke later only if the session has shown that it knows the flag.
+ */
+static bool answers(struct sync_ce *ce, const struct up *ev)
+{
+	if (ev->solicited) {
+		ce->flags = true;
+		return true;
+	}
+	if (ce->state != SYNC_WAITING || (ev->report != COPS_RPT_SUCCESS && ce->flags))
+		return false;
+	if (!ce->flagless)
+		log_note("%s: reports lack the Solicited flag", ce->name);
+	ce->flagless = true;
+	return true;
+}
+
+static void on_report_any(struct sync *s, struct sync_ce *ce, struct up *ev)
+{
+	if (!answers(ce, ev))
+		on_trouble(ce, ev->report, ev->fault);
+	else if (ce->state == SYNC_WAITING)
+		on_report(s, ce, ev->report, ev->fault);
+	else
+		log_warn("%s: reports on a decision it was not sent", ce->name);
+}
+
 void sync_up(struct sync *s, struct up *ev)
 {
 	struct sync_ce *ce;
@@ -481,12 +513,8 @@ void sync_up(struct sync *s, struct up *ev)
 		pdp_request_free(ev->request);
 		break;
 	case UP_REPORT:
-		if (ce != NULL && ev->solicited && ce->state == SYNC_WAITING)
-			on_report(s, ce, ev->report, ev->fault);
-		else if (ce != NULL && ev->solicited)
-			log_warn("%s: reports on a decision it was not sent", ce->name);
-		else if (ce != NULL)
-			on_trouble(ce, ev->report, ev->fault);
+		if (ce != NULL)
+			on_report_any(s, ce, ev);
 		free(ev->fault);
 		break;
 	case UP_RELEASE:

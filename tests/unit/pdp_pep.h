@@ -51,6 +51,7 @@ struct pep {
 	struct pib_txn *txn; /* of a decision held */
 	bool hold;	     /* do not report yet */
 	bool mute;	     /* reports are lost on the way */
+	bool flagless;	     /* reports lack the Solicited flag */
 	bool refuse;	     /* report a failure of ceVpn.1 column 10 */
 	bool silent;	     /* never send the REQ by itself */
 	bool up;	     /* CAT was received */

@@ -831,6 +831,21 @@ START_TEST(row80_states_time_out)
 }
 END_TEST
 
+/* A peer that never sets the Solicited flag is served like any other, its refusals are believed. */
+START_TEST(tolerate_report_without_flag)
+{
+	for (int i = 0; i < PEPS; i++)
+		pep[i].flagless = true;
+	pep[0].refuse = true;
+	mesh_try();
+	until(&w, info(0).failed && in_sync(1) && in_sync(2));
+	pep[0].refuse = false;
+	apply_mesh(PEPS + 1, "");
+	until(&w, all_in_sync());
+	ck_assert(pep_matches(&pep[0]));
+}
+END_TEST
+
 /* Type 257 is not the Success that its low octet looks like: nothing is confirmed by it. */
 START_TEST(test_bad_report)
 {
@@ -1277,6 +1292,7 @@ int main(void)
 	tcase_add_test(plain, row80_states_time_out);
 	tcase_add_test(plain, row76_ssq_on_demand);
 	tcase_add_test(plain, row11_backup_sends_home);
+	tcase_add_test(plain, tolerate_report_without_flag);
 	tcase_add_test(plain, test_bad_report);
 	tcase_add_test(plain, test_store_fails);
 	tcase_add_test(plain, test_apply_again);
