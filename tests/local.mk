@@ -5,13 +5,15 @@ tests_unit_test_kplan_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_kplan_LDADD = pep/libpep.la $(CHECK_LIBS)
 
 check_PROGRAMS += tests/unit/test_cops_msg
-tests_unit_test_cops_msg_SOURCES = tests/unit/test_cops_msg.c tests/unit/cops_vectors.h
+tests_unit_test_cops_msg_SOURCES = tests/unit/test_cops_msg.c tests/unit/capture.h \
+	tests/unit/cops_vectors.h
 tests_unit_test_cops_msg_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_cops_msg_LDADD = libcops/libcops.la common/libbase.la $(CHECK_LIBS)
 tests_unit_test_cops_msg_LDFLAGS = $(AM_LDFLAGS) -static
 
 check_PROGRAMS += tests/unit/test_cops_conn
-tests_unit_test_cops_conn_SOURCES = tests/unit/test_cops_conn.c tests/unit/cops_vectors.h
+tests_unit_test_cops_conn_SOURCES = tests/unit/test_cops_conn.c tests/unit/capture.h \
+	tests/unit/cops_vectors.h
 tests_unit_test_cops_conn_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_cops_conn_LDADD = libcops/libcops.la common/libbase.la $(CHECK_LIBS)
 tests_unit_test_cops_conn_LDFLAGS = $(AM_LDFLAGS) -static
@@ -68,6 +70,7 @@ tests_unit_test_copsctl_LDADD = copsctl/libcopsctl.la $(CHECK_LIBS)
 tests_unit_test_copsctl_LDFLAGS = $(AM_LDFLAGS) -static
 EXTRA_DIST += tests/commands.sh tests/copsctl_pki.sh tests/examples.sh
 TESTS += tests/decode.sh tests/trace.sh
+EXTRA_DIST += tests/tshark_units.sh
 EXTRA_DIST += tests/decode.sh tests/trace.sh
 EXTRA_DIST += tests/sans_io.sh tests/libcops_man.sh examples/sans_io.c
 
@@ -123,7 +126,8 @@ tests_bench_bench_intent_LDFLAGS = $(AM_LDFLAGS) -static
 
 # --- the policy server's machinery, whole servers with scripted PEPs
 check_PROGRAMS += tests/unit/test_pdp
-tests_unit_test_pdp_SOURCES = tests/unit/test_pdp.c tests/unit/pdp_pep.c tests/unit/pdp_pep.h
+tests_unit_test_pdp_SOURCES = tests/unit/test_pdp.c tests/unit/capture.h tests/unit/pdp_pep.c \
+	tests/unit/pdp_pep.h
 tests_unit_test_pdp_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS) \
 	$(JANSSON_CFLAGS)
 tests_unit_test_pdp_LDADD = pdp/libpdp.la copsctl/libcopsctl.la $(CHECK_LIBS)
@@ -144,7 +148,7 @@ tests_unit_test_pep_vpn_LDFLAGS = $(AM_LDFLAGS) -static
 $(tests_unit_test_pep_vpn_OBJECTS): $(PIB_GEN_H)
 
 check_PROGRAMS += tests/unit/test_pep_agent
-tests_unit_test_pep_agent_SOURCES = tests/unit/test_pep_agent.c
+tests_unit_test_pep_agent_SOURCES = tests/unit/test_pep_agent.c tests/unit/capture.h
 tests_unit_test_pep_agent_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS)
 tests_unit_test_pep_agent_LDADD = pep/libpep.la $(CHECK_LIBS)
 tests_unit_test_pep_agent_LDFLAGS = $(AM_LDFLAGS) -static

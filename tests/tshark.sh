@@ -155,6 +155,17 @@ finds_faults()
 cops_octets() { judge "$1" -Y cops -T fields -e cops.msg_len | tr ',' '\n' | awk '{ n += $1 } END { print n + 0 }'; }
 tcp_octets() { judge "$1" -Y 'tcp.len > 0 and not tcp.analysis.retransmission' -T fields -e tcp.len | awk '{ n += $1 } END { print n + 0 }'; }
 
+# pepids NAME: "3 lyon.acme.example" for every PEPID of an OPN, and how often
+pepids() { judge "$1" -Y 'cops.op_code == 6' -T fields -e cops.pepid.id | tr ',' '\n' | grep . | sort | uniq -c; }
+# Three agents, each its own name; lyon was killed and started between.
+pepids_persist()
+{
+	local seen
+	seen=$(pepids "$1")
+	[ "$(wc -l <<<"$seen")" -eq 3 ] && [ "$(awk -v ce="lyon.$DOMAIN" '$2 == ce { print $1 }' <<<"$seen")" -ge 3 ] ||
+	    { echo "$seen"; false; }
+}
+
 # verdict NAME: a capture in which port $port is COPS in clear.
 verdict()
 {
@@ -162,6 +173,7 @@ verdict()
 	check "nothing malformed, no error, no warning" nothing no_fault "$1"
 	check "no object, code or number is unknown" nothing not_known "$1"
 	check "REQ, DEC, RPT, OPN, CAT, CC and KA were seen" has_codes "$1" 1 2 3 6 7 8 9
+	check "row6 the same PEPID from every agent, also after a restart" pepids_persist "$1"
 	check "every octet is part of a COPS message: $(cops_octets "$1")" \
 	    [ "$(cops_octets "$1")" -eq "$(tcp_octets "$1")" ]
 }

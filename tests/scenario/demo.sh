@@ -18,6 +18,8 @@ site_make lyon 192.0.2.2 10.2.0.0/16
 site_make nice 192.0.2.3 10.3.0.0/16
 site_make nantes 192.0.2.4 10.4.0.0/16
 start_pdp
+check "row5 the policy server listens on TCP port 3288, as nothing else was said" \
+    eval "ip netns exec pdp ss -Hltn | grep -q '$PDP_ADDR:3288 '"
 start_peps paris lyon nice
 say "a CE (namespace) with a host behind it each, the policy server in a namespace of its own,"
 say "certificates by copsctl pki, configuration from examples/pdp.conf and pep.conf"

@@ -18,6 +18,7 @@
 #include "pib/gen/ce_vpn_pib.h"
 #include "pib/gen/framework_pib.h"
 #include "pib/pib_codec.h"
+#include "tests/unit/capture.h"
 
 #define VPN_TYPE PIB_CE_VPN_PIB_SUBJECT_CATEGORY
 
@@ -207,7 +208,7 @@ static void report(struct pep *p, enum cops_report type)
 	if (p->mute)
 		return;
 	buf_init(&b, 0);
-	mark = cops_msg_begin(&b, COPS_OP_RPT, true, VPN_TYPE);
+	mark = cops_msg_begin(&b, COPS_OP_RPT, !p->flagless, VPN_TYPE);
 	cops_put_handle(&b, handle, sizeof(handle));
 	cops_put_u16x2(&b, COPS_C_REPORT_TYPE, 1, (uint16_t)type, 0);
 	if (type == COPS_RPT_FAILURE) {
@@ -421,6 +422,7 @@ void pep_connect(struct pep *p)
 	p->io = cops_io_connect(p->w->pool, (struct sockaddr *)&sa, sizeof(sa), p->w->tls,
 	    p->w->tls != NULL ? "pdp.test" : NULL, c, &conn_ops, &io_ops, p);
 	ck_assert_ptr_nonnull(p->io);
+	cops_conn_trace(cops_io_conn(p->io), capture_trace, p);
 }
 
 void pep_drop(struct pep *p)

@@ -12,6 +12,7 @@
 #include "libcops/cops_conn.h"
 #include "libcops/cops_fsm.h"
 #include "libcops/cops_hmac.h"
+#include "tests/unit/capture.h"
 #include "tests/unit/cops_vectors.h"
 
 #define TYPE	   0x4001
@@ -144,7 +145,9 @@ static void on_msg(void *arg, const struct cops_msg *m, const struct cops_fault 
 		cops_dec_iter_init(&it, m);
 		ck_assert(cops_dec_iter_next(&it, &d));
 		if (d.data.len >= 12 && s->msgs < 64)
-			s->seen[s->msgs] = (uint32_t)(d.data.body[6] << 8 | d.data.body[7]);
+			s->seen[s->msgs] = (uint32_t)((d.data.body[10] & 0x7f) << 7 |
+						      d.data.body[11]) -
+					   128;
 	}
 	s->msgs++;
 	if (s->answer_with_rpt)
@@ -271,6 +274,7 @@ static void note(struct side *s, const uint8_t *p, size_t len)
 	int64_t n;
 
 	while (len > 0 && (n = cops_msg_parse(&m, p, len, UINT32_MAX, &f)) > 0) {
+		capture_octets(s == &pep, p, m.len);
 		note_seal(s, &m);
 		if (m.op == COPS_OP_KA)
 			s->n_ka++;
@@ -369,10 +373,11 @@ static void feed_hex(struct side *to, const char *hex)
 	cops_conn_input(to->c, p, n, now);
 }
 
-/* One Decision: Install with a PRID-like sub-object holding number. */
+/* One Decision: Install with a PRID whose instance, of two octets, is 128 + number. */
 static struct cops_chunk *decision(uint16_t number)
 {
-	const uint8_t body[] = {0, 0, (uint8_t)(number >> 8), (uint8_t)number, 0, 0, 0, 0};
+	const uint16_t n = 128 + number;
+	const uint8_t body[] = {6, 6, 0x2b, 6, 1, 2, (uint8_t)(0x80 | n >> 7), n & 0x7f};
 	struct cops_chunk *chunk;
 	struct buf b;
 	size_t named;
@@ -1131,7 +1136,7 @@ END_TEST
 
 /* --- client-types --------------------------------------------------------------- */
 
-START_TEST(client_types)
+START_TEST(row9_client_types)
 {
 	connect_both();
 	/* one this PDP does not know */
@@ -1265,7 +1270,7 @@ static const struct {
     {"10014001 00010004", false, 3, 0, false, TYPE, true},
 };
 
-START_TEST(bad_input)
+START_TEST(row2_row7_row8_bad_input)
 {
 	struct side *s = bad[_i].to_pep ? &pep : &pdp;
 
@@ -1291,7 +1296,7 @@ END_TEST
 
 /* --- messages ---------------------------------------------------------------------- */
 
-START_TEST(fifty_decisions_in_order)
+START_TEST(row16_fifty_decisions_in_order)
 {
 	static const uint8_t handle[] = {9, 8, 7, 6, 5};
 	struct cops_chunk *row = decision(7);
@@ -1339,7 +1344,7 @@ START_TEST(null_decision)
 }
 END_TEST
 
-START_TEST(long_handle)
+START_TEST(tolerate_longest_handle)
 {
 	static uint8_t handle[65532];
 
@@ -1352,7 +1357,7 @@ START_TEST(long_handle)
 }
 END_TEST
 
-START_TEST(thirty_messages_in_one_read)
+START_TEST(tolerate_thirty_in_one_read)
 {
 	struct buf b;
 
@@ -1369,6 +1374,66 @@ START_TEST(thirty_messages_in_one_read)
 	ck_assert_uint_eq(pdp.msgs, 30);
 	ck_assert_ptr_null(pdp.dead);
 	buf_clear(&b);
+}
+END_TEST
+
+/* A whole life, each octet a read of its own. */
+START_TEST(tolerate_one_octet_at_a_time)
+{
+	static const uint8_t handle[] = {0, 0, 0, 1};
+	struct cops_chunk *row = decision(9);
+
+	cops_conn_start(pep.c, now);
+	ck_assert_int_eq(cops_conn_open(pep.c, TYPE, NULL), 0);
+	exchange_by(1);
+	ck_assert_uint_eq(pep.accepts, 1);
+	pep.answer_with_rpt = 1;
+	ck_assert_int_eq(cops_conn_send_dec(pdp.c, TYPE, true, handle, 4, &row, 1), 0);
+	exchange_by(1);
+	ck_assert_uint_eq(pep.seen[0], 9);
+	ck_assert_uint_eq(pdp.msgs, 1);
+	cops_conn_close(pep.c, COPS_ERR_SHUTDOWN, 0, "enough");
+	exchange_by(1);
+	ck_assert_uint_eq(pdp.closes, 1);
+	ck_assert_uint_eq(pdp.faults + pep.faults, 0);
+	cops_chunk_unref(row);
+}
+END_TEST
+
+/* The NUL left out, with and without fill, and fill that Length counts. */
+START_TEST(tolerate_pepid_without_nul)
+{
+	static const struct {
+		const char *hex;
+		const char *pepid;
+	} opn[] = {
+	    {"10064001 00000010 00080b01 63653131", "ce11"},
+	    {"10064001 00000010 00070b01 63653100", "ce1"},
+	    {"10064001 00000014 000c0b01 63653100 00000000", "ce1"},
+	};
+
+	feed_hex(&pdp, opn[_i].hex);
+	ck_assert_uint_eq(pdp.opens, 1);
+	ck_assert_str_eq(pdp.pepid, opn[_i].pepid);
+	ck_assert_ptr_null(pdp.dead);
+	collect(&pdp, SIZE_MAX / 2);
+	ck_assert_uint_eq(pdp.n_cc, 0);
+}
+END_TEST
+
+/* No AcctTimer: nothing said of accounting; neither does 0 count as one. */
+START_TEST(tolerate_cat_without_acct_timer)
+{
+	cops_conn_start(pep.c, now);
+	ck_assert_int_eq(cops_conn_open(pep.c, TYPE, NULL), 0);
+	collect(&pep, SIZE_MAX / 2);
+	feed_hex(&pep, "10074001 00000010 00080a01 0000003c");
+	ck_assert_uint_eq(pep.accepts, 1);
+	ck_assert_int_eq(cops_conn_acct_s(pep.c, TYPE), -1);
+	feed_hex(&pep, "10074001 00000018 00080a01 0000003c 00080f01 0000001e");
+	ck_assert_int_eq(cops_conn_acct_s(pep.c, TYPE), 30);
+	feed_hex(&pep, "10074001 00000010 00080a01 0000003c");
+	ck_assert_int_eq(cops_conn_acct_s(pep.c, TYPE), -1);
 }
 END_TEST
 
@@ -1443,7 +1508,7 @@ static void run(int64_t until)
 		now = until;
 }
 
-START_TEST(keep_alive_window)
+START_TEST(row23_row24_row25_keep_alive)
 {
 	int64_t last = 0;
 	int64_t low = INT64_MAX;
@@ -1496,7 +1561,7 @@ START_TEST(keep_alive_tls)
 }
 END_TEST
 
-START_TEST(keep_alive_off)
+START_TEST(row27_keep_alive_off)
 {
 	pdp.conf.ka_s = 0;
 	connect_both();
@@ -1508,7 +1573,7 @@ START_TEST(keep_alive_off)
 END_TEST
 
 /* RFC 2748 4.6, 4.7: nothing heard for T, CC 9 for each client-type, over. */
-START_TEST(silence)
+START_TEST(row26_silence)
 {
 	struct side *s = _i == 0 ? &pep : &pdp;
 	int64_t start = now;
@@ -1560,19 +1625,22 @@ int main(void)
 	tcase_add_test(plain, row38_pdp_has_no_tls);
 	tcase_add_test(plain, row33_opn0_after_another);
 	tcase_add_test(plain, not_open_in_time);
-	tcase_add_test(plain, client_types);
+	tcase_add_test(plain, row9_client_types);
 	tcase_add_test(plain, message_for_closed_type);
 	tcase_add_test(plain, redirect);
 	tcase_add_test(plain, close_all);
-	tcase_add_loop_test(plain, bad_input, 0, sizeof(bad) / sizeof(bad[0]));
-	tcase_add_loop_test(plain, fifty_decisions_in_order, 1, 21);
+	tcase_add_loop_test(plain, row2_row7_row8_bad_input, 0, sizeof(bad) / sizeof(bad[0]));
+	tcase_add_loop_test(plain, row16_fifty_decisions_in_order, 1, 21);
 	tcase_add_test(plain, null_decision);
-	tcase_add_test(plain, long_handle);
-	tcase_add_test(plain, thirty_messages_in_one_read);
+	tcase_add_test(plain, tolerate_longest_handle);
+	tcase_add_test(plain, tolerate_thirty_in_one_read);
 	tcase_add_test(plain, too_much_unsent);
-	tcase_add_test(plain, keep_alive_window);
-	tcase_add_test(plain, keep_alive_off);
-	tcase_add_loop_test(plain, silence, 0, 2);
+	tcase_add_test(plain, row23_row24_row25_keep_alive);
+	tcase_add_test(plain, row27_keep_alive_off);
+	tcase_add_test(plain, tolerate_one_octet_at_a_time);
+	tcase_add_loop_test(plain, tolerate_pepid_without_nul, 0, 3);
+	tcase_add_test(plain, tolerate_cat_without_acct_timer);
+	tcase_add_loop_test(plain, row26_silence, 0, 2);
 	tcase_add_checked_fixture(tls, setup_tls, teardown);
 	tcase_add_test(tls, row34_row35_integrity_tls_octets);
 	tcase_add_test(tls, row48_pre_tls_octets_discarded);

@@ -10,6 +10,7 @@
 
 #include "common/buf.h"
 #include "libcops/cops_msg.h"
+#include "tests/unit/capture.h"
 #include "tests/unit/cops_vectors.h"
 
 #define MAX_MSG 65536
@@ -239,7 +240,7 @@ static void put_report(struct buf *b, int i)
 	cops_named_close(b, named);
 }
 
-START_TEST(vectors_built)
+START_TEST(row1_vectors_built)
 {
 	static const struct {
 		int i;
@@ -285,6 +286,7 @@ START_TEST(vectors_built)
 	ck_assert(!b.failed);
 	ck_assert_uint_eq(b.len, 4 + len);
 	ck_assert_mem_eq(b.data + 4, wire, len);
+	capture_octets(true, b.data + 4, len);
 	buf_clear(&b);
 }
 END_TEST
@@ -348,7 +350,7 @@ START_TEST(vectors_meaning)
 }
 END_TEST
 
-START_TEST(handle_lengths)
+START_TEST(row1_row3_handle_lengths)
 {
 	static const uint8_t h[] = {1, 2, 3, 4, 5, 6, 7, 8};
 	size_t len = (size_t)_i;
@@ -361,6 +363,9 @@ START_TEST(handle_lengths)
 	cops_put_handle(&b, h, len);
 	cops_put_u16x2(&b, COPS_C_REASON, 1, COPS_REASON_TEAR, 0);
 	cops_msg_end(&b, mark);
+	ck_assert_uint_eq(b.data[0], 0x10); /* version 1, no flags */
+	ck_assert_uint_eq(b.len % 4, 0);
+	ck_assert_uint_eq(b.data[7], b.len);
 	ck_assert_uint_eq(b.len, 8 + 4 + (len + 3) / 4 * 4 + 8);
 	ck_assert_uint_eq(b.data[9], 4 + len);
 	for (size_t i = 12 + len; i < b.len - 8; i++)
@@ -370,6 +375,32 @@ START_TEST(handle_lengths)
 	ck_assert_mem_eq(m.slot[COPS_SLOT_HANDLE].body, h, len);
 	ck_assert_int_eq(cops_obj_hi(&m.slot[COPS_SLOT_REASON]), COPS_REASON_TEAR);
 	buf_clear(&b);
+}
+END_TEST
+
+/* Whatever length a peer likes: an object of 16 bits holds 65531 octets. */
+START_TEST(tolerate_handle_of_any_length)
+{
+	static uint8_t h[65531];
+	struct cops_fault f = {0};
+	struct cops_msg m;
+	struct buf b;
+	size_t mark;
+
+	for (size_t i = 0; i < sizeof(h); i++)
+		h[i] = (uint8_t)(i * 31 + 1);
+	for (size_t len = 1; len <= sizeof(h); len += len < 300 ? 1 : 769) {
+		if (len > sizeof(h) - 769)
+			len = sizeof(h);
+		buf_init(&b, 0);
+		mark = cops_msg_begin(&b, COPS_OP_SSC, false, TYPE);
+		cops_put_handle(&b, h, len);
+		cops_msg_end(&b, mark);
+		ck_assert_int_eq(cops_msg_parse(&m, b.data, b.len, 1 << 17, &f), (int64_t)b.len);
+		ck_assert_uint_eq(m.slot[COPS_SLOT_HANDLE].len, len);
+		ck_assert_mem_eq(m.slot[COPS_SLOT_HANDLE].body, h, len);
+		buf_clear(&b);
+	}
 }
 END_TEST
 
@@ -507,7 +538,7 @@ static const struct {
     {COPS_OP_KA, 0, "H", 3, false},
 };
 
-START_TEST(grammar)
+START_TEST(row4_grammar)
 {
 	struct cops_fault f = {0};
 	struct cops_msg m;
@@ -534,7 +565,7 @@ START_TEST(grammar)
 }
 END_TEST
 
-START_TEST(headers)
+START_TEST(row2_headers)
 {
 	static const struct {
 		const char *hex;
@@ -559,7 +590,7 @@ START_TEST(headers)
 END_TEST
 
 /* The solicited bit belongs to DEC and RPT only. */
-START_TEST(solicited)
+START_TEST(row2_solicited_out_of_place)
 {
 	uint8_t wire[256];
 	struct cops_fault f;
@@ -576,7 +607,7 @@ START_TEST(solicited)
 }
 END_TEST
 
-START_TEST(object_lengths)
+START_TEST(row2_object_lengths)
 {
 	static const char *const bad[] = {
 	    "10044001 00000018 00030101 00000001 00080501 00080000", /* under its own header */
@@ -601,7 +632,7 @@ START_TEST(object_lengths)
 }
 END_TEST
 
-START_TEST(pepids)
+START_TEST(row6_pepids)
 {
 	static const struct {
 		const char *hex;
@@ -645,7 +676,7 @@ START_TEST(pepids)
 }
 END_TEST
 
-START_TEST(sub_objects)
+START_TEST(row50_row54_sub_objects)
 {
 	static const struct {
 		const char *hex;
@@ -735,15 +766,16 @@ int main(void)
 	tcase_add_loop_test(tc, vectors_round_trip, 0, COPS_VECTORS);
 	tcase_add_loop_test(tc, vectors_truncated, 0, COPS_VECTORS);
 	tcase_add_loop_test(tc, vectors_changed, 0, COPS_VECTORS);
-	tcase_add_loop_test(tc, vectors_built, 0, VECTORS_BUILT);
+	tcase_add_loop_test(tc, row1_vectors_built, 0, VECTORS_BUILT);
 	tcase_add_test(tc, vectors_meaning);
-	tcase_add_loop_test(tc, handle_lengths, 1, 9);
-	tcase_add_loop_test(tc, grammar, 0, sizeof(spelled) / sizeof(spelled[0]));
-	tcase_add_test(tc, headers);
-	tcase_add_test(tc, solicited);
-	tcase_add_test(tc, object_lengths);
-	tcase_add_test(tc, pepids);
-	tcase_add_test(tc, sub_objects);
+	tcase_add_loop_test(tc, row1_row3_handle_lengths, 1, 9);
+	tcase_add_loop_test(tc, row4_grammar, 0, sizeof(spelled) / sizeof(spelled[0]));
+	tcase_add_test(tc, row2_headers);
+	tcase_add_test(tc, row2_solicited_out_of_place);
+	tcase_add_test(tc, row2_object_lengths);
+	tcase_add_test(tc, row6_pepids);
+	tcase_add_test(tc, tolerate_handle_of_any_length);
+	tcase_add_test(tc, row50_row54_sub_objects);
 	tcase_add_test(tc, too_big_to_build);
 	tcase_add_test(tc, names);
 	suite_add_tcase(s, tc);

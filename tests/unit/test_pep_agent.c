@@ -25,6 +25,7 @@
 #include "pib/gen/framework_pib.h"
 #include "pib/pib_codec.h"
 #include "pib/pib_store.h"
+#include "tests/unit/capture.h"
 
 #define TYPE	 0x4001
 #define SEEN_MAX 400
@@ -242,6 +243,8 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
 	if (p->io != NULL)
 		cops_io_free(p->io);
 	p->io = cops_io_accept(p->pool, s, NULL, &p->conf, &conn_ops, &io_ops, p);
+	if (p->io != NULL)
+		cops_conn_trace(cops_io_conn(p->io), capture_trace, NULL);
 	ck_assert_ptr_nonnull(p->io);
 }
 
