@@ -31,7 +31,7 @@ static inline void capture_octets(bool from_pep, const uint8_t *p, size_t len)
 	fclose(f);
 }
 
-/* For cops_conn_trace() of a scripted end: what the other end sent.  arg is NULL if that is a PEP. */
+/* For cops_conn_trace() of a scripted end: what the other end sent; arg is NULL if a PEP did. */
 static inline void capture_trace(
     void *arg, bool out, const struct cops_msg *m, const struct cops_fault *fault)
 {
