@@ -47,6 +47,18 @@ struct pep_capability {
 	uint32_t instance;
 };
 
+/* Rows whose use can be counted, and the classes that tell it (frwkFeedbackLinkCaps, RFC 3571). */
+struct pep_usage_caps {
+	const struct pib_class *selection; /* the class of the rows */
+	const struct pib_class *usage;	   /* frwkFeedbackTraffic */
+	const struct pib_class *threshold; /* frwkFeedbackTrafficThres, or NULL: none */
+};
+
+struct pep_usage { /* since whenever */
+	uint64_t packets;
+	uint64_t octets;
+};
+
 #define PEP_CLIENT_API 1 /* of what follows; a plug-in made for another one is refused */
 
 struct pep_client {
@@ -60,6 +72,8 @@ struct pep_client {
 	bool roles;
 	const struct pep_capability *capability;
 	uint16_t capabilities;
+	const struct pep_usage_caps *usage; /* with count() below; NULL: nothing is counted */
+	uint16_t usages;
 
 	/* NULL and a text in err on failure. */
 	void *(*start)(const struct pep_env *env, char *err, unsigned long err_len);
@@ -86,6 +100,15 @@ struct pep_client {
 	 */
 	void (*notify)(void *self,
 	    void (*put)(void *arg, const struct pib_class *cls, uint32_t instance, const void *row),
+	    void *arg);
+	/*
+	 * The counters of all rows that can be counted, as they are now: put for each.  They do not
+	 * fall while the row is there, whatever becomes of what carries the traffic.  -1: cannot be
+	 * read now.
+	 */
+	int (*count)(void *self, const struct pib_store *store,
+	    void (*put)(void *arg, const struct pib_class *cls, uint32_t instance,
+		const struct pep_usage *now),
 	    void *arg);
 };
 

@@ -45,6 +45,7 @@ pep_libpep_la_SOURCES += \
 	pep/control.c pep/control.h \
 	pep/control_vpn.c pep/control_vpn.h \
 	pep/dec.c pep/dec.h \
+	pep/feedback.c pep/feedback.h \
 	pep/link.c pep/link.h \
 	pep/pep.c pep/pep.h \
 	pep/pep_conf.c pep/pep_conf.h \

@@ -37,3 +37,11 @@ tests_unit_test_pep_roles_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_pep_roles_LDADD = pep/libpep.la $(CHECK_LIBS)
 tests_unit_test_pep_roles_LDFLAGS = $(AM_LDFLAGS) -static
 $(tests_unit_test_pep_roles_OBJECTS): $(PIB_GEN_H)
+
+# usage feedback
+check_PROGRAMS += tests/unit/test_feedback
+tests_unit_test_feedback_SOURCES = tests/unit/test_feedback.c
+tests_unit_test_feedback_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_feedback_LDADD = pep/libpep.la $(CHECK_LIBS)
+tests_unit_test_feedback_LDFLAGS = $(AM_LDFLAGS) -static
+$(tests_unit_test_feedback_OBJECTS): $(PIB_GEN_H)
