@@ -10,6 +10,7 @@
 #include "pdp/delta.h"
 #include "pdp/sync.h"
 #include "pib/gen/ce_vpn_pib.h"
+#include "pib/gen/framework_feedback_pib.h"
 #include "pib/gen/framework_pib.h"
 #include "pib/pib_codec.h"
 
@@ -470,14 +471,14 @@ int vpn_flush(struct vpn *v, char *err, size_t err_len)
 }
 
 static const struct pib_module *const modules[] = {
-    &pib_framework_pib_module, &pib_ce_vpn_pib_module};
+    &pib_framework_pib_module, &pib_framework_feedback_pib_module, &pib_ce_vpn_pib_module};
 
 const struct pdp_client pdp_client_vpn = {
     .api = PDP_CLIENT_API,
     .name = "vpn",
     .client_type = PIB_CE_VPN_PIB_SUBJECT_CATEGORY,
     .module = modules,
-    .modules = 2,
+    .modules = sizeof(modules) / sizeof(modules[0]),
     .max_rows = 65536,
     .check_row = check_row,
     .request = request,

@@ -1,75 +1,25 @@
 /*
- * agent.c - see agent.h.
- *
- *	          OPN          CAT, REQ            DEC
- *	closed ────────▶ opening ────────▶ requesting ────────▶ in sync
- *	   ▲                                 ▲    │ DEC with Error,   │ rows to notify
- *	   └── CC, connection over           │    ▼ malformed DEC     │ changed
- *	                                     └─ backing off ◀─────────┘ (requesting again)
- *
- * What is to be said to the PDP is never queued: flags say that a request is due, and
- * its rows are asked from the client when it can be sent.
+ * agent.c - see agent.h.  Client-types, the connection they share, interfaces, life.  A
+ * request-state is context.c's; which one is in force, active.c's.
  */
 #include "pep/agent.h"
 
 #include <errno.h>
-#include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "common/buf.h"
 #include "common/log.h"
-#include "libcops/cops_conn.h"
+#include "pep/agent_int.h"
 #include "pep/cache.h"
-#include "pep/dec.h"
+#include "pep/feedback.h"
 #include "pep/link.h"
-#include "pep/pep_conf.h"
 #include "pep/request.h"
 #include "pep/roles.h"
 #include "pib/gen/framework_pib.h"
 #include "pib/pib_store.h"
-
-#define RECONCILE_MIN_MS 1000
-#define RECONCILE_MAX_MS 60000
-#define CACHE_RETRY_MS	 10000
-#define CLIENTS_MAX	 COPS_CONN_TYPES
-
-struct context {
-	struct pep_agent *agent;
-	const struct pep_client *client;
-	void *self;
-	struct pib_schema *schema;
-	struct pib_store *store;
-	struct pep_cache *cache;
-	struct pep_request *request;
-	struct pep_roles *roles; /* NULL: interfaces have none */
-	enum pep_state state;
-	uint32_t handle;      /* 0: none is open */
-	bool outstanding;     /* a REQ has no decision yet */
-	bool due;	      /* a REQ is to be sent when it can be */
-	bool sync;	      /* and an SSC after it */
-	bool sync_one;	      /* which bears the handle */
-	int64_t backoff_ms;   /* for requests refused */
-	struct event *timer;  /* request timeout, or the end of backing off */
-	struct event *soon;   /* a request is due: once per turn of the loop */
-	struct event *repair; /* reconcile */
-	int64_t repair_ms;
-	struct event *disk; /* cache incomplete */
-	struct pep_client_status status;
-};
-
-struct pep_agent {
-	const struct pep_conf *conf;
-	struct pep_link *link;
-	struct event *itf; /* interfaces changed; NULL: nobody asks */
-	int itf_fd;
-	uint32_t last_handle;
-	struct context ctx[CLIENTS_MAX];
-	size_t count;
-};
 
 static const char *const state_names[] = {
     [PEP_CLOSED] = "closed",
@@ -84,329 +34,92 @@ const char *pep_state_name(enum pep_state s)
 	return state_names[s];
 }
 
-static void event_in(struct event *ev, int64_t ms)
+void agent_event_in(struct event *ev, int64_t ms)
 {
 	const struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
 
 	evtimer_add(ev, &tv);
 }
 
-static struct context *by_type(struct pep_agent *a, uint16_t client_type)
+int64_t agent_now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static struct pep_type *by_type(struct pep_agent *a, uint16_t client_type)
 {
 	for (size_t i = 0; i < a->count; i++)
-		if (a->ctx[i].client->client_type == client_type)
-			return &a->ctx[i];
+		if (a->type[i].client->client_type == client_type)
+			return &a->type[i];
 	return NULL;
 }
 
-static struct context *by_client(const struct pep_agent *a, const struct pep_client *c)
+static struct pep_type *by_client(const struct pep_agent *a, const struct pep_client *c)
 {
 	for (size_t i = 0; i < a->count; i++)
-		if (a->ctx[i].client == c)
-			return (struct context *)(uintptr_t)&a->ctx[i];
+		if (a->type[i].client == c)
+			return (struct pep_type *)(uintptr_t)&a->type[i];
 	return NULL;
 }
 
-/* ------------------------------------------------------------------ sending */
-
-static void handle_octets(const struct context *x, uint8_t h[4])
-{
-	h[0] = (uint8_t)(x->handle >> 24);
-	h[1] = (uint8_t)(x->handle >> 16);
-	h[2] = (uint8_t)(x->handle >> 8);
-	h[3] = (uint8_t)x->handle;
-}
-
-/* Send and clear *b; a message that cannot be sent ends the connection. */
-static bool send_buf(struct context *x, struct buf *b)
-{
-	struct cops_conn *conn = pep_link_conn(x->agent->link);
-	bool ok = conn != NULL && !b->failed && cops_conn_send(conn, b->data, b->len) == 0;
-
-	if (!ok && conn != NULL && !cops_conn_dead(conn))
-		pep_link_next(x->agent->link, "out of memory");
-	buf_clear(b);
-	return ok;
-}
-
-static void send_drq(
-    struct context *x, uint16_t reason, uint16_t sub, const uint8_t *handle, size_t len)
-{
-	struct buf b;
-	size_t mark;
-
-	buf_init(&b, 0);
-	mark = cops_msg_begin(&b, COPS_OP_DRQ, false, x->client->client_type);
-	cops_put_handle(&b, handle, len);
-	cops_put_u16x2(&b, COPS_C_REASON, 1, reason, sub);
-	cops_msg_end(&b, mark);
-	send_buf(x, &b);
-}
-
-static void send_ssc(struct context *x)
-{
-	uint8_t h[4];
-	struct buf b;
-	size_t mark;
-
-	handle_octets(x, h);
-	buf_init(&b, 0);
-	mark = cops_msg_begin(&b, COPS_OP_SSC, false, x->client->client_type);
-	if (x->sync_one)
-		cops_put_handle(&b, h, sizeof(h));
-	cops_msg_end(&b, mark);
-	x->sync = false;
-	send_buf(x, &b);
-}
-
-/* The handle is given up; the next request opens another, with full state. */
-static void handle_drop(struct context *x, uint16_t reason, uint16_t sub)
-{
-	uint8_t h[4];
-
-	handle_octets(x, h);
-	if (x->handle != 0)
-		send_drq(x, reason, sub, h, sizeof(h));
-	x->handle = 0;
-	x->outstanding = false;
-	x->due = true;
-	evtimer_del(x->timer);
-	pep_request_forget(x->request);
-}
-
-/* Send what is due, if it may be now: one request outstanding per handle. */
-static void request_now(struct context *x)
-{
-	uint8_t h[4];
-	struct buf b;
-	long rows;
-
-	if (!x->due || x->outstanding || (x->state != PEP_REQUESTING && x->state != PEP_IN_SYNC))
-		return;
-	if (x->handle == 0)
-		x->handle = ++x->agent->last_handle;
-	handle_octets(x, h);
-	buf_init(&b, 0);
-	rows = pep_request_put(x->request, x->store, h, sizeof(h), &b);
-	x->due = false;
-	if (rows == 0) {
-		buf_clear(&b);
-		return;
-	}
-	if (!send_buf(x, &b))
-		return;
-	log_debug("%s: request with %ld rows", x->client->name, rows);
-	x->outstanding = true;
-	x->state = PEP_REQUESTING;
-	event_in(x->timer, x->agent->conf->request_timeout_ms);
-	if (x->sync)
-		send_ssc(x);
-}
-
-static void back_off(struct context *x)
-{
-	int64_t max = x->agent->conf->retry_max_ms;
-
-	x->state = PEP_BACKING_OFF;
-	x->due = true;
-	event_in(x->timer, x->backoff_ms);
-	x->backoff_ms = 2 * x->backoff_ms > max ? max : 2 * x->backoff_ms;
-}
-
-static void on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	struct context *x = arg;
-
-	(void)fd;
-	(void)what;
-	if (x->state == PEP_BACKING_OFF) {
-		x->state = PEP_REQUESTING;
-		if (x->outstanding) /* refused by another decision than the one waited for */
-			event_in(x->timer, x->agent->conf->request_timeout_ms);
-	} else if (x->outstanding) {
-		log_warn("%s: no decision in %lld ms", x->client->name,
-		    (long long)x->agent->conf->request_timeout_ms);
-		handle_drop(x, COPS_REASON_TIMEOUT, 0);
-	}
-	request_now(x);
-}
-
-static void on_soon(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	request_now(arg);
-}
+/* ------------------------------------------------------------------ messages */
 
 void pep_agent_notify(struct pep_agent *a, const struct pep_client *c)
 {
-	struct context *x = by_client(a, c);
+	struct pep_type *t = by_client(a, c);
 
-	if (x == NULL)
-		return;
-	x->due = true;
-	event_in(x->soon, 0);
+	for (unsigned i = 0; t != NULL && i < PEP_CONTEXTS_MAX; i++)
+		if (t->ctx[i].used)
+			context_request_soon(&t->ctx[i]);
 }
 
-/* Full state, once what is being said has been said. */
-static void request_anew(struct context *x)
+static void ssq_all(struct pep_type *t)
 {
-	pep_request_forget(x->request);
-	x->due = true;
-	event_in(x->soon, 0);
-}
-
-/* ------------------------------------------------------------------ decisions */
-
-static void refused(struct context *x, const char *why)
-{
-	snprintf(x->status.last_error, sizeof(x->status.last_error), "%s", why);
-	pep_request_forget(x->request);
-	back_off(x);
-}
-
-/* The PDP decided that it will not: no report, tried again later (RFC 2748 3.1). */
-static void error_take(struct context *x, const struct cops_obj *error)
-{
-	char text[120];
-
-	snprintf(text, sizeof(text), "the PDP refused the request: %s (%u, %u)",
-	    cops_error_name(cops_obj_hi(error)), cops_obj_hi(error), cops_obj_lo(error));
-	log_warn("%s: %s", x->client->name, text);
-	refused(x, text);
-}
-
-static void cache_watch(struct context *x)
-{
-	struct pib_store *st = x->store;
-
-	if (!pep_cache_complete(x->cache) && pep_cache_retry(x->cache, st) != 0)
-		event_in(x->disk, CACHE_RETRY_MS);
-}
-
-/* Whose decisions the cache holds now; costs a write only when that is another PDP. */
-static void pdp_note(struct context *x)
-{
-	struct pep_link_status s;
-
-	pep_link_status(x->agent->link, &s);
-	pep_cache_pdp_put(x->cache, &s.pdp, s.port);
-	(void)pep_cache_flush(x->cache, x->store);
-}
-
-static void decision_take(struct context *x, const struct cops_msg *m)
-{
-	const struct dec_target t = {
-	    .client = x->client,
-	    .self = x->self,
-	    .store = x->store,
-	    .cache = x->cache,
-	    .roles = x->roles,
-	};
-	struct dec_outcome out;
-	struct buf rpt;
-
-	buf_init(&rpt, 0);
-	dec_handle(&t, m, &rpt, &out);
-	x->status.decisions++;
-	x->status.last_decision = time(NULL);
-	if (out.success) {
-		pep_link_good(x->agent->link);
-		pdp_note(x);
-	} else {
-		x->status.failures++;
-		memcpy(x->status.last_error, out.error, sizeof(x->status.last_error));
-	}
-	if (!send_buf(x, &rpt))
-		return;
-	cache_watch(x);
-	if (out.changed && x->roles != NULL && pep_roles_take(x->roles, x->store) != 0)
-		request_anew(x);
-	if (out.changed && x->client->settled != NULL)
-		x->client->settled(x->self, x->store);
-	if (out.remove_state) {
-		handle_drop(x, COPS_REASON_PDP_DIRECTIVE, 0);
-		back_off(x);
-	} else if (out.request_refused) {
-		if (out.refused_cls != NULL && x->client->refused != NULL)
-			x->client->refused(x->self, out.refused_cls, out.refused_instance);
-		refused(x, "the PDP refused rows of the request");
-	} else {
-		x->backoff_ms = x->agent->conf->retry_min_ms;
-	}
-}
-
-static void dec_take(struct context *x, const struct cops_msg *m, const struct cops_fault *fault)
-{
-	if (fault != NULL) {
-		bool unknown = fault->code == COPS_ERR_UNKNOWN_OBJECT;
-
-		log_warn("%s: malformed decision: %s (at octet %u)", x->client->name, fault->why,
-		    fault->offset);
-		handle_drop(x, unknown ? COPS_REASON_UNKNOWN_OBJECT : COPS_REASON_MALFORMED_DEC,
-		    unknown ? fault->sub : 0);
-		refused(x, "malformed decision");
-		return;
-	}
-	if (m->solicited && x->outstanding) {
-		x->outstanding = false;
-		evtimer_del(x->timer);
-		if (x->state == PEP_REQUESTING)
-			x->state = PEP_IN_SYNC;
-	}
-	if (cops_msg_has(m, COPS_SLOT_ERROR))
-		error_take(x, &m->slot[COPS_SLOT_ERROR]);
-	else
-		decision_take(x, m);
-	request_now(x);
-}
-
-/* SSQ: all request-states or one (RFC 2748 3.5); the request comes first, then the SSC. */
-static void ssq_take(struct context *x, bool one)
-{
-	pep_request_forget(x->request);
-	x->due = true;
-	x->sync = true;
-	x->sync_one = one;
-	request_now(x);
+	t->sync = true;
+	for (unsigned i = 0; i < PEP_CONTEXTS_MAX; i++)
+		t->ctx[i].sync |= t->ctx[i].used; /* the SSC waits for all of them */
+	for (unsigned i = 0; i < PEP_CONTEXTS_MAX; i++)
+		if (t->ctx[i].used)
+			context_ssq(&t->ctx[i], false);
 }
 
 static void on_message(void *arg, const struct cops_msg *m, const struct cops_fault *fault)
 {
 	struct pep_agent *a = arg;
-	struct context *x = by_type(a, m->client_type);
+	struct pep_type *t = by_type(a, m->client_type);
 	const struct cops_obj *handle = &m->slot[COPS_SLOT_HANDLE];
-	uint8_t h[4];
-	bool ours;
+	struct context *x;
 
-	if (x == NULL ||
-	    (x->state != PEP_REQUESTING && x->state != PEP_IN_SYNC && x->state != PEP_BACKING_OFF))
+	if (t == NULL || !t->open)
 		return;
-	handle_octets(x, h);
-	ours = x->handle != 0 && handle->len == sizeof(h) &&
-	       memcmp(handle->body, h, sizeof(h)) == 0;
-	if (m->op == COPS_OP_DEC && ours)
-		dec_take(x, m, fault);
+	x = cops_msg_has(m, COPS_SLOT_HANDLE) ? type_context(t, handle) : NULL;
+	if (m->op == COPS_OP_DEC && x != NULL)
+		context_dec(x, m, fault);
 	else if (m->op == COPS_OP_DEC)
-		log_info("%s: a decision for a request that was withdrawn", x->client->name);
-	else if (m->op == COPS_OP_SSQ && cops_msg_has(m, COPS_SLOT_HANDLE) && !ours)
-		send_drq(x, COPS_REASON_SYNC_UNKNOWN, 0, handle->body, handle->len);
+		log_info("%s: a decision for a request that was withdrawn", t->client->name);
+	else if (m->op == COPS_OP_SSQ && x != NULL)
+		context_ssq(x, true);
+	else if (m->op == COPS_OP_SSQ && cops_msg_has(m, COPS_SLOT_HANDLE))
+		type_send_drq(t, COPS_REASON_SYNC_UNKNOWN, 0, handle->body, handle->len);
 	else if (m->op == COPS_OP_SSQ)
-		ssq_take(x, cops_msg_has(m, COPS_SLOT_HANDLE));
+		ssq_all(t);
 	else
-		log_warn("%s: %s from a PDP", x->client->name, cops_op_name(m->op));
+		log_warn("%s: %s from a PDP", t->client->name, cops_op_name(m->op));
 }
 
 /* ------------------------------------------------------------------ the link */
 
 /* LastPDPAddr, of the PDP a complete set of decisions is cached from (RFC 2748 2.2.14). */
-static bool last_pdp(const struct context *x, uint8_t body[20], struct cops_obj *o)
+static bool last_pdp(const struct pep_type *t, uint8_t body[20], struct cops_obj *o)
 {
 	struct addr a;
 	uint16_t port;
 	size_t len;
 
-	if (!pep_cache_pdp(x->cache, &a, &port))
+	if (t->active == NULL || !pep_cache_pdp(t->active->cache, &a, &port))
 		return false;
 	len = addr_len(&a);
 	memcpy(body, a.octets, len);
@@ -425,52 +138,66 @@ static void on_up(void *arg)
 	struct pep_agent *a = arg;
 
 	for (size_t i = 0; i < a->count; i++) {
-		struct context *x = &a->ctx[i];
+		struct pep_type *t = &a->type[i];
 		struct cops_obj o;
 		uint8_t body[20];
-		bool has = last_pdp(x, body, &o);
+		bool has = last_pdp(t, body, &o);
 
 		if (cops_conn_open(
-			pep_link_conn(a->link), x->client->client_type, has ? &o : NULL) == 0)
-			x->state = PEP_OPENING;
+			pep_link_conn(a->link), t->client->client_type, has ? &o : NULL) != 0)
+			continue;
+		for (unsigned k = 0; k < PEP_CONTEXTS_MAX; k++)
+			if (t->ctx[k].used)
+				t->ctx[k].state = PEP_OPENING;
 	}
 }
 
 static void on_accepted(void *arg, uint16_t client_type)
 {
 	struct pep_agent *a = arg;
-	struct context *x = by_type(a, client_type);
+	struct pep_type *t = by_type(a, client_type);
 
-	if (x == NULL || x->state != PEP_OPENING)
+	if (t == NULL || t->open)
 		return;
-	x->state = PEP_REQUESTING;
-	x->due = true;
-	pep_request_forget(x->request);
-	request_now(x);
+	t->open = true;
+	active_found(t);
+	if (t->feedback != NULL)
+		pep_feedback_open(t->feedback,
+		    cops_conn_acct_s(pep_link_conn(a->link), client_type), agent_now_ms());
+	for (unsigned i = 0; i < PEP_CONTEXTS_MAX; i++)
+		if (t->ctx[i].used)
+			context_opened(&t->ctx[i]);
 }
 
-static void context_close(struct context *x)
+static void type_close(struct pep_type *t)
 {
-	x->state = PEP_CLOSED;
-	x->handle = 0;
-	x->outstanding = false;
-	x->sync = false;
-	evtimer_del(x->timer);
+	bool was_open = t->open;
+
+	t->open = t->sync = false;
+	for (unsigned i = 0; i < PEP_CONTEXTS_MAX; i++)
+		context_close(&t->ctx[i]);
+	if (t->feedback != NULL)
+		pep_feedback_lost(t->feedback);
+	if (t->usage != NULL)
+		evtimer_del(t->usage);
+	if (was_open)
+		active_lost(t);
 }
 
 static void on_closed(void *arg, uint16_t client_type, uint16_t error, uint16_t sub)
 {
 	struct pep_agent *a = arg;
-	struct context *x = by_type(a, client_type);
+	struct pep_type *t = by_type(a, client_type);
 
-	if (x == NULL)
+	if (t == NULL)
 		return;
-	snprintf(x->status.last_error, sizeof(x->status.last_error),
+	snprintf(t->status.last_error, sizeof(t->status.last_error),
 	    "the PDP closed the client-type: %s (%u, %u)", cops_error_name(error), error, sub);
-	context_close(x);
+	type_close(t);
 	for (size_t i = 0; i < a->count; i++)
-		if (a->ctx[i].state != PEP_CLOSED)
-			return;
+		for (unsigned k = 0; k < PEP_CONTEXTS_MAX; k++)
+			if (a->type[i].ctx[k].state != PEP_CLOSED)
+				return;
 	pep_link_next(a->link, "no client-type is left");
 }
 
@@ -479,14 +206,14 @@ static void on_down(void *arg)
 	struct pep_agent *a = arg;
 
 	for (size_t i = 0; i < a->count; i++)
-		context_close(&a->ctx[i]);
+		type_close(&a->type[i]);
 }
 
 static const struct pib_schema *on_schema(void *arg, uint16_t client_type)
 {
-	struct context *x = by_type(arg, client_type);
+	struct pep_type *t = by_type(arg, client_type);
 
-	return x != NULL ? x->schema : NULL;
+	return t != NULL ? t->schema : NULL;
 }
 
 static const struct pep_link_ops link_ops = {
@@ -498,45 +225,12 @@ static const struct pep_link_ops link_ops = {
     .schema = on_schema,
 };
 
-/* ------------------------------------------------------------------ reality */
-
-static bool reconcile(struct context *x)
-{
-	char err[200] = "";
-
-	if (x->client->reconcile == NULL ||
-	    x->client->reconcile(x->self, x->store, err, sizeof(err)) == 0) {
-		x->repair_ms = RECONCILE_MIN_MS;
-		return true;
-	}
-	log_err("%s: %s; tried again in %lld ms", x->client->name, err, (long long)x->repair_ms);
-	snprintf(x->status.last_error, sizeof(x->status.last_error), "%s", err);
-	event_in(x->repair, x->repair_ms);
-	if (x->repair_ms < RECONCILE_MAX_MS)
-		x->repair_ms *= 2;
-	return false;
-}
-
-static void on_repair(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	reconcile(arg);
-}
-
 void pep_agent_reconcile(struct pep_agent *a, const struct pep_client *c)
 {
-	struct context *x = by_client(a, c);
+	struct pep_type *t = by_client(a, c);
 
-	if (x != NULL)
-		event_in(x->repair, 0);
-}
-
-static void on_disk(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	cache_watch(arg);
+	if (t != NULL)
+		agent_event_in(t->repair, 0);
 }
 
 /* ------------------------------------------------------------------ interfaces */
@@ -552,9 +246,9 @@ static void interfaces_take(struct pep_agent *a)
 		return;
 	}
 	for (size_t i = 0; i < a->count; i++)
-		if (a->ctx[i].roles != NULL &&
-		    pep_roles_interfaces(a->ctx[i].roles, list, count) > 0)
-			pep_agent_notify(a, a->ctx[i].client);
+		if (a->type[i].roles != NULL &&
+		    pep_roles_interfaces(a->type[i].roles, list, count) > 0)
+			pep_agent_notify(a, a->type[i].client);
 	free(list);
 }
 
@@ -586,43 +280,26 @@ static void interfaces_forget(struct pep_agent *a)
 	close(a->itf_fd);
 }
 
-static int roles_start(struct context *x, struct event_base *base)
+static int roles_start(struct pep_type *t)
 {
-	const struct pep_conf *conf = x->agent->conf;
-	const struct pep_client *c = x->client;
+	const struct pep_conf *conf = t->agent->conf;
+	const struct pep_client *c = t->client;
 
 	if (conf->roles.count == 0 && !c->roles)
 		return 0;
-	x->roles = pep_roles_new((const char *const *)conf->roles.item, conf->roles.count,
+	t->roles = pep_roles_new((const char *const *)conf->roles.item, conf->roles.count,
 	    c->capability, c->capabilities);
-	if (x->roles == NULL || pep_roles_take(x->roles, x->store) < 0 ||
-	    interfaces_watch(x->agent, base) != 0)
+	if (t->roles == NULL || pep_roles_take(t->roles, active_store(t)) < 0 ||
+	    interfaces_watch(t->agent, t->agent->base) != 0)
 		return -1;
-	pep_request_roles(x->request, x->roles);
-	interfaces_take(x->agent);
+	for (unsigned i = 0; i < PEP_CONTEXTS_MAX; i++)
+		if (t->ctx[i].request != NULL)
+			pep_request_roles(t->ctx[i].request, t->roles);
+	interfaces_take(t->agent);
 	return 0;
 }
 
 /* ------------------------------------------------------------------ life */
-
-static struct pib_store *store_new(const struct context *x)
-{
-	struct pib_store *st = pib_store_new(
-	    x->schema, PIB_INSTALL, (size_t)x->agent->conf->max_rows);
-
-	if (st != NULL)
-		pib_store_limit(st, x->client->limits);
-	return st;
-}
-
-static int context_events(struct context *x, struct event_base *base)
-{
-	x->timer = evtimer_new(base, on_timer, x);
-	x->soon = evtimer_new(base, on_soon, x);
-	x->repair = evtimer_new(base, on_repair, x);
-	x->disk = evtimer_new(base, on_disk, x);
-	return x->timer != NULL && x->soon != NULL && x->repair != NULL && x->disk != NULL ? 0 : -1;
-}
 
 /* What the settings say to a plug-in. */
 static const char *argument_of(const struct pep_conf *conf, const struct pep_client *c)
@@ -633,39 +310,82 @@ static const char *argument_of(const struct pep_conf *conf, const struct pep_cli
 	return "";
 }
 
-static int context_start(struct context *x, struct event_base *base, char *err, size_t err_len)
+static void on_usage(evutil_socket_t fd, short what, void *arg)
 {
-	const struct pep_conf *conf = x->agent->conf;
+	struct pep_type *t = arg;
+	int64_t next, now;
+
+	(void)fd;
+	(void)what;
+	type_usage(t, false);
+	now = agent_now_ms();
+	next = pep_feedback_next(t->feedback, now);
+	if (next != INT64_MAX) /* counters that could not be read are tried again, not at once */
+		agent_event_in(t->usage, next > now ? next - now : RECONCILE_MIN_MS);
+}
+
+static int usage_start(struct pep_type *t)
+{
+	if (t->client->usages == 0 || t->client->count == NULL)
+		return 0;
+	/* numbers of usage rows that no process of the last days had */
+	t->feedback = pep_feedback_new(t->client, t->self, (uint32_t)time(NULL) << 8);
+	t->usage = evtimer_new(t->agent->base, on_usage, t);
+	return t->feedback != NULL && t->usage != NULL ? 0 : -1;
+}
+
+/* Those that were open when the agent ended; the first one in any case. */
+static int contexts_start(struct pep_type *t, char *err, size_t err_len)
+{
+	bool any = false;
+
+	for (unsigned i = PEP_CONTEXTS_MAX; i-- > 0;) {
+		struct context *x = &t->ctx[i];
+		long rows;
+
+		x->type = t;
+		x->slot = i;
+		if (i > 0 && i >= t->agent->conf->max_contexts)
+			continue;
+		if ((rows = context_start(x, err, err_len)) < 0)
+			return -1;
+		x->used = rows > 0 || (i == 0 && !any);
+		any |= x->used;
+		if (x->used)
+			log_info("%s: %ld rows of request-state %u were cached", t->client->name,
+			    rows, i);
+		else if (i > 0)
+			context_clear(x);
+	}
+	return 0;
+}
+
+static int type_start(struct pep_type *t, char *err, size_t err_len)
+{
+	const struct pep_conf *conf = t->agent->conf;
 	const struct pep_env env = {
-	    .base = base,
-	    .agent = x->agent,
-	    .identity = pep_link_identity(x->agent->link),
+	    .base = t->agent->base,
+	    .agent = t->agent,
+	    .identity = pep_link_identity(t->agent->link),
 	    .state_dir = conf->state_dir,
 	    .conf = conf,
-	    .argument = argument_of(conf, x->client),
+	    .argument = argument_of(conf, t->client),
 	    .log = log_at,
 	    .notify = pep_agent_notify,
 	    .repair = pep_agent_reconcile,
 	};
-	char path[4200];
-	long rows;
 
 	snprintf(err, err_len, "out of memory");
-	snprintf(path, sizeof(path), "%s/cache-%s", conf->state_dir, x->client->name);
-	x->repair_ms = RECONCILE_MIN_MS;
-	x->backoff_ms = conf->retry_min_ms;
-	if (context_events(x, base) != 0 ||
-	    (x->schema = pib_schema_new(x->client->module, x->client->module_count)) == NULL ||
-	    (x->store = store_new(x)) == NULL || (x->cache = pep_cache_new(path)) == NULL ||
-	    (rows = pep_cache_load(x->cache, x->store, err, err_len)) < 0 ||
-	    (x->self = x->client->start(&env, err, err_len)) == NULL)
+	if ((t->schema = pib_schema_new(t->client->module, t->client->module_count)) == NULL ||
+	    (t->self = t->client->start(&env, err, err_len)) == NULL ||
+	    contexts_start(t, err, err_len) != 0 || active_start(t, err, err_len) != 0)
 		return -1;
 	snprintf(err, err_len, "out of memory");
-	x->request = pep_request_new(x->client, x->self, (uint32_t)conf->max_msg);
-	if (x->request == NULL || roles_start(x, base) != 0)
+	if (roles_start(t) != 0 || usage_start(t) != 0)
 		return -1;
-	log_info("%s: %ld rows from %s", x->client->name, rows, path);
-	reconcile(x);
+	active_reconcile(t);
+	type_usage_rows(t);
+	active_resume(t);
 	return 0;
 }
 
@@ -675,17 +395,18 @@ struct pep_agent *pep_agent_new(struct event_base *base, const struct pep_conf *
 	struct pep_agent *a = calloc(1, sizeof(*a));
 
 	snprintf(err, err_len, "out of memory");
-	if (a == NULL || count > CLIENTS_MAX) {
+	if (a == NULL || count > AGENT_CLIENTS_MAX) {
 		free(a);
 		return NULL;
 	}
 	a->conf = conf;
+	a->base = base;
 	a->link = pep_link_new(base, conf, &link_ops, a, err, err_len);
 	for (size_t i = 0; a->link != NULL && i < count; i++) {
-		a->ctx[i].agent = a;
-		a->ctx[i].client = client[i];
+		a->type[i].agent = a;
+		a->type[i].client = client[i];
 		a->count++;
-		if (context_start(&a->ctx[i], base, err, err_len) != 0) {
+		if (type_start(&a->type[i], err, err_len) != 0) {
 			pep_agent_free(a);
 			return NULL;
 		}
@@ -707,22 +428,19 @@ void pep_agent_stop(struct pep_agent *a, void (*done)(void *arg), void *arg)
 	pep_link_stop(a->link, done, arg);
 }
 
-static void context_clear(struct context *x)
+static void type_clear(struct pep_type *t)
 {
-	struct event *ev[] = {x->timer, x->soon, x->repair, x->disk};
-
-	if (x->self != NULL)
-		x->client->stop(x->self);
-	pep_request_free(x->request);
-	pep_roles_free(x->roles);
-	pep_cache_free(x->cache);
-	if (x->store != NULL)
-		pib_store_free(x->store);
-	if (x->schema != NULL)
-		pib_schema_free(x->schema);
-	for (size_t i = 0; i < sizeof(ev) / sizeof(ev[0]); i++)
-		if (ev[i] != NULL)
-			event_free(ev[i]);
+	if (t->self != NULL)
+		t->client->stop(t->self);
+	for (unsigned i = 0; i < PEP_CONTEXTS_MAX; i++)
+		context_clear(&t->ctx[i]);
+	active_clear(t);
+	pep_feedback_free(t->feedback);
+	if (t->usage != NULL)
+		event_free(t->usage);
+	pep_roles_free(t->roles);
+	if (t->schema != NULL)
+		pib_schema_free(t->schema);
 }
 
 void pep_agent_free(struct pep_agent *a)
@@ -730,7 +448,7 @@ void pep_agent_free(struct pep_agent *a)
 	if (a == NULL)
 		return;
 	for (size_t i = 0; i < a->count; i++)
-		context_clear(&a->ctx[i]);
+		type_clear(&a->type[i]);
 	interfaces_forget(a);
 	pep_link_free(a->link);
 	free(a);
@@ -761,14 +479,14 @@ const char *pep_agent_identity(const struct pep_agent *a)
 const struct pep_client *pep_agent_client(const struct pep_agent *a, const char *name)
 {
 	for (size_t i = 0; i < a->count; i++)
-		if (strcmp(a->ctx[i].client->name, name) == 0)
-			return a->ctx[i].client;
+		if (strcmp(a->type[i].client->name, name) == 0)
+			return a->type[i].client;
 	return NULL;
 }
 
 const struct pep_client *pep_agent_client_at(const struct pep_agent *a, size_t i)
 {
-	return i < a->count ? a->ctx[i].client : NULL;
+	return i < a->count ? a->type[i].client : NULL;
 }
 
 void *pep_agent_self(const struct pep_agent *a, const struct pep_client *c)
@@ -778,7 +496,7 @@ void *pep_agent_self(const struct pep_agent *a, const struct pep_client *c)
 
 const struct pib_store *pep_agent_store(const struct pep_agent *a, const struct pep_client *c)
 {
-	return by_client(a, c)->store;
+	return active_store(by_client(a, c));
 }
 
 const struct pib_schema *pep_agent_schema(const struct pep_agent *a, const struct pep_client *c)
@@ -795,15 +513,33 @@ static void take_incarnation(void *arg, const struct pib_row *row)
 	memcpy(s->incarnation, inc->id.p, s->incarnation_len);
 }
 
+/* The one to speak of first: in force, or the first that there is. */
+static const struct context *context_shown(const struct pep_type *t)
+{
+	const struct context *x = t->active;
+
+	for (unsigned i = 0; x == NULL && i < PEP_CONTEXTS_MAX; i++)
+		if (t->ctx[i].used)
+			x = &t->ctx[i];
+	return x;
+}
+
 void pep_agent_status(
     const struct pep_agent *a, const struct pep_client *c, struct pep_client_status *s)
 {
-	const struct context *x = by_client(a, c);
+	const struct pep_type *t = by_client(a, c);
+	const struct context *x = context_shown(t);
 
-	*s = x->status;
+	*s = t->status;
+	s->expires_at = t->expires_at;
+	s->active = t->active != NULL;
+	s->rows = pib_store_count(active_store(t), NULL);
+	for (unsigned i = 0; i < PEP_CONTEXTS_MAX; i++)
+		s->request_states += t->ctx[i].used;
+	if (x == NULL)
+		return;
 	s->state = x->state;
 	s->handle = x->handle;
-	s->rows = pib_store_count(x->store, NULL);
 	s->cache_complete = pep_cache_complete(x->cache);
 	pib_store_each(x->store, &pib_frwk_pib_incarnation_class, take_incarnation, s);
 }

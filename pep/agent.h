@@ -1,7 +1,7 @@
 /*
- * agent.h - the generic half of a COPS-PR PEP (RFC 3084 3, 5): one request-state
- * per client, its requests, and each decision as one transaction that the client
- * enforces, the cache keeps and one solicited report answers.
+ * agent.h - the generic half of a COPS-PR PEP (RFC 3084 3, 5): the request-states of each
+ * client-type, one of them in force, their requests, and each decision as one transaction that the
+ * client enforces, the cache keeps and one solicited report answers.
  *
  * It knows rows and messages, not what rows mean: that is the client's
  * (pep/client.h).  Restarting disturbs nothing: the cached rows are reconciled
@@ -32,9 +32,9 @@ void pep_agent_start(struct pep_agent *a);
 void pep_agent_stop(struct pep_agent *a, void (*done)(void *arg), void *arg);
 /* Stops the clients, which leave in place what they enforce. */
 void pep_agent_free(struct pep_agent *a);
-/* Drop the connection, if any, and connect anew at once, first PDP first. */
 /* Certificates and keys are read again, see pep_link_reload().  -1 and err: all as before. */
 int pep_agent_reload(struct pep_agent *a, char *err, size_t err_len);
+/* Drop the connection, if any, and connect anew at once, first PDP first. */
 void pep_agent_reconnect(struct pep_agent *a);
 
 /* Our PEPID. */
@@ -69,6 +69,9 @@ struct pep_client_status {
 	uint8_t incarnation_len;
 	size_t rows;
 	bool cache_complete;
+	bool active; /* a request-state is in force */
+	unsigned request_states;
+	int64_t expires_at; /* what is in force ends then, without a PDP; 0 = not */
 	uint64_t decisions; /* since start */
 	uint64_t failures;
 	int64_t last_decision; /* seconds since the epoch, 0 = none */

@@ -4,7 +4,7 @@
  *	len(32) crc(32) kind(8) body[len - 1]		crc over kind and body
  *
  * kind 1, rows: each op(8) prid-len(16) prid [epd-len(32) epd], PRID and EPD as on the
- * wire.  kind 2, PDP: family(8) address(128) port(16).
+ * wire.  kind 2, PDP: family(8) address(128) port(16).  kind 3, lost: when(64), 0 = it is there.
  */
 #include "pep/cache.h"
 
@@ -29,7 +29,7 @@
 #define COMPACT_MIN ((size_t)256 << 10) /* octets; a smaller journal is left alone */
 #define COMPACT_AT  4			/* times the snapshot */
 
-enum kind { KIND_ROWS = 1, KIND_PDP = 2 };
+enum kind { KIND_ROWS = 1, KIND_PDP = 2, KIND_LOST = 3 };
 enum op { OP_REMOVE = 1, OP_INSTALL = 2 };
 
 struct pep_cache {
@@ -44,6 +44,7 @@ struct pep_cache {
 	struct addr pdp;
 	uint16_t pdp_port;
 	bool have_pdp;
+	int64_t lost; /* seconds since the epoch */
 };
 
 struct pep_cache *pep_cache_new(const char *path)
@@ -133,6 +134,15 @@ static void put_pdp(const struct pep_cache *c, struct buf *b)
 	record_close(b, mark);
 }
 
+static void put_lost(const struct pep_cache *c, struct buf *b)
+{
+	size_t mark = record_open(b, KIND_LOST);
+
+	buf_put_u32(b, (uint32_t)((uint64_t)c->lost >> 32));
+	buf_put_u32(b, (uint32_t)c->lost);
+	record_close(b, mark);
+}
+
 /* ------------------------------------------------------------------ loading */
 
 static int load_rows(struct pib_store *st, struct cur *c)
@@ -174,6 +184,29 @@ static int load_pdp(struct pep_cache *c, struct cur *r)
 	return 0;
 }
 
+static int load_lost(struct pep_cache *c, struct cur *r)
+{
+	uint32_t hi, lo;
+
+	if (!cur_u32(r, &hi) || !cur_u32(r, &lo) || hi > INT32_MAX)
+		return -1;
+	c->lost = (int64_t)((uint64_t)hi << 32 | lo);
+	return 0;
+}
+
+static int load_body(struct pep_cache *c, struct pib_store *st, uint8_t kind, struct cur *body)
+{
+	switch (kind) {
+	case KIND_ROWS:
+		return load_rows(st, body);
+	case KIND_PDP:
+		return load_pdp(c, body);
+	case KIND_LOST:
+		return load_lost(c, body);
+	}
+	return -1;
+}
+
 /* One record; false at the end or at one that is torn or not ours. */
 static bool load_record(struct pep_cache *c, struct pib_store *st, struct cur *all)
 {
@@ -182,13 +215,11 @@ static bool load_record(struct pep_cache *c, struct pib_store *st, struct cur *a
 	uint32_t len;
 	uint32_t crc;
 	uint8_t kind;
-	int rc;
 
 	if (!cur_u32(&left, &len) || !cur_u32(&left, &crc) || !cur_cut(&left, len, &body) ||
 	    crc32_of(body.p, len) != crc || !cur_u8(&body, &kind))
 		return false;
-	rc = kind == KIND_ROWS ? load_rows(st, &body) : load_pdp(c, &body);
-	if (rc != 0)
+	if (load_body(c, st, kind, &body) != 0)
 		return false;
 	c->any |= kind == KIND_ROWS;
 	*all = left;
@@ -256,6 +287,32 @@ void pep_cache_pdp_put(struct pep_cache *c, const struct addr *a, uint16_t port)
 	put_pdp(c, &c->note);
 }
 
+void pep_cache_lost_put(struct pep_cache *c, int64_t when)
+{
+	if (c->lost == when)
+		return;
+	c->lost = when;
+	put_lost(c, &c->note);
+}
+
+int64_t pep_cache_lost(const struct pep_cache *c)
+{
+	return c->lost;
+}
+
+void pep_cache_forget(struct pep_cache *c)
+{
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+	c->size = c->snapshot = 0;
+	c->any = c->behind = c->have_pdp = c->noted_rows = false;
+	c->lost = 0;
+	buf_reset(&c->note);
+	if (unlink(c->path) != 0 && errno != ENOENT)
+		log_warn("%s: %s", c->path, strerror(errno));
+}
+
 static void snapshot_row(void *arg, const struct pib_row *row)
 {
 	put_row(arg, OP_INSTALL, row);
@@ -275,6 +332,8 @@ static int rewrite(struct pep_cache *c, const struct pib_store *st)
 	record_close(&b, mark);
 	if (c->have_pdp)
 		put_pdp(c, &b);
+	if (c->lost != 0)
+		put_lost(c, &b);
 	errno = ENOMEM;
 	if (!b.failed && durable_write(c->path, b.data, b.len) == 0) {
 		if (c->fd >= 0)

@@ -39,6 +39,14 @@ int pep_cache_flush(struct pep_cache *c, const struct pib_store *st);
 int pep_cache_retry(struct pep_cache *c, const struct pib_store *st);
 /* The PDP whose decisions these are; on disk with the next flush. */
 void pep_cache_pdp_put(struct pep_cache *c, const struct addr *a, uint16_t port);
+/*
+ * When the PDP was lost (seconds since the epoch), 0: it is there, or nobody knows; on disk with
+ * the next flush.
+ */
+void pep_cache_lost_put(struct pep_cache *c, int64_t when);
+int64_t pep_cache_lost(const struct pep_cache *c);
+/* The request-state is no more: nothing is cached, and the file is gone. */
+void pep_cache_forget(struct pep_cache *c);
 /* Is there a complete set of decisions, and from whom (LastPDPAddr, RFC 2748 4.3)? */
 bool pep_cache_complete(const struct pep_cache *c);
 bool pep_cache_pdp(const struct pep_cache *c, struct addr *a, uint16_t *port);

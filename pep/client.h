@@ -88,6 +88,13 @@ struct pep_client {
 	 * NULL.  The request is sent again, later, with what notify() gives then.
 	 */
 	void (*refused)(void *self, const struct pib_class *cls, uint32_t instance);
+	/*
+	 * The rows of store that stay when its policy ends or is not in force any more, changed
+	 * as they must be then: put for each, as the class's struct.  NULL: none.
+	 */
+	void (*protect)(void *self, const struct pib_store *store,
+	    void (*put)(void *arg, const struct pib_class *cls, uint32_t instance, const void *row),
+	    void *arg);
 	/* After the RPT of a successful enforce was queued: follow-up work (new keys ...). */
 	void (*settled)(void *self, const struct pib_store *store);
 	/*

@@ -80,6 +80,10 @@ static void cmd_show_status(void *arg, struct ctl_req *req, const json_t *args)
 	put_hex(o, "incarnation", s.incarnation, s.incarnation_len);
 	json_object_set_new(o, "rows", json_integer((json_int_t)s.rows));
 	json_object_set_new(o, "cached", json_boolean(s.cache_complete));
+	json_object_set_new(o, "in_force", json_boolean(s.active));
+	json_object_set_new(o, "expires_at",
+	    s.expires_at == 0 ? json_null() : json_integer((json_int_t)s.expires_at));
+	json_object_set_new(o, "request_states", json_integer((json_int_t)s.request_states));
 	json_object_set_new(o, "decisions", json_integer((json_int_t)s.decisions));
 	json_object_set_new(o, "failures", json_integer((json_int_t)s.failures));
 	json_object_set_new(o, "last_decision_at",

@@ -10,7 +10,7 @@
 #include "common/log.h"
 #include "libcops/cops_msg.h"
 #include "pep/cache.h"
-#include "pep/roles.h"
+#include "pib/gen/framework_feedback_pib.h"
 #include "pib/gen/framework_pib.h"
 #include "pib/pib_codec.h"
 #include "pib/pib_store.h"
@@ -19,6 +19,7 @@ struct run {
 	const struct dec_target *t;
 	struct pib_txn *txn;
 	struct dec_outcome *out;
+	bool end_first;
 };
 
 static void general_fault(struct run *r, enum pib_gperr code, uint16_t sub)
@@ -127,8 +128,10 @@ static void request_state(struct run *r, const struct cops_msg *dec)
 	}
 	if (data || (state != 0 && count > 1))
 		general_fault(r, PIB_GPERR_MALFORMED_DECISION, 0);
-	else if (state != 0 && !remove)
+	else if (state != 0 && !remove && !r->t->may_open)
 		general_fault(r, PIB_GPERR_MAX_STATES, 0);
+	else if (state != 0 && !remove)
+		r->out->open_state = true;
 	else if (remove) {
 		r->out->remove_state = true;
 		pib_store_each(r->t->store, NULL, row_remove, r->txn);
@@ -248,20 +251,67 @@ static void note_refusals(struct run *r)
 	}
 }
 
+static int enforce(struct run *r)
+{
+	const struct dec_target *t = r->t;
+	const struct pib_change *c;
+
+	if (t->ops != NULL && t->ops->enforce != NULL)
+		return t->ops->enforce(t->arg, r->txn, r->out->remove_state);
+	return pib_txn_changes(r->txn, &c) == 0 ? 0 : t->client->enforce(t->self, t->store, r->txn);
+}
+
 static bool carry_out(struct run *r, const struct cops_msg *dec)
 {
+	const struct dec_ops *ops = r->t->ops;
 	const struct pib_change *c;
+	int rc;
 
 	request_state(r, dec);
 	each_decision(r, dec, COPS_CMD_REMOVE, removes);
 	each_decision(r, dec, COPS_CMD_INSTALL, installs);
 	if (pib_txn_check(r->txn) != 0)
 		return false;
-	if (r->t->roles != NULL && pep_roles_judge(r->t->roles, r->t->store, r->txn) != 0)
+	if (ops != NULL && ops->judge != NULL && ops->judge(r->t->arg, r->txn) != 0)
 		return false;
 	note_refusals(r);
 	r->out->changed = pib_txn_changes(r->txn, &c) != 0;
-	return !r->out->changed || r->t->client->enforce(r->t->self, r->t->store, r->txn) == 0;
+	rc = enforce(r);
+	r->end_first = rc == DEC_END_FIRST && !r->out->ended;
+	r->out->taken = rc == DEC_TAKEN;
+	return rc == 0 || rc == DEC_TAKEN;
+}
+
+/* What is in force ends; then the decision is about rows that are not. */
+static bool end_then_carry_out(struct run *r, const struct cops_msg *dec)
+{
+	pib_txn_abort(r->txn);
+	r->txn = NULL;
+	if (r->t->ops->end(r->t->arg, &r->txn) != 0)
+		return false;
+	r->out->ended = true;
+	r->txn = pib_txn_begin(r->t->store);
+	return r->txn != NULL && carry_out(r, dec);
+}
+
+static void note_actions(struct run *r)
+{
+	const struct dec_ops *ops = r->t->ops;
+	const struct pib_change *c;
+	size_t n = pib_txn_changes(r->txn, &c);
+
+	for (size_t i = 0; ops != NULL && ops->action != NULL && i < n; i++)
+		if (c[i].after != NULL && c[i].after->cls == &pib_frwk_feedback_action_class)
+			ops->action(r->t->arg, c[i].after);
+}
+
+static void no_memory(const struct dec_target *t, const struct cops_msg *dec, struct buf *rpt,
+    struct dec_outcome *out)
+{
+	static const struct pib_fault memory = {.gperr = PIB_GPERR_MEM_EXHAUSTED};
+
+	put_report(rpt, t, dec, false, &memory, 1);
+	log_faults(t, &memory, 1, out);
 }
 
 void dec_handle(const struct dec_target *t, const struct cops_msg *dec, struct buf *rpt,
@@ -272,22 +322,22 @@ void dec_handle(const struct dec_target *t, const struct cops_msg *dec, struct b
 	size_t n;
 
 	memset(out, 0, sizeof(*out));
+	out->success = r.txn != NULL && carry_out(&r, dec);
+	if (r.end_first)
+		out->success = end_then_carry_out(&r, dec);
 	if (r.txn == NULL) {
-		static const struct pib_fault memory = {.gperr = PIB_GPERR_MEM_EXHAUSTED};
-
-		put_report(rpt, t, dec, false, &memory, 1);
-		log_faults(t, &memory, 1, out);
+		no_memory(t, dec, rpt, out);
 		return;
 	}
-	out->success = carry_out(&r, dec);
 	n = pib_txn_faults(r.txn, &f);
 	log_faults(t, f, n, out);
 	put_report(rpt, t, dec, out->success, f, n);
 	if (!out->success) {
-		out->changed = out->remove_state = false;
+		out->changed = out->remove_state = out->open_state = out->taken = false;
 		pib_txn_abort(r.txn);
 		return;
 	}
+	note_actions(&r);
 	pep_cache_note(t->cache, r.txn);
 	pib_txn_commit(r.txn);
 	/* A disk that is full makes no decision untrue; the cache knows that it lags. */

@@ -14,19 +14,42 @@
 struct buf;
 struct cops_msg;
 struct pep_cache;
-struct pep_roles;
+struct pib_row;
+
+enum { DEC_END_FIRST = 1, DEC_TAKEN = 2 };
+
+/* What surrounds the rows; any may be NULL, and the whole table, too. */
+struct dec_ops {
+	/* A checked transaction: rows whose meaning is the agent's.  -1: faults in txn. */
+	int (*judge)(void *arg, struct pib_txn *txn);
+	/*
+	 * Make it true if it is to be; NULL: the client's enforce().  0: done.  DEC_TAKEN: and with
+	 * it the request-state is in force.  DEC_END_FIRST: what is in force has to end before: the
+	 * transaction is put off, end() called, and it is carried out again.  -1: faults in txn.
+	 */
+	int (*enforce)(void *arg, struct pib_txn *txn, bool remove_state);
+	/* 0, or -1 and perhaps a transaction of the store with the faults. */
+	int (*end)(void *arg, struct pib_txn **txn);
+	/* A frwkFeedbackAction of a decision that holds; the store shows its rows. */
+	void (*action)(void *arg, const struct pib_row *row);
+};
 
 struct dec_target {
 	const struct pep_client *client;
 	void *self; /* the client's instance */
 	struct pib_store *store;
 	struct pep_cache *cache;
-	const struct pep_roles *roles; /* NULL: interfaces have none */
+	const struct dec_ops *ops;
+	void *arg;     /* of ops */
+	bool may_open; /* another request-state */
 };
 
 struct dec_outcome {
 	bool success;
-	bool changed;	      /* the transaction was not empty, and committed */
+	bool changed;	 /* the transaction was not empty, and committed */
+	bool taken;	 /* enforce() said DEC_TAKEN */
+	bool ended;	 /* end() was called, and did */
+	bool open_state; /* Install with Request-State: a REQ of another is to follow the report */
 	bool remove_state;    /* Remove with Request-State: the DRQ is to follow the report */
 	bool request_refused; /* frwkError: the PDP did not take our request (RFC 3318 2.3.6) */
 	const struct pib_class *refused_cls; /* for this value of a row of ours, NULL: not known */

@@ -370,6 +370,8 @@ static void delete_sa(struct kplan *p, const struct kplan_op *op)
 	struct shadow_sa *e = kstate_sa_find(p->ks, &op->u.sa_id);
 	struct kern_fault f;
 
+	if (p->ks->leaving)
+		p->ks->leaving(p->ks->leaving_arg, &op->u.sa_id);
 	if (p->ks->ops->sa_del(p->ks->kern, &op->u.sa_id, &f) == 0 || f.kind == KERN_ABSENT) {
 		if (e)
 			kstate_sa_drop(p->ks, e);

@@ -58,6 +58,8 @@ size_t kstate_sa_count(const struct kstate *ks);
 /* The kernel told us (expiry, foreign delete): forget it from the shadow. */
 void kstate_sa_forget(struct kstate *ks, const struct kern_sa_id *id);
 /* Is anything owed: an operation that must not fail, and was refused? */
+/* fn is told of every SA that is about to be deleted, and may read it; NULL: nobody. */
+void kstate_watch(struct kstate *ks, void (*fn)(void *arg, const struct kern_sa_id *id), void *arg);
 bool kstate_owes(const struct kstate *ks);
 /* Run operations that are still owed. Returns how many remain. */
 size_t kstate_retry(struct kstate *ks);

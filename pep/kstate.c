@@ -399,6 +399,12 @@ bool kstate_owes(const struct kstate *ks)
 	return !LIST_EMPTY(&ks->owed_sas) || !LIST_EMPTY(&ks->owed_policies);
 }
 
+void kstate_watch(struct kstate *ks, void (*fn)(void *arg, const struct kern_sa_id *id), void *arg)
+{
+	ks->leaving = fn;
+	ks->leaving_arg = arg;
+}
+
 size_t kstate_retry(struct kstate *ks)
 {
 	struct shadow_sa *sa, *sa_next;

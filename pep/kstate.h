@@ -65,7 +65,9 @@ struct kstate {
 	LIST_HEAD(, shadow_policy) owed_policies;
 	size_t sa_live;
 	size_t policy_live;
-	uint64_t plans; /* serial of the newest plan */
+	uint64_t plans;						 /* serial of the newest plan */
+	void (*leaving)(void *arg, const struct kern_sa_id *id); /* NULL: nobody asks */
+	void *leaving_arg;
 };
 
 struct shadow_sa *kstate_sa_find(const struct kstate *ks, const struct kern_sa_id *id);

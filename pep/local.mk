@@ -27,7 +27,8 @@ pep_libpep_la_SOURCES += \
 	pep/vpn_rows.c pep/vpn_rows.h \
 	pep/vpn_run.c \
 	pep/vpn_show.c pep/vpn_show.h \
-	pep/vpn_touch.c
+	pep/vpn_touch.c \
+	pep/vpn_usage.c
 
 # controller keying
 pep_libpep_la_SOURCES += \
@@ -39,9 +40,11 @@ pep_libpep_la_SOURCES += \
 
 # the agent: connection, requests, decisions, cache
 pep_libpep_la_SOURCES += \
-	pep/agent.c pep/agent.h \
+	pep/active.c \
+	pep/agent.c pep/agent.h pep/agent_int.h \
 	pep/cache.c pep/cache.h \
 	pep/client.h \
+	pep/context.c \
 	pep/control.c pep/control.h \
 	pep/control_vpn.c pep/control_vpn.h \
 	pep/dec.c pep/dec.h \

@@ -83,6 +83,8 @@ static const struct conf_opt options[] = {
 	"Octets of the largest COPS message that is taken."},
     {"max-rows", CONF_INT, AT(max_rows), "1000000", NULL, 16, 100000000,
 	"The most rows that are taken."},
+    {"max-contexts", CONF_INT, AT(max_contexts), "4", NULL, 1, PEP_CONTEXTS_MAX,
+	"The most request-states of a client-type that a policy server may open; one is in force."},
     {"roles", CONF_LIST, AT(roles), "", "{ \"eth0 lan+red\" }", 0, 256,
 	"Roles of interfaces (RFC 3318), each INTERFACE and the roles in ASCII order with + "
 	"between "

@@ -17,7 +17,8 @@
 
 struct diag;
 
-#define PEP_CONF_PDPS 8
+#define PEP_CONF_PDPS	 8
+#define PEP_CONTEXTS_MAX 8 /* request-states of a client-type */
 
 struct pep_pdp { /* "NAME@ADDRESS" or "NAME@ADDRESS:PORT", an IPv6 address in brackets */
 	struct addr addr;
@@ -53,6 +54,7 @@ struct pep_conf {
 	int64_t linger_ms; /* keying: inbound SAs after withdrawal */
 	int64_t max_msg;   /* octets */
 	int64_t max_rows;
+	int64_t max_contexts;
 	struct conf_list roles; /* "INTERFACE ROLES", see pep_roles_parse() */
 	FILE *trace;		/* of --trace, borrowed; NULL: none */
 };

@@ -11,6 +11,7 @@
 #include "config.h"
 #include "libcops/cops_msg.h"
 #include "pep/roles.h"
+#include "pib/gen/framework_feedback_pib.h"
 #include "pib/gen/framework_pib.h"
 #include "pib/pib_codec.h"
 #include "pib/pib_limit.h"
@@ -35,6 +36,7 @@ struct pep_request {
 	const struct pep_client *client;
 	void *self;
 	uint32_t max_msg;
+	uint32_t max_contexts;
 	const struct pep_roles *roles; /* NULL: not told */
 	struct told *told;
 	unsigned round;
@@ -52,7 +54,8 @@ struct writer {
 	long rows;
 };
 
-struct pep_request *pep_request_new(const struct pep_client *client, void *self, uint32_t max_msg)
+struct pep_request *pep_request_new(
+    const struct pep_client *client, void *self, uint32_t max_msg, uint32_t max_contexts)
 {
 	struct pep_request *r = calloc(1, sizeof(*r));
 
@@ -61,6 +64,7 @@ struct pep_request *pep_request_new(const struct pep_client *client, void *self,
 	r->client = client;
 	r->self = self;
 	r->max_msg = max_msg;
+	r->max_contexts = max_contexts;
 	r->full = true;
 	return r;
 }
@@ -227,10 +231,30 @@ static void put_device(struct writer *w)
 	    .prid = 1,
 	    .descr = {(const uint8_t *)descr, sizeof(descr) - 1},
 	    .max_msg = w->r->max_msg,
-	    .max_contexts = 1,
+	    .max_contexts = w->r->max_contexts,
 	};
 
 	row_put(w, &pib_frwk_device_id_class, 1, &row);
+}
+
+/* What can be counted, and how it is told (RFC 3571). */
+static void put_usages(struct writer *w)
+{
+	static const uint8_t zero_zero = 0;
+
+	for (uint16_t i = 0; i < w->r->client->usages; i++) {
+		const struct pep_usage_caps *c = &w->r->client->usage[i];
+		const struct pib_frwk_feedback_link_caps row = {
+		    .id = i + 1,
+		    .selection = {c->selection->ber, c->selection->ber_len},
+		    .usage = {c->usage->ber, c->usage->ber_len},
+		    .threshold = c->threshold != NULL ? (struct pib_octets) {c->threshold->ber,
+							    c->threshold->ber_len}
+						      : (struct pib_octets) {&zero_zero, 1},
+		};
+
+		row_put(w, &pib_frwk_feedback_link_caps_class, row.id, &row);
+	}
 }
 
 static void take_first(void *arg, const struct pib_row *row)
@@ -245,10 +269,10 @@ static void take_first(void *arg, const struct pib_row *row)
  * The incarnation as held, or an empty one; FullState says what this request is.  Not
  * among what was told: it goes into every request.
  */
-static void put_incarnation(struct writer *w, const struct pib_store *store)
+static void put_incarnation(struct writer *w, const struct pib_store *store, bool active)
 {
 	struct pib_frwk_pib_incarnation row = {
-	    .prid = 1, .longevity = 1, .in_ctxt_set = 1, .active = 1};
+	    .prid = 1, .longevity = 1, .in_ctxt_set = 1, .active = active ? 1 : 2};
 	const struct pib_row *held = NULL;
 
 	pib_store_each(store, &pib_frwk_pib_incarnation_class, take_first, &held);
@@ -263,8 +287,8 @@ static void put_incarnation(struct writer *w, const struct pib_store *store)
 		put_pair(w, &pib_frwk_pib_incarnation_class, row.prid, w->epd.data, w->epd.len);
 }
 
-long pep_request_put(struct pep_request *r, const struct pib_store *store, const uint8_t *handle,
-    size_t handle_len, struct buf *b)
+long pep_request_put(struct pep_request *r, const struct pib_store *store, bool active,
+    const uint8_t *handle, size_t handle_len, struct buf *b)
 {
 	struct writer w = {.r = r, .b = b};
 	size_t start = b->len;
@@ -275,13 +299,14 @@ long pep_request_put(struct pep_request *r, const struct pib_store *store, const
 	r->round++;
 	cops_put_handle(b, handle, handle_len);
 	cops_put_u16x2(b, COPS_C_CONTEXT, 1, COPS_R_CONFIG, 0);
-	put_incarnation(&w, store);
+	put_incarnation(&w, store, active);
 	w.rows = 0;
 	put_supports(&w);
 	put_device(&w);
 	pib_limits_put(limits_of(r), row_put, &w);
 	if (r->roles != NULL)
 		pep_roles_put(r->roles, row_put, &w);
+	put_usages(&w);
 	r->client->notify(r->self, row_put, &w);
 	put_removed(&w);
 	if (w.open)

@@ -18,6 +18,7 @@
 #include "pep/agent.h"
 #include "pep/pep_conf.h"
 #include "pep/vpn_int.h"
+#include "pib/gen/framework_feedback_pib.h"
 #include "pib/gen/framework_pib.h"
 #include "pib/pib_codec.h"
 #include "pib/pib_store.h"
@@ -293,6 +294,40 @@ static int vpn_enforce(void *self, const struct pib_store *store, struct pib_txn
 	return 0;
 }
 
+struct protecting {
+	void (*put)(void *arg, const struct pib_class *cls, uint32_t instance, const void *row);
+	void *arg;
+};
+
+static void protect_row(void *arg, const struct pib_row *row)
+{
+	struct protecting *p = arg;
+	struct pib_ce_vpn_peer_prefix far;
+
+	if (row->cls != &pib_ce_vpn_peer_prefix_class) {
+		p->put(p->arg, row->cls, row->instance, row->data);
+		return;
+	}
+	memcpy(&far, row->data, sizeof(far));
+	far.peer = 0; /* is of the VPN and cannot be reached */
+	p->put(p->arg, row->cls, row->instance, &far);
+}
+
+/* Policy is over, but no packet of the VPN's may leave in clear: its prefixes are discarded. */
+static void vpn_protect(void *self, const struct pib_store *store,
+    void (*put)(void *arg, const struct pib_class *cls, uint32_t instance, const void *row),
+    void *arg)
+{
+	static const struct pib_class *const kept[] = {&pib_ce_vpn_class,
+	    &pib_ce_vpn_proposal_class, &pib_ce_vpn_local_prefix_class,
+	    &pib_ce_vpn_peer_prefix_class};
+	struct protecting p = {.put = put, .arg = arg};
+
+	(void)self;
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+		pib_store_each(store, kept[i], protect_row, &p);
+}
+
 static void vpn_refused(void *self, const struct pib_class *cls, uint32_t instance)
 {
 	struct vpn *v = self;
@@ -541,6 +576,7 @@ static void vpn_stop(void *self)
 	vpn_touched_clear(&v->settle);
 	vpn_providers_stop(v);
 	vpn_reqids_free(v->reqids);
+	vpn_usage_free(v->usage);
 	kstate_free(v->ks);
 	if (v->kern)
 		v->ops->close(v->kern);
@@ -564,8 +600,10 @@ static void *vpn_start(const struct pep_env *env, char *err, unsigned long err_l
 	    vpn_providers_start(v, err, err_len) < 0)
 		goto fail;
 	snprintf(err, err_len, "out of memory");
-	if (!(v->ks = kstate_new(v->ops, v->kern)) || events_start(v) < 0)
+	if (!(v->usage = vpn_usage_new()) || !(v->ks = kstate_new(v->ops, v->kern)) ||
+	    events_start(v) < 0)
 		goto fail;
+	kstate_watch(v->ks, vpn_usage_last, v);
 	return v;
 fail:
 	vpn_stop(v);
@@ -607,7 +645,10 @@ struct kern *vpn_kern(void *self)
 }
 
 static const struct pib_module *const module[] = {
-    &pib_framework_pib_module, &pib_ce_vpn_pib_module};
+    &pib_framework_pib_module, &pib_framework_feedback_pib_module, &pib_ce_vpn_pib_module};
+
+static const struct pep_usage_caps usage[] = {{&pib_ce_vpn_peer_class,
+    &pib_frwk_feedback_traffic_class, &pib_frwk_feedback_traffic_thres_class}};
 
 const struct pep_client pep_client_vpn = {
     .api = PEP_CLIENT_API,
@@ -615,9 +656,13 @@ const struct pep_client pep_client_vpn = {
     .client_type = PIB_CE_VPN_PIB_SUBJECT_CATEGORY,
     .module = module,
     .module_count = sizeof(module) / sizeof(module[0]),
+    .usage = usage,
+    .usages = sizeof(usage) / sizeof(usage[0]),
     .start = vpn_start,
     .stop = vpn_stop,
     .enforce = vpn_enforce,
+    .protect = vpn_protect,
+    .count = vpn_count,
     .refused = vpn_refused,
     .settled = vpn_settled,
     .reconcile = vpn_reconcile,

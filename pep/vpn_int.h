@@ -8,6 +8,7 @@
  *	vpn_rows.c	rows to values, checks; vpn_fault.c what is reported
  *	vpn_reqid.c	a peer's reqid
  *	vpn_show.c	for people
+ *	vpn_usage.c	what each peer's SAs carried
  */
 #ifndef PEP_VPN_INT_H
 #define PEP_VPN_INT_H
@@ -100,6 +101,7 @@ struct vpn {
 	struct event *on_tick;
 	struct event *on_change; /* reality was changed by others: reconcile */
 	uint64_t acquires;
+	struct vpn_usage *usage;
 };
 
 int64_t vpn_now_ms(void); /* monotonic */
@@ -115,6 +117,18 @@ uint32_t vpn_of_member(const struct pib_store *store, uint32_t member);
 const struct pib_ce_vpn *vpn_row(const struct pib_store *store, uint32_t vpn);
 const struct pib_ce_vpn_peer *vpn_peer_row(const struct pib_store *store, uint32_t peer);
 struct vpn_env vpn_row_env(const struct vpn *v, const struct pib_store *store, bool lenient);
+
+/* --- usage ------------------------------------------------------------------ */
+
+struct vpn_usage *vpn_usage_new(void);
+void vpn_usage_free(struct vpn_usage *u);
+/* arg is the struct vpn; for kstate_watch(). */
+void vpn_usage_last(void *arg, const struct kern_sa_id *id);
+/* struct pep_client's count(), of ceVpnPeer rows. */
+int vpn_count(void *self, const struct pib_store *store,
+    void (*put)(
+	void *arg, const struct pib_class *cls, uint32_t instance, const struct pep_usage *now),
+    void *arg);
 
 /* --- keying providers ------------------------------------------------------- */
 

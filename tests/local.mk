@@ -148,7 +148,8 @@ tests_unit_test_pep_vpn_LDFLAGS = $(AM_LDFLAGS) -static
 $(tests_unit_test_pep_vpn_OBJECTS): $(PIB_GEN_H)
 
 check_PROGRAMS += tests/unit/test_pep_agent
-tests_unit_test_pep_agent_SOURCES = tests/unit/test_pep_agent.c tests/unit/capture.h
+tests_unit_test_pep_agent_SOURCES = tests/unit/test_pep_agent.c tests/unit/pep_pdp.c \
+	tests/unit/pep_pdp.h tests/unit/capture.h
 tests_unit_test_pep_agent_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS)
 tests_unit_test_pep_agent_LDADD = pep/libpep.la $(CHECK_LIBS)
 tests_unit_test_pep_agent_LDFLAGS = $(AM_LDFLAGS) -static
@@ -190,3 +191,11 @@ tests_unit_test_source_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_source_LDADD = pdp/libpdp.la $(CHECK_LIBS)
 tests_unit_test_source_LDFLAGS = $(AM_LDFLAGS) -static
 $(tests_unit_test_source_OBJECTS): $(PIB_GEN_H)
+
+check_PROGRAMS += tests/unit/test_pep_contexts
+tests_unit_test_pep_contexts_SOURCES = tests/unit/test_pep_contexts.c tests/unit/pep_pdp.c \
+	tests/unit/pep_pdp.h tests/unit/capture.h
+tests_unit_test_pep_contexts_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS)
+tests_unit_test_pep_contexts_LDADD = pep/libpep.la $(CHECK_LIBS)
+tests_unit_test_pep_contexts_LDFLAGS = $(AM_LDFLAGS) -static
+$(tests_unit_test_pep_contexts_OBJECTS): $(PIB_GEN_H)
