@@ -29,7 +29,7 @@ text2pcap -q -D -F pcap -T 10000,3288 "$tmp/bad.txt" "$tmp/bad.pcap" >/dev/null 
 result $? "a malformed message is one to tshark"
 
 codes=
-for name in test_cops_msg test_cops_conn test_pep_agent test_pdp; do
+for name in test_cops_msg test_cops_conn test_pep_agent test_pep_contexts test_pdp; do
 	srcdir=${srcdir:-.} COPS_CAPTURE=$tmp/$name.txt timeout 120 "./tests/unit/$name" >"$tmp/log" 2>&1
 	sent=$(grep -c '^000000' "$tmp/$name.txt")
 	text2pcap -q -D -F pcap -T 10000,3288 "$tmp/$name.txt" "$tmp/$name.pcap" >"$tmp/log" 2>&1 || cat "$tmp/log"
