@@ -425,6 +425,7 @@ static void decision_take(struct context *x, const struct cops_msg *m)
 	    .cache = x->cache,
 	    .ops = &dec_ops,
 	    .arg = x,
+	    .max_msg = (uint32_t)t->agent->conf->max_msg,
 	    .may_open = contexts(t) < (unsigned)t->agent->conf->max_contexts,
 	};
 	struct dec_outcome out;

@@ -267,6 +267,10 @@ static bool carry_out(struct run *r, const struct cops_msg *dec)
 	const struct pib_change *c;
 	int rc;
 
+	if (r->t->max_msg != 0 && dec->len > r->t->max_msg) {
+		general_fault(r, PIB_GPERR_MAX_MSG, 0);
+		return false;
+	}
 	request_state(r, dec);
 	each_decision(r, dec, COPS_CMD_REMOVE, removes);
 	each_decision(r, dec, COPS_CMD_INSTALL, installs);

@@ -40,8 +40,9 @@ struct dec_target {
 	struct pib_store *store;
 	struct pep_cache *cache;
 	const struct dec_ops *ops;
-	void *arg;     /* of ops */
-	bool may_open; /* another request-state */
+	void *arg;	  /* of ops */
+	uint32_t max_msg; /* octets of a DEC (frwkDeviceIdMaxMsg); 0: any */
+	bool may_open;	  /* another request-state */
 };
 
 struct dec_outcome {

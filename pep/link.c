@@ -430,6 +430,17 @@ int pep_link_reload(struct pep_link *l, char *err, size_t err_len)
 	return 0;
 }
 
+/*
+ * More than we tell the PDP that we take: a decision that is longer than that is read, to be
+ * reported (maxMsgSizeExceeded); one that is far longer costs the connection.
+ */
+static uint32_t msg_cap(const struct pep_conf *conf)
+{
+	uint64_t cap = 2 * (uint64_t)conf->max_msg;
+
+	return cap > UINT32_MAX ? UINT32_MAX : (uint32_t)cap;
+}
+
 struct pep_link *pep_link_new(struct event_base *base, const struct pep_conf *conf,
     const struct pep_link_ops *ops, void *arg, char *err, unsigned long err_len)
 {
@@ -454,7 +465,7 @@ struct pep_link *pep_link_new(struct event_base *base, const struct pep_conf *co
 	    .role = COPS_PEP,
 	    .pepid = l->identity,
 	    .security = conf->security,
-	    .max_msg = (uint32_t)conf->max_msg,
+	    .max_msg = msg_cap(conf),
 	    .max_unsent = MAX_UNSENT,
 	    .open_timeout_ms = (uint32_t)conf->open_timeout_ms,
 	    .integrity =

@@ -244,6 +244,10 @@ static void check_column(SmiNode *col, const char *cls, int number)
 	bool refers = pibc_type_is(col, "ReferenceId");
 	bool tags = pibc_type_is(col, "TagReferenceId");
 
+	if (col->name == NULL) {
+		pibc_error(path, line, "an attribute of %s has no name", cls);
+		return;
+	}
 	if (strncmp(col->name, cls, strlen(cls)) != 0 || col->name[strlen(cls)] == '\0')
 		pibc_error(path, line, "%s: its name must start with %s", col->name, cls);
 	if (pibc_base(col) == NULL)

@@ -325,6 +325,27 @@ START_TEST(row20_synchronise_while_waiting)
 }
 END_TEST
 
+START_TEST(row89_longer_than_we_take)
+{
+	struct seen *s;
+	uint32_t h;
+
+	pep_agent_free(agent);
+	conf.max_msg = 4096;
+	agent_open();
+	pdp[0].at = pdp[0].count;
+	h = req_again()->handle;
+	null_dec(&pdp[0], h);
+	s = decide(h, (struct installs) {.from = 1, .to = 80}); /* about 5 KB */
+	ck_assert_uint_eq(s->report, COPS_RPT_FAILURE);
+	ck_assert_uint_eq(s->gperr, PIB_GPERR_MAX_MSG);
+	ck_assert_uint_eq(proposals(), 0);
+	decide_well(h, (struct installs) {.from = 1, .to = 40});
+	send_dec(&pdp[0], h, false, installs, &(struct installs) {.from = 1, .to = 400});
+	expect(&pdp[0], 0); /* no end to it: the connection is closed */
+}
+END_TEST
+
 /* ------------------------------------------------------------------ without a PDP */
 
 static void lose(void)
@@ -632,6 +653,7 @@ int main(void)
 	tcase_add_test(tc, row88_capabilities_are_told_in_all);
 	tcase_add_test(tc, row20_row21_row22_synchronise);
 	tcase_add_test(tc, row20_synchronise_while_waiting);
+	tcase_add_test(tc, row89_longer_than_we_take);
 	tcase_add_test(tc, row75_row77_nothing_lost_and_changes_told);
 	tcase_add_test(tc, row28_row78_expire_immediate);
 	tcase_add_test(tc, row28_row78_expire_on_timeout);
