@@ -153,7 +153,7 @@ static void provider_lost(struct vpn *v, uint32_t member)
 
 	if (!p)
 		return;
-	log_note("SAs of VPN %.*s are lost: new keys", (int)n->name.len, (const char *)n->name.p);
+	log_note("SAs of VPN %.*s are gone: new keys", (int)n->name.len, (const char *)n->name.p);
 	p->lost(v, member);
 }
 
@@ -288,6 +288,7 @@ static int vpn_enforce(void *self, const struct pib_store *store, struct pib_txn
 		vpn_touch_everything(&v->settle, store);
 	if (vpn_run(v, store, &v->settle, &f, false) < 0) {
 		vpn_touched_clear(&v->settle);
+		v->over = false;
 		return -1;
 	}
 	v->unclaimed = false;
@@ -322,8 +323,9 @@ static void vpn_protect(void *self, const struct pib_store *store,
 	    &pib_ce_vpn_proposal_class, &pib_ce_vpn_local_prefix_class,
 	    &pib_ce_vpn_peer_prefix_class};
 	struct protecting p = {.put = put, .arg = arg};
+	struct vpn *v = self;
 
-	(void)self;
+	v->over = true;
 	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
 		pib_store_each(store, kept[i], protect_row, &p);
 }
@@ -342,6 +344,12 @@ static void vpn_settled(void *self, const struct pib_store *store)
 
 	v->store = store;
 	settle(v, &v->settle);
+	if (!v->over)
+		return;
+	/* With the SAs their keys went, and the PDP may have dropped what we published of them. */
+	v->over = false;
+	pib_store_each(v->store, &pib_ce_vpn_class, lost_member, v);
+	tick(v);
 }
 
 /* Nothing is known of what should be: there was no decision yet, or the cache is lost. */

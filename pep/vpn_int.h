@@ -94,6 +94,7 @@ struct vpn {
 	const struct pib_store *store; /* of the newest call; NULL before the first */
 	bool loaded;		       /* the shadow shows the kernel */
 	bool unclaimed;		       /* and holds entries that nobody put anew yet */
+	bool over;		       /* policy ends with what is enforced now */
 	struct vpn_touched settle;     /* enforced, and to be settled after the report */
 	uint8_t boot_id[BOOT_ID_LEN];
 	bool rebooted;

@@ -102,6 +102,7 @@ network down
 policy_over "the network cut"
 network up
 back
+check "its CEs came with keys that it had not seen, and none was refused" eval '! grep "request refused" "$RUN/pdp.log"'
 in_clear "from then on"
 
 step "Without what protects they would have been seen"

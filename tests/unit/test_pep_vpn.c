@@ -1005,6 +1005,51 @@ START_TEST(soft_expiry_rekeys)
 }
 END_TEST
 
+static void protect_row(void *arg, const struct pib_class *cls, uint32_t instance, const void *row)
+{
+	(void)instance;
+	install(arg, cls, row);
+}
+
+static void remove_any(void *arg, const struct pib_row *row)
+{
+	(void)pib_txn_remove_row(arg, row->cls, row->instance);
+}
+
+START_TEST(row79_policy_over_leaves_discards_and_no_keys)
+{
+	struct pib_txn *t;
+	struct vpn_show_peer p;
+	uint32_t epoch;
+	char *dump;
+
+	join();
+	vpn_show_peers(a.self, note_peer, &p);
+	epoch = p.own[0].epoch;
+	t = pib_txn_begin(a.store);
+	pep_client_vpn.protect(a.self, a.store, protect_row, t);
+	pib_store_each(a.store, NULL, remove_any, t);
+	must(&a, t);
+	dump = kern_mem_dump(a.kern);
+	ck_assert_uint_eq(count_lines(dump, "sa "), 0);
+	ck_assert_uint_eq(count_lines(dump, "protect"), 0);
+	ck_assert_uint_eq(count_lines(dump, "policy out 10.1.0.0/16 > 10.2.0.0/16 discard"), 1);
+	ck_assert_uint_eq(count_lines(dump, "policy out 0.0.0.0/0 > 10.2.0.0/16 discard"), 1);
+	ck_assert_uint_eq(count_lines(dump, "policy in 10.2.0.0/16 > 10.1.0.0/16 discard"), 1);
+	ck_assert_uint_eq(count_lines(dump, "policy fwd 10.2.0.0/16 > 10.1.0.0/16 discard"), 1);
+	free(dump);
+
+	t = pib_txn_begin(a.store);
+	first_rows(t, 1, 2);
+	must(&a, t);
+	exchange(); /* of keys that b has not seen */
+	check_pair();
+	vpn_show_peers(a.self, note_peer, &p);
+	ck_assert_uint_gt(p.own[0].epoch, epoch);
+	ck_assert_uint_eq(p.own_count, 1);
+}
+END_TEST
+
 static void make_pki(void)
 {
 	char dir[64];
@@ -1053,6 +1098,7 @@ int main(void)
 	tcase_add_test(t, flush_is_repaired);
 	tcase_add_test(t, foreign_policy_changes_are_repaired);
 	tcase_add_test(t, soft_expiry_rekeys);
+	tcase_add_test(t, row79_policy_over_leaves_discards_and_no_keys);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
