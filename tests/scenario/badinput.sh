@@ -1,7 +1,7 @@
 #!/bin/bash
 # badinput.sh - what must be refused is refused, with the reason, and nothing else happens: bad
 # documents, strangers' certificates, garbage on the COPS port, and a row that the kernel cannot do.
-# timeout: 180
+# timeout: 300
 . "$(dirname "$0")/lib.sh"
 
 intent=$RUN/acme.xml

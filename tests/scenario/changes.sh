@@ -2,7 +2,7 @@
 # changes.sh - changes that must not hurt: of a transform, a CE's address, a site's prefixes and keys'
 # lifetimes under running pings; CEs that were away learn what they missed, also that they
 # are in no VPN any more.
-# timeout: 240
+# timeout: 400
 . "$(dirname "$0")/lib.sh"
 
 intent=$RUN/acme.xml

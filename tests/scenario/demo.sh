@@ -2,7 +2,7 @@
 # demo.sh - the main job from nothing to encrypted packets, each step checked: three sites of
 # one customer (a hub and two spokes), a fourth added and one removed by an edit of
 # the provider's XML, keys replaced under traffic, both daemons killed under traffic.
-# timeout: 240
+# timeout: 400
 . "$(dirname "$0")/lib.sh"
 
 intent=$RUN/acme.xml

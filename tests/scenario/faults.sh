@@ -2,7 +2,7 @@
 # faults.sh - things go wrong underneath: disks fill up, others change the kernel's tables, the policy
 # server dies between storing a change and hearing of it.  What runs goes on, what was said
 # was true, and everything converges once the fault is over.
-# timeout: 240
+# timeout: 400
 . "$(dirname "$0")/lib.sh"
 
 intent=$RUN/acme.xml

@@ -2,7 +2,7 @@
 # longevity.sh - how long CEs go on without a policy server (RFC 3318 5): for ever with
 # longevity = 0, 3 s with 3 s; after that nothing of the VPN leaves a CE in clear, whatever becomes
 # of its agent.  (expireImmediate is not what our server sends: unit/test_pep_contexts.)
-# timeout: 180
+# timeout: 300
 . "$(dirname "$0")/lib.sh"
 
 intent=$RUN/acme.xml

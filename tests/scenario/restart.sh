@@ -2,7 +2,7 @@
 # restart.sh - kill -9 at any moment: agents while changes and new keys are under way, the policy
 # server between and during them.  Everything converges, nothing stored is lost, and traffic that
 # no change concerns never stops.
-# timeout: 240
+# timeout: 400
 . "$(dirname "$0")/lib.sh"
 
 rounds=${ROUNDS:-8}

@@ -2,7 +2,7 @@
 # topologies.sh - who reaches whom, and that whoever may not is answered by nobody and leaves
 # nothing in clear on the SP's network: links, two hubs whose spokes are isolated, with and
 # without Internet, a relay, and a CE in two VPNs.  One set of sites goes from one topology to the next.
-# timeout: 240
+# timeout: 400
 . "$(dirname "$0")/lib.sh"
 
 intent=$RUN/acme.xml
