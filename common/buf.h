@@ -20,6 +20,7 @@ struct cur {
 	const uint8_t *end;
 };
 
+/* Begin at p[0..len); how many octets are left. */
 void cur_init(struct cur *c, const void *p, size_t len);
 size_t cur_left(const struct cur *c);
 /* Each returns false, and moves nothing, when fewer octets are left than asked for. */
@@ -44,17 +45,22 @@ struct buf {
 	bool failed;
 };
 
+/* Empty, without memory yet. */
 void buf_init(struct buf *b, size_t max);
-void buf_clear(struct buf *b); /* frees; *b is as after buf_init(b, b->max) */
-void buf_reset(struct buf *b); /* keeps the memory, len = 0, failed = false */
+/* Frees; *b is as after buf_init(b, b->max). */
+void buf_clear(struct buf *b);
+/* Keeps the memory; len = 0, failed = false. */
+void buf_reset(struct buf *b);
 /* n octets of room appended (len grows); NULL on failure.  Valid until the next put. */
 uint8_t *buf_room(struct buf *b, size_t n);
+/* Append a copy of octets, a number, zeros. */
 void buf_put(struct buf *b, const void *p, size_t n);
 void buf_put_u8(struct buf *b, uint8_t v);
 void buf_put_u16(struct buf *b, uint16_t v);
 void buf_put_u32(struct buf *b, uint32_t v);
 void buf_put_u64(struct buf *b, uint64_t v);
 void buf_put_zero(struct buf *b, size_t n);
+/* Write a number over octets already there, from offset at. */
 void buf_patch_u16(struct buf *b, size_t at, uint16_t v);
 void buf_patch_u32(struct buf *b, size_t at, uint32_t v);
 /* Append printf output, no NUL. */

@@ -23,8 +23,10 @@ struct cops_chunk {
 struct cops_chunk *cops_chunk_new(const void *data, size_t len);
 /* len octets for the caller to fill before anybody else sees the chunk; NULL as above. */
 struct cops_chunk *cops_chunk_alloc(size_t len);
+/* One reference more; returns c.  Any thread that has one may take and give back. */
 struct cops_chunk *cops_chunk_ref(struct cops_chunk *c);
-void cops_chunk_unref(struct cops_chunk *c); /* NULL is allowed */
+/* Give one back; the last one frees.  NULL is allowed. */
+void cops_chunk_unref(struct cops_chunk *c);
 
 #ifdef __cplusplus
 }

@@ -103,10 +103,16 @@ struct cops_conn_ops {
 	void (*on_dead)(void *arg, const char *why);
 };
 
+/*
+ * conf and ops are borrowed and must outlive the connection; arg is handed to ops.  now_ms, here
+ * and below, is the caller's clock in milliseconds, from any beginning, which never goes back.
+ * NULL: no memory, a PEP without a good pepid, or COPS_SECURITY_INTEGRITY without its settings.
+ */
 struct cops_conn *cops_conn_new(
     const struct cops_conn_conf *conf, const struct cops_conn_ops *ops, void *arg, int64_t now_ms);
+/* At once and without a word to the peer or ops; not from inside ops.  NULL is allowed. */
 void cops_conn_free(struct cops_conn *c);
-enum cops_role cops_conn_role(const struct cops_conn *c);
+enum cops_role cops_conn_role(const struct cops_conn *c); /* as in conf */
 
 /*
  * PEP: begin.  Without security open client-types at once; else the type-0 OPN goes out, and
@@ -115,7 +121,8 @@ enum cops_role cops_conn_role(const struct cops_conn *c);
 void cops_conn_start(struct cops_conn *c, int64_t now_ms);
 /* The transport finished the TLS handshake. PEP may now open client-types. */
 void cops_conn_tls_up(struct cops_conn *c, int64_t now_ms);
-bool cops_conn_secure(const struct cops_conn *c); /* by TLS */
+/* Is it inside TLS?  Integrity does not count. */
+bool cops_conn_secure(const struct cops_conn *c);
 /*
  * PDP: clear text is not good enough any more.  A connection without TLS is closed with
  * Authentication Required, Integrity-TLS (RFC 4261 5.2), for the PEP to come back.
@@ -148,15 +155,20 @@ int cops_conn_send(struct cops_conn *c, const void *msg, size_t len);
  */
 int cops_conn_send_dec(struct cops_conn *c, uint16_t client_type, bool solicited,
     const uint8_t *handle, size_t handle_len, struct cops_chunk *const *chunk, size_t n);
-/* Close one client-type with CC. */
+/* Close one client-type with CC: error an enum cops_error, sub its sub-code (RFC 2748 2.2.8, 3.8).
+ * Nothing happens when it is not open. */
 void cops_conn_close_type(struct cops_conn *c, uint16_t client_type, uint16_t error, uint16_t sub);
-/* CC for every open client-type (or type 0 when none), then dead. why is for the log, static. */
+/*
+ * CC for every open client-type (or type 0 when none), then dead (RFC 2748 3.8).  why is what
+ * on_dead hears, static.
+ */
 void cops_conn_close(struct cops_conn *c, uint16_t error, uint16_t sub, const char *why);
 /*
  * PDP: the same with Redirect to Preferred Server and where that is: a body of PDPRedirAddr (RFC
  * 2748 2.2.13, 3.8; c_type 1 or 2, len 8 or 20), borrowed for the call.
  */
 void cops_conn_redirect(struct cops_conn *c, const struct cops_obj *to);
+/* Is it over?  What is still in the output queue may be written, then cops_conn_free(). */
 bool cops_conn_dead(const struct cops_conn *c);
 /* Keep-alive time in force: the least of all CATs of the connection; 0 = none. */
 uint32_t cops_conn_ka_ms(const struct cops_conn *c);
@@ -172,16 +184,16 @@ typedef void cops_conn_trace_fn(
     void *arg, bool out, const struct cops_msg *m, const struct cops_fault *fault);
 void cops_conn_trace(struct cops_conn *c, cops_conn_trace_fn *fn, void *arg);
 
-/*
- * Output queue.  peek gives up to *n spans to write; advance says how many octets went
- * out.  Spans stay valid until the next call that takes the connection.
- */
+/* Octets to write, borrowed from the output queue until the next call that takes the connection. */
 struct cops_span {
 	const uint8_t *p;
 	size_t len;
 };
+/* The first max_spans at most of what is to be written, in order; returns how many, 0: nothing. */
 size_t cops_conn_output(struct cops_conn *c, struct cops_span *span, size_t max_spans);
+/* So many octets of it were written, no more than cops_conn_output() gave. */
 void cops_conn_output_done(struct cops_conn *c, size_t octets);
+/* Octets in the output queue. */
 size_t cops_conn_unsent(const struct cops_conn *c);
 
 #ifdef __cplusplus

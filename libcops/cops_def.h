@@ -105,7 +105,7 @@ enum cops_snum {
 };
 #define COPS_S_BER 1 /* S-Type */
 
-/* Names in the RFCs' spelling, for people; never NULL ("unknown(77)" lives in no buffer: "?"). */
+/* Names in the RFCs' spelling, for people; static, never NULL: "?" when there is no such number. */
 const char *cops_op_name(unsigned op);	     /* "DEC" */
 const char *cops_error_name(unsigned code);  /* "Bad message format" */
 const char *cops_reason_name(unsigned code); /* "PDP's Directive" */

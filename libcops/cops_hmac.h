@@ -31,8 +31,10 @@ struct cops_hmac_key {
 	int64_t not_after_ms;  /* the first moment after it */
 };
 
-/* Algorithms: "hmac-md5-96", which everybody has, and "hmac-sha2-256-96"; -1 and NULL: no such. */
+/* The number of algorithm "hmac-md5-96", which everybody has, or "hmac-sha2-256-96"; -1: no such.
+ */
 int cops_hmac_find(const char *name);
+/* And back, static; NULL: no such. */
 const char *cops_hmac_name(unsigned algorithm);
 
 struct cops_hmac_ring;
@@ -61,12 +63,13 @@ const struct cops_hmac_key *cops_hmac_ring_from(
 struct cops_hmac {
 	void *state; /* NULL: something failed */
 };
+/* Begin with a key of ring r; a failure shows at the end, which must come in any case. */
 void cops_hmac_begin(
     struct cops_hmac *h, const struct cops_hmac_ring *r, const struct cops_hmac_key *key);
 void cops_hmac_add(struct cops_hmac *h, const void *p, size_t len);
-/* False when any step failed; digest is then not to be used. */
+/* Writes the digest and frees.  False when any step failed; digest is then not to be used. */
 bool cops_hmac_end(struct cops_hmac *h, uint8_t digest[COPS_HMAC_DIGEST_LEN]);
-/* In a time that tells nothing about where they differ. */
+/* Are they equal?  In a time that tells nothing about where they differ. */
 bool cops_hmac_equal(const uint8_t a[COPS_HMAC_DIGEST_LEN], const uint8_t b[COPS_HMAC_DIGEST_LEN]);
 
 #ifdef __cplusplus

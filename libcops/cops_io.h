@@ -30,9 +30,12 @@ struct cops_io_pool;
 struct cops_io_pool *cops_io_pool_new(struct event_base *base);
 void cops_io_pool_free(struct cops_io_pool *pool); /* after its connections */
 
-/* For cops_integrity: the system's clock; and a number that never comes again, see there. */
+/* Milliseconds of Unix time, by the system's clock; for struct cops_integrity. */
 int64_t cops_io_unix_ms(void);
-/* Of 125 a second of that clock, and more than the last one given by this process. */
+/*
+ * A number that never comes again, for struct cops_integrity: of 125 a second of that clock, and
+ * more than the last one given by this process.  Any thread.
+ */
 uint32_t cops_io_first_number(void);
 
 /*
@@ -78,6 +81,7 @@ struct cops_io *cops_io_accept(struct cops_io_pool *pool, int fd, SSL_CTX *tls,
 struct cops_io *cops_io_connect(struct cops_io_pool *pool, const struct sockaddr *sa,
     socklen_t sa_len, SSL_CTX *tls, const char *peer_name, const struct cops_conn_conf *conf,
     const struct cops_conn_ops *cops, const struct cops_io_ops *ops, void *arg);
+/* Its core, to open, send and close with; lives as long as io. */
 struct cops_conn *cops_io_conn(struct cops_io *io);
 /* Address of the other end / our own end; false if not known any more. */
 bool cops_io_peer(struct cops_io *io, struct sockaddr_storage *ss);

@@ -77,9 +77,13 @@ int64_t cops_msg_parse(
  */
 bool cops_pepid_get(const struct cops_obj *o, char pepid[COPS_PEPID_MAX + 1]);
 
+/* Is the object there?  Then it is m->slot[slot]. */
 bool cops_msg_has(const struct cops_msg *m, enum cops_slot slot);
 
-/* Every object in order.  Only for a message cops_msg_parse() accepted. */
+/*
+ * Iterators: _init, then _next until it is false.  What they give borrows the message's octets.
+ * Only for a message that cops_msg_parse() accepted.  This one: every object in order.
+ */
 struct cops_obj_iter {
 	const uint8_t *p;
 	const uint8_t *end;
@@ -106,7 +110,8 @@ bool cops_dec_iter_next(struct cops_dec_iter *it, struct cops_decision *d);
 void cops_si_iter_init(struct cops_obj_iter *it, const struct cops_msg *m);
 bool cops_si_iter_next(struct cops_obj_iter *it, struct cops_obj *o);
 
-/* COPS-PR sub-objects inside named data (RFC 3084 4). */
+/* COPS-PR sub-objects inside named data (RFC 3084 4): Named Decision Data 6/5, Named ClientSI 9/2.
+ */
 struct cops_sub {
 	uint8_t s_num; /* enum cops_snum */
 	uint8_t s_type;
@@ -126,6 +131,10 @@ enum cops_sub_result {
 	COPS_SUB_BAD_PAD, /* GPERR invalidObjectPad(8) */
 	COPS_SUB_UNKNOWN, /* GPERR unknownCOPSPRObject(10); *s says which; can go on */
 };
+/*
+ * _init with the object around them; _next gives one after the other and judges it: the message's
+ * parser looks at objects only.  Nothing follows COPS_SUB_END and the two COPS_SUB_BAD.
+ */
 void cops_sub_iter_init(struct cops_sub_iter *it, const struct cops_obj *named);
 enum cops_sub_result cops_sub_iter_next(struct cops_sub_iter *it, struct cops_sub *s);
 
@@ -133,21 +142,30 @@ enum cops_sub_result cops_sub_iter_next(struct cops_sub_iter *it, struct cops_su
  * Building.  A message: begin, put objects, end.  Named data: open, put
  * sub-objects, close; close pads and patches.  Marks are offsets in *b.
  * Failures stick in b->failed, an object over 65,535 octets sets it too.
+ * What is put is copied; that a message's objects are the right ones is the caller's affair.
  */
+/* Append a header (RFC 2748 2.1); the mark is for cops_msg_end(), which puts in the length. */
 size_t cops_msg_begin(struct buf *b, enum cops_op op, bool solicited, uint16_t client_type);
 void cops_msg_end(struct buf *b, size_t mark);
+/* Append an object with any body, or with a body of two numbers; padded with zeros (2.2). */
 void cops_put_obj(struct buf *b, uint8_t c_num, uint8_t c_type, const void *body, size_t len);
 void cops_put_u16x2(struct buf *b, uint8_t c_num, uint8_t c_type, uint16_t hi, uint16_t lo);
+/* Handle (2.2.1); PEPID (2.2.11) of 1 to COPS_PEPID_MAX octets. */
 void cops_put_handle(struct buf *b, const uint8_t *handle, size_t len);
 void cops_put_pepid(struct buf *b, const char *pepid);
-void cops_put_config_context(struct buf *b); /* R-Type 0x08, M-Type 0 */
-void cops_put_decision(struct buf *b, enum cops_command cmd, uint16_t flags); /* context + flags */
-size_t cops_named_open(struct buf *b, uint8_t c_num, uint8_t c_type);	      /* 6/5 or 9/2 */
+/* Context (2.2.2) of COPS-PR: R-Type 0x08, M-Type 0 (RFC 3084 3.1). */
+void cops_put_config_context(struct buf *b);
+/* That and Decision Flags (2.2.6), COPS_DEC_*: named data of it may follow. */
+void cops_put_decision(struct buf *b, enum cops_command cmd, uint16_t flags);
+/* Named data: 6/5 or 9/2 (RFC 3084 3.1-3.3). */
+size_t cops_named_open(struct buf *b, uint8_t c_num, uint8_t c_type);
 void cops_named_close(struct buf *b, size_t mark);
+/* Append a sub-object (RFC 3084 4), its body BER. */
 void cops_put_sub(struct buf *b, enum cops_snum s_num, const void *body, size_t len);
 /* A sub-object whose body is written in place between open and close. */
 size_t cops_sub_open(struct buf *b, enum cops_snum s_num);
 void cops_sub_close(struct buf *b, size_t mark);
+/* GPERR or CPERR (RFC 3084 4.4, 4.5). */
 void cops_put_perr(struct buf *b, enum cops_snum s_num, uint16_t code, uint16_t sub);
 
 #ifdef __cplusplus

@@ -35,7 +35,7 @@ struct cops_obj_desc {
 	const char *name; /* the RFC's */
 };
 
-/* NULL: no such object. */
+/* The table's row of an object, static.  NULL: no such object. */
 const struct cops_obj_desc *cops_obj_desc_find(uint8_t c_num, uint8_t c_type);
 
 /* A sub-object of COPS-PR, S-Type BER; the same kind of row. */
@@ -48,7 +48,7 @@ struct cops_sub_desc {
 	const char *name;
 };
 
-/* NULL: no such sub-object. */
+/* The table's row of a sub-object, static.  NULL: no such sub-object. */
 const struct cops_sub_desc *cops_sub_desc_find(uint8_t s_num, uint8_t s_type);
 
 /* One object in a message; borrows the message's octets. */
@@ -59,7 +59,7 @@ struct cops_obj {
 	const uint8_t *body;
 };
 
-/* The pair of 16-bit halves of a 4-octet body. */
+/* The first and the second 16 bits of a body of 4 octets or more, host order. */
 uint16_t cops_obj_hi(const struct cops_obj *o);
 uint16_t cops_obj_lo(const struct cops_obj *o);
 

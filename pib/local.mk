@@ -45,11 +45,14 @@ pib_libpib_la_SOURCES = \
 	pib/pib_print.c \
 	pib/pib_role.c pib/pib_role.h \
 	pib/pib_store.c pib/pib_store.h pib/pib_store_int.h \
-	pib/pib_txn.c
+	pib/pib_txn.c \
+	pib/pib_version.c
 nodist_pib_libpib_la_SOURCES = $(PIB_GEN_C)
 pib_libpib_la_LIBADD = common/libbase.la
-pib_libpib_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 \
-	-export-symbols-regex '^(pib|buf|cur)_'
+pib_libpib_la_LDFLAGS = $(AM_LDFLAGS) -version-info $(LIBRARY_VERSION) \
+	-Wl,--version-script=$(srcdir)/pib/libpib.map $(BIND_OWN)
+EXTRA_pib_libpib_la_DEPENDENCIES = pib/libpib.map
+EXTRA_DIST += pib/libpib.map
 $(pib_libpib_la_OBJECTS): $(PIB_GEN_H)
 
 # Headers include each other as "pib/..." and "common/buf.h", so they get a folder to
@@ -57,15 +60,9 @@ $(pib_libpib_la_OBJECTS): $(PIB_GEN_H)
 pib_includedir = $(includedir)/libpib/pib
 pib_include_HEADERS = pib/pib_class.h pib/pib_codec.h pib/pib_err.h pib/pib_limit.h \
 	pib/pib_role.h pib/pib_store.h
+nodist_pib_include_HEADERS = pib/pib_version.h
 pib_genincludedir = $(includedir)/libpib/pib/gen
 nodist_pib_geninclude_HEADERS = $(PIB_GEN_H)
 pib_commonincludedir = $(includedir)/libpib/common
 pib_commoninclude_HEADERS = common/buf.h
 pkgconfig_DATA += pib/libpib.pc
-EXTRA_DIST += pib/libpib.pc.in
-CLEANFILES += pib/libpib.pc
-pib/libpib.pc: $(top_srcdir)/pib/libpib.pc.in Makefile
-	$(AM_V_GEN)$(MKDIR_P) pib && sed -e 's|[@]prefix[@]|$(prefix)|' \
-		-e 's|[@]libdir[@]|$(libdir)|' -e 's|[@]includedir[@]|$(includedir)|' \
-		-e 's|[@]version[@]|$(PACKAGE_VERSION)|' \
-		$(top_srcdir)/pib/libpib.pc.in > $@

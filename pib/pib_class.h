@@ -126,19 +126,27 @@ struct pib_module {
 
 /* The classes one client-type speaks: several modules, looked up by OID or name. */
 struct pib_schema;
+/*
+ * Made once, then constant: any thread may read it.  Modules are static or outlive it.  NULL: no
+ * memory.
+ */
 struct pib_schema *pib_schema_new(const struct pib_module *const *module, size_t count);
-void pib_schema_free(struct pib_schema *s);
+void pib_schema_free(struct pib_schema *s); /* NULL is allowed */
+/* How many classes; one of them, in the modules' order, NULL: i is too great. */
 size_t pib_schema_count(const struct pib_schema *s);
 const struct pib_class *pib_schema_class(const struct pib_schema *s, size_t i);
+/* By its SPPI name, "ceVpnPeer", capitals as they are; NULL: none. */
 const struct pib_class *pib_schema_find_name(const struct pib_schema *s, const char *name);
-/* By the BER contents octets of its entry's OID. */
+/* By the BER contents octets of its entry's OID; NULL: none. */
 const struct pib_class *pib_schema_find_ber(
     const struct pib_schema *s, const uint8_t *ber, size_t len);
 /* Position of a class of this schema, 0..count-1; SIZE_MAX: it is not in it. */
 size_t pib_schema_index(const struct pib_schema *s, const struct pib_class *cls);
 
+/* A column by its sub-identifier, from 1; NULL: none. */
 const struct pib_column *pib_column_find(const struct pib_class *cls, uint8_t number);
-const char *pib_enum_name(const struct pib_column *col, int32_t value); /* NULL: none */
+/* The name of an enumeration's value, static; NULL: none. */
+const char *pib_enum_name(const struct pib_column *col, int32_t value);
 
 #ifdef __cplusplus
 }

@@ -51,20 +51,26 @@ int pib_epd_decode(const struct pib_class *cls, const uint8_t *p, size_t len, vo
 /* Let *f name row cls.instance: its class, instance and prid are set. */
 void pib_fault_row(struct pib_fault *f, const struct pib_class *cls, uint32_t instance);
 
-/* Column access by descriptor. */
-int64_t pib_row_number(const struct pib_column *c, const void *row); /* u64 over 2^63 wraps */
+/*
+ * Column access by descriptor; row is a struct of c's class.  A number, 0 where it is octets;
+ * an Unsigned64 over 2^63 wraps.
+ */
+int64_t pib_row_number(const struct pib_column *c, const void *row);
+/* Octets, borrowed from the row; none where it is a number. */
 struct pib_octets pib_row_octets(const struct pib_column *c, const void *row);
+/* Is the column NULL; make it so. */
 bool pib_row_null(const struct pib_column *c, const void *row);
 void pib_row_set_null(const struct pib_column *c, void *row);
 
-/* A column for people: "10.0.0.1", "hub(1)", "text", hex; key material is the caller's to blank. */
+/* Append a column for people: "10.0.0.1", "hub(1)", "text", hex; key material is the caller's to
+ * blank. */
 void pib_value_print(
     struct buf *b, const struct pib_class *cls, const struct pib_column *c, const void *row);
 
-/* An OBJECT IDENTIFIER's contents octets, dotted. */
+/* Append an OBJECT IDENTIFIER's contents octets, dotted. */
 void pib_oid_print(struct buf *b, struct pib_octets o);
 /*
- * A PRID's or PPRID's BER: "ceVpnPeer.12", "ceVpnPeer.*" for the class, dotted when its
+ * Append a PRID's or PPRID's BER: "ceVpnPeer.12", "ceVpnPeer.*" for the class, dotted when its
  * class is not known, else hex.  Returns the class, or NULL.
  */
 const struct pib_class *pib_prid_print(

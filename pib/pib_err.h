@@ -56,9 +56,11 @@ struct pib_fault {
 	bool warning;	  /* reported inside a Success report */
 };
 
+/* The RFC's names, static; never NULL: "unknown code" when there is none. */
 const char *pib_gperr_name(unsigned code); /* "unknownASN.1Tag" */
 const char *pib_cperr_name(unsigned code); /* "attrValueInvalid" */
-/* "ceVpnPeer.12 column addr(6): attrValueInvalid"; returns buf. */
+/* Into buf of len octets, cut to fit: "ceVpnPeer.12 column addr(6): attrValueInvalid"; returns buf.
+ */
 const char *pib_fault_print(const struct pib_fault *f, char *buf, unsigned long len);
 
 #ifdef __cplusplus

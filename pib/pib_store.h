@@ -26,17 +26,21 @@ struct pib_row {
 	uint32_t epd_len;
 };
 
-/* who may write: a PEP's store takes install rows, a PDP's store of one PEP notify rows */
+/*
+ * writer: a PEP's store takes install rows, a PDP's store of one PEP notify rows.  The schema is
+ * borrowed; max_rows bounds the store and a transaction.  One thread at a time.  NULL: no memory.
+ */
 struct pib_store *pib_store_new(
     const struct pib_schema *s, enum pib_access writer, size_t max_rows);
-void pib_store_free(struct pib_store *st);
+void pib_store_free(struct pib_store *st); /* aborts its transaction; NULL is allowed */
 /*
  * From now on rows are judged by these limits, too, and what they call unsupported is NULL in
  * them; borrowed until the store is freed.
  */
 void pib_store_limit(struct pib_store *st, const struct pib_limits *l);
-const struct pib_schema *pib_store_schema(const struct pib_store *st);
-size_t pib_store_count(const struct pib_store *st, const struct pib_class *cls); /* NULL: all */
+const struct pib_schema *pib_store_schema(const struct pib_store *st); /* borrowed */
+/* Rows of a class; NULL: of all. */
+size_t pib_store_count(const struct pib_store *st, const struct pib_class *cls);
 /* Borrowed, valid until the row changes. NULL: none. */
 const struct pib_row *pib_store_find(
     const struct pib_store *st, const struct pib_class *cls, uint32_t instance);
@@ -65,7 +69,7 @@ int pib_txn_install_row(struct pib_txn *t, const struct pib_class *cls, uint32_t
 void pib_txn_fault(struct pib_txn *t, const struct pib_fault *f);
 /* Judge the end state. 0: may be committed; -1: faults, it can only be aborted. */
 int pib_txn_check(struct pib_txn *t);
-/* Faults and warnings, in order found. */
+/* How many faults and warnings, in order found; borrowed until the transaction ends. */
 size_t pib_txn_faults(const struct pib_txn *t, const struct pib_fault **f);
 
 /* What differs between the state before and the end state (after pib_txn_check). Rows whose

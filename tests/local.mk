@@ -72,7 +72,9 @@ EXTRA_DIST += tests/commands.sh tests/copsctl_pki.sh tests/examples.sh
 TESTS += tests/decode.sh tests/trace.sh
 EXTRA_DIST += tests/tshark_units.sh
 EXTRA_DIST += tests/decode.sh tests/trace.sh
-EXTRA_DIST += tests/sans_io.sh tests/libcops_man.sh examples/sans_io.c
+TESTS += tests/symbols.sh tests/library_man.sh
+EXTRA_DIST += tests/api tests/symbols.sh tests/symbols.c
+EXTRA_DIST += tests/sans_io.sh tests/library_man.sh examples/sans_io.c
 
 check_PROGRAMS += tests/unit/test_cops_print
 tests_unit_test_cops_print_SOURCES = tests/unit/test_cops_print.c tests/unit/cops_vectors.h
