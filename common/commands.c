@@ -55,6 +55,8 @@ const struct command commands[] = {
 	apply_opts},
     {"rekey", "[VPN]", "start new keys, in one VPN or in all", BOTH, true, NULL},
     {"sync", "CE", "ask a CE what it holds, and send what it lacks", COMMAND_PDP, true, NULL},
+    {"refresh", "CE", "load everything at a CE anew, and go over to it at once", COMMAND_PDP, true,
+	NULL},
     {"reload", "", "read certificates, keys and the policies of client-types again", BOTH, true,
 	NULL},
     {"show status", "", "how the daemon is", BOTH, false, NULL},

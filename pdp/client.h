@@ -33,6 +33,7 @@ struct pdp_row {
 
 /* A Request as it goes from a worker to the control thread; one allocation. */
 struct pdp_request {
+	bool inactive;		       /* the request-state is not in force (RFC 3318 2.4) */
 	bool full;		       /* replaces every row notified before */
 	struct pib_octets incarnation; /* frwkPibIncarnationId, len 0 = none */
 	struct cops_chunk *reject;     /* not NULL: refused already, with these frwkError rows */

@@ -1,6 +1,8 @@
 /* control.c - commands that change something; those that show are in show.c. */
 #include "pdp/control.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/diag.h"
@@ -181,6 +183,91 @@ static void cmd_sync(void *arg, struct ctl_req *req, const json_t *args)
 		ctl_req_done(req, json_pack("{s:s, s:s}", "ce", ce, "state", sync_state_name(&i)));
 }
 
+/* A refresh of a CE's client-types, one after the other; req is NULL when nobody waits any more. */
+struct refreshing {
+	struct pdp *pdp;
+	struct ctl_req *req;
+	size_t type;  /* which one is next */
+	size_t count; /* done */
+	char ce[CE_NAME_MAX];
+};
+
+static void refresh_next(struct refreshing *r);
+
+static void refresh_failed(struct refreshing *r, const char *why, const char *failure)
+{
+	json_t *f = failure != NULL ? json_loads(failure, 0, NULL) : NULL;
+	const char *row = json_get_string(f, "row", "");
+	const char *column = json_get_string(f, "column", "");
+
+	if (f == NULL)
+		ctl_req_fail(r->req, "failed", NULL, "%s: %s", r->ce, why);
+	else
+		ctl_req_fail(r->req, "failed", NULL, "%s: %s: %s%s%s%s%s (%s); all is as it was",
+		    r->ce, why, row, *column != '\0' ? " " : "", column, *row != '\0' ? ": " : "",
+		    json_get_string(f, "text", ""), json_get_string(f, "error", ""));
+	json_decref(f);
+}
+
+static void on_refreshed(void *arg, const char *ce, const char *why, const char *failure)
+{
+	struct refreshing *r = arg;
+
+	(void)ce;
+	if (why == NULL && r->req != NULL) {
+		r->count++;
+		refresh_next(r);
+		return;
+	}
+	if (r->req != NULL)
+		refresh_failed(r, why, failure);
+	free(r);
+}
+
+static void on_refresh_cancel(void *arg)
+{
+	((struct refreshing *)arg)->req = NULL;
+}
+
+static void refresh_next(struct refreshing *r)
+{
+	while (r->type < r->pdp->types)
+		if (sync_refresh(r->pdp->type[r->type++].sync, r->ce, on_refreshed, r))
+			return;
+	if (r->count > 0)
+		ctl_req_done(r->req,
+		    json_pack("{s:s, s:I}", "ce", r->ce, "refreshed", (json_int_t)r->count));
+	else
+		ctl_req_fail(
+		    r->req, "busy", NULL, "%s is being refreshed, or has no policy", r->ce);
+	free(r);
+}
+
+static void cmd_refresh(void *arg, struct ctl_req *req, const json_t *args)
+{
+	char buf[CE_NAME_MAX] = "";
+	const char *ce = control_ce(args, "ce", buf);
+	struct refreshing *r;
+	struct pdp *p = arg;
+	struct sync_info i;
+	bool found = false;
+
+	for (size_t k = 0; k < p->types && ce != NULL && !found; k++)
+		found = sync_info(p->type[k].sync, ce, &i);
+	if (!found) {
+		ctl_req_fail(req, "not_found", NULL, "no CE \"%s\"", buf);
+	} else if (i.sid == 0) {
+		ctl_req_fail(req, "failed", NULL, "%s is not connected", ce);
+	} else if ((r = calloc(1, sizeof(*r))) == NULL) {
+		ctl_req_fail(req, "failed", NULL, "out of memory");
+	} else {
+		*r = (struct refreshing) {.pdp = p, .req = req};
+		snprintf(r->ce, sizeof(r->ce), "%s", ce);
+		ctl_req_on_cancel(req, on_refresh_cancel, r);
+		refresh_next(r);
+	}
+}
+
 static void cmd_reload(void *arg, struct ctl_req *req, const json_t *args)
 {
 	char err[4096];
@@ -198,6 +285,7 @@ const struct ctl_handler pdp_ctl_handlers[] = {
     {"delete customer", cmd_delete_customer},
     {"rekey", cmd_rekey},
     {"sync", cmd_sync},
+    {"refresh", cmd_refresh},
     {"reload", cmd_reload},
     {"show status", show_status},
     {"show sessions", show_sessions},

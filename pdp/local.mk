@@ -47,13 +47,15 @@ pdp_libpdp_la_SOURCES += \
 	pdp/mailbox.c pdp/mailbox.h \
 	pdp/pdp.c pdp/pdp.h \
 	pdp/pdp_conf.c pdp/pdp_conf.h \
+	pdp/push.c \
+	pdp/refresh.c \
 	pdp/registry.c pdp/registry.h \
 	pdp/request.c pdp/request.h \
 	pdp/session.c pdp/session.h \
 	pdp/source.c pdp/source.h \
 	pdp/show.c \
 	pdp/store.h pdp/store_sqlite.c \
-	pdp/sync.c pdp/sync.h \
+	pdp/sync.c pdp/sync.h pdp/sync_int.h \
 	pdp/vpn.c pdp/vpn.h \
 	pdp/wait.c pdp/wait.h \
 	pdp/worker.c pdp/worker.h

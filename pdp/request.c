@@ -83,6 +83,7 @@ static struct pib_octets copied(const struct reader *rd, struct pib_octets o)
 static void take_incarnation(struct reader *rd, const struct pib_frwk_pib_incarnation *row)
 {
 	rd->r->incarnation = copied(rd, row->id);
+	rd->r->inactive = row->active == PIB_FRWK_PIB_INCARNATION_ACTIVE_FALSE;
 	rd->r->full = row->full_state == PIB_FRWK_PIB_INCARNATION_FULL_STATE_TRUE;
 }
 

@@ -1,7 +1,7 @@
 /*
  * session.c - see session.h.  A PEPID must be a name of the TLS certificate and on the access
- * list; a request-state (one handle per client-type) is opened by the first REQ and
- * answered by Decisions that the control thread sends.
+ * list; a request-state is opened by the first REQ with its handle, gets a number by which the
+ * control thread knows it, and is answered by Decisions that the control thread sends.
  */
 #include "pdp/session.h"
 
@@ -21,12 +21,22 @@
 #include "pdp/request.h"
 #include "pib/pib_codec.h"
 
+#define STATES_MAX 8 /* request-states of a client-type of a session */
+
+struct state { /* a request-state */
+	SLIST_ENTRY(state) next;
+	uint32_t number;
+	uint8_t len;
+	uint8_t handle[];
+};
+
 /* An open client-type. */
 struct session_type {
 	SLIST_ENTRY(session_type) next;
 	uint16_t client;
-	uint8_t handle_len; /* 0: no request-state yet */
-	uint8_t handle[COPS_HANDLE_MAX];
+	unsigned states;
+	uint32_t last; /* number given */
+	SLIST_HEAD(, state) state;
 };
 
 struct session {
@@ -57,11 +67,22 @@ static struct session_type *type_find(struct session *s, uint16_t client_type)
 	return NULL;
 }
 
+static void type_free(struct session *s, struct session_type *t)
+{
+	struct state *x;
+
+	SLIST_REMOVE(&s->types, t, session_type, next);
+	while ((x = SLIST_FIRST(&t->state)) != NULL) {
+		SLIST_REMOVE_HEAD(&t->state, next);
+		free(x);
+	}
+	free(t);
+}
+
 static void type_close(struct session *s, struct session_type *t)
 {
 	up(s, (struct up) {.kind = UP_CLOSE, .client = t->client});
-	SLIST_REMOVE(&s->types, t, session_type, next);
-	free(t);
+	type_free(s, t);
 }
 
 /* ------------------------------------------------------------ OPN (3.6, 4.3) */
@@ -186,11 +207,32 @@ static void send_error(struct session *s, const struct cops_msg *m, uint16_t cod
 	buf_clear(&b);
 }
 
-static bool handle_is(const struct session_type *t, const struct cops_msg *m)
+/* The request-state that a message is of; NULL: none. */
+static struct state *state_find(const struct session_type *t, const struct cops_msg *m)
 {
 	const struct cops_obj *h = &m->slot[COPS_SLOT_HANDLE];
+	struct state *x;
 
-	return t->handle_len == h->len && memcmp(t->handle, h->body, h->len) == 0;
+	SLIST_FOREACH (x, &t->state, next)
+		if (x->len == h->len && memcmp(x->handle, h->body, h->len) == 0)
+			return x;
+	return NULL;
+}
+
+/* That of a REQ, a new one if need be.  NULL: memory. */
+static struct state *state_get(struct session_type *t, const struct cops_msg *m)
+{
+	const struct cops_obj *h = &m->slot[COPS_SLOT_HANDLE];
+	struct state *x = state_find(t, m);
+
+	if (x != NULL || (x = malloc(sizeof(*x) + h->len)) == NULL)
+		return x;
+	x->number = ++t->last;
+	x->len = (uint8_t)h->len;
+	memcpy(x->handle, h->body, h->len);
+	SLIST_INSERT_HEAD(&t->state, x, next);
+	t->states++;
+	return x;
 }
 
 static void on_req(struct session *s, struct session_type *t, const struct cops_msg *m)
@@ -201,12 +243,13 @@ static void on_req(struct session *s, struct session_type *t, const struct cops_
 	enum request_result res;
 	struct pdp_request *r;
 	uint8_t *cert = NULL;
+	struct state *x;
 
 	if (h->len == 0 || h->len > COPS_HANDLE_MAX) {
 		send_error(s, m, COPS_ERR_BAD_HANDLE, 0);
 		return;
 	}
-	if (t->handle_len != 0 && !handle_is(t, m)) { /* one request-state per client-type */
+	if (t->states == STATES_MAX && state_find(t, m) == NULL) {
 		send_error(s, m, COPS_ERR_UNABLE, 0);
 		return;
 	}
@@ -225,19 +268,24 @@ static void on_req(struct session *s, struct session_type *t, const struct cops_
 		    res == REQUEST_MALFORMED ? COPS_ERR_BAD_MESSAGE : COPS_ERR_CLIENT_FAILURE, 0);
 		return;
 	}
-	t->handle_len = (uint8_t)h->len;
-	memcpy(t->handle, h->body, h->len);
-	up(s, (struct up) {.kind = UP_REQUEST, .client = t->client, .request = r});
+	if ((x = state_get(t, m)) == NULL) {
+		pdp_request_free(r);
+		send_error(s, m, COPS_ERR_CLIENT_FAILURE, 0);
+		return;
+	}
+	up(s, (struct up) {
+		  .kind = UP_REQUEST, .client = t->client, .state = x->number, .request = r});
 }
 
 static void on_rpt(struct session *s, struct session_type *t, const struct cops_msg *m)
 {
 	uint16_t type = cops_obj_hi(&m->slot[COPS_SLOT_REPORT_TYPE]);
 	struct pdp_report *r = NULL;
+	struct state *x = state_find(t, m);
 	struct cops_obj_iter it;
 	struct cops_obj named;
 
-	if (t->handle_len == 0 || !handle_is(t, m))
+	if (x == NULL)
 		return; /* of a state deleted meanwhile */
 	atomic_fetch_add_explicit(&s->env->count.reports, 1, memory_order_relaxed);
 	if (type == COPS_RPT_ACCOUNTING)
@@ -255,6 +303,7 @@ static void on_rpt(struct session *s, struct session_type *t, const struct cops_
 	}
 	up(s, (struct up) {.kind = UP_REPORT,
 		  .client = t->client,
+		  .state = x->number,
 		  .report = (uint8_t)type,
 		  .solicited = m->solicited,
 		  .fault = r});
@@ -262,12 +311,16 @@ static void on_rpt(struct session *s, struct session_type *t, const struct cops_
 
 static void on_drq(struct session *s, struct session_type *t, const struct cops_msg *m)
 {
-	if (t->handle_len == 0 || !handle_is(t, m))
+	struct state *x = state_find(t, m);
+
+	if (x == NULL)
 		return;
 	log_info("%s: request-state deleted: %s", s->name,
 	    cops_reason_name(cops_obj_hi(&m->slot[COPS_SLOT_REASON])));
-	t->handle_len = 0;
-	up(s, (struct up) {.kind = UP_RELEASE, .client = t->client});
+	up(s, (struct up) {.kind = UP_RELEASE, .client = t->client, .state = x->number});
+	SLIST_REMOVE(&t->state, x, state, next);
+	free(x);
+	t->states--;
 }
 
 static void on_msg(void *arg, const struct cops_msg *m, const struct cops_fault *fault)
@@ -392,10 +445,8 @@ void session_free(struct session *s)
 	if (s == NULL)
 		return;
 	atomic_fetch_sub(&s->env->count.sessions, 1);
-	while ((t = SLIST_FIRST(&s->types)) != NULL) {
-		SLIST_REMOVE_HEAD(&s->types, next);
-		free(t);
-	}
+	while ((t = SLIST_FIRST(&s->types)) != NULL)
+		type_free(s, t);
 	cops_io_free(s->io);
 	free(s->name);
 	free(s);
@@ -406,19 +457,20 @@ uint64_t session_sid(const struct session *s)
 	return s->sid;
 }
 
-void session_send(
-    struct session *s, uint16_t client, bool solicited, struct cops_chunk *const *chunk, size_t n)
+void session_send(struct session *s, uint16_t client, uint32_t state, bool solicited,
+    struct cops_chunk *const *chunk, size_t n)
 {
-	struct session_type *t;
+	uint16_t client_type = s->env->conf->client[client]->client_type;
+	struct session_type *t = type_find(s, client_type);
+	struct state *x = t != NULL ? SLIST_FIRST(&t->state) : NULL;
 
-	SLIST_FOREACH (t, &s->types, next)
-		if (t->client == client && t->handle_len != 0)
-			break;
-	if (t == NULL)
+	while (x != NULL && x->number != state)
+		x = SLIST_NEXT(x, next);
+	if (x == NULL)
 		return; /* closed or deleted meanwhile: the control thread will hear of it */
 	atomic_fetch_add_explicit(&s->env->count.decisions, 1, memory_order_relaxed);
-	if (cops_conn_send_dec(cops_io_conn(s->io), s->env->conf->client[client]->client_type,
-		solicited, t->handle, t->handle_len, chunk, n) != 0)
+	if (cops_conn_send_dec(
+		cops_io_conn(s->io), client_type, solicited, x->handle, x->len, chunk, n) != 0)
 		session_close(s, COPS_ERR_UNABLE, "too much unsent");
 }
 

@@ -37,8 +37,9 @@ struct session_env {
 struct session *session_new(struct session_env *env, int fd, uint64_t sid, uint32_t slot);
 void session_free(struct session *s);
 uint64_t session_sid(const struct session *s);
-void session_send(
-    struct session *s, uint16_t client, bool solicited, struct cops_chunk *const *chunk, size_t n);
+/* A DEC for the request-state of that number. */
+void session_send(struct session *s, uint16_t client, uint32_t state, bool solicited,
+    struct cops_chunk *const *chunk, size_t n);
 /*
  * env->tls and env->conn may be others now: close the session if its certificate is not good any
  * more, or if its kind of protection is not.

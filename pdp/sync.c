@@ -15,55 +15,14 @@
 #include "pdp/failure.h"
 #include "pdp/request.h"
 #include "pdp/store.h"
+#include "pdp/sync_int.h"
 #include "pdp/worker.h"
 #include "pib/gen/framework_pib.h"
 
-#define OWED_MAX	4 /* Requests that wait for their Decision */
 #define RETRY_FACTOR	16
 #define INCARNATION_LEN 16 /* database, LSN */
 
-enum sent { SENT_CONTENT, SENT_NULL, SENT_REJECT };
-
-struct sync_ce {
-	UT_hash_handle hh;
-	UT_hash_handle hh_sid;
-	char *name;
-	uint64_t sid; /* 0: offline */
-	enum sync_state state;
-	enum sent sent; /* while WAITING */
-	bool known;
-	bool failed;
-	bool leaving;
-	bool asked; /* by SSQ what it holds; it has not said so yet */
-	bool guest; /* connected; not of this client-type's model, but of another's */
-	bool save;
-	uint8_t push_seen; /* 1: in the push being gathered; 2: more than once */
-	uint8_t owed;
-	struct cops_chunk *reject[OWED_MAX]; /* what is owed: frwkError rows, NULL = anything */
-	uint64_t applied, wanted;
-	uint64_t from, target; /* of the DEC outstanding */
-	int64_t since_ms;      /* in this state */
-	int64_t retry_at_ms, retry_ms;
-	int64_t connected_at, confirmed_at, lost_at;
-	bool flags;    /* this session has set the Solicited flag in a report */
-	bool flagless; /* ... or was told about as one that does not */
-	bool dropped;  /* what it had notified, as it was away for too long */
-	uint64_t decisions, failures;
-	uint32_t latency_ms;
-	char *failure;
-	char *address;
-};
-
-struct sync {
-	struct sync_conf conf;
-	struct workers *workers;
-	struct sync_ce *by_name;
-	struct sync_ce *by_sid;
-	struct cops_chunk *incarnation; /* the row for incarnation_lsn */
-	uint64_t incarnation_lsn;
-};
-
-static int64_t now_ms(void)
+int64_t sync_now_ms(void)
 {
 	struct timespec ts;
 
@@ -85,7 +44,7 @@ void sync_set_workers(struct sync *s, struct workers *ws)
 	s->workers = ws;
 }
 
-static struct sync_ce *find(struct sync *s, const char *name)
+struct sync_ce *sync_find(struct sync *s, const char *name)
 {
 	struct sync_ce *ce;
 
@@ -101,12 +60,12 @@ static struct sync_ce *ce_new(struct sync *s, const char *name)
 		free(ce);
 		return NULL;
 	}
-	ce->since_ms = now_ms(); /* away since we know of it */
+	ce->since_ms = sync_now_ms(); /* away since we know of it */
 	HASH_ADD_KEYPTR(hh, s->by_name, ce->name, strlen(ce->name), ce);
 	return ce;
 }
 
-static void owed_clear(struct sync_ce *ce)
+void sync_owed_clear(struct sync_ce *ce)
 {
 	while (ce->owed > 0)
 		cops_chunk_unref(ce->reject[--ce->owed]);
@@ -114,10 +73,11 @@ static void owed_clear(struct sync_ce *ce)
 
 static void ce_free(struct sync *s, struct sync_ce *ce)
 {
+	refresh_event(s, ce, REFRESH_LOST, &(struct refresh_event) {0});
 	if (ce->sid != 0)
 		HASH_DELETE(hh_sid, s->by_sid, ce);
 	HASH_DEL(s->by_name, ce);
-	owed_clear(ce);
+	sync_owed_clear(ce);
 	free(ce->failure);
 	free(ce->address);
 	free(ce->name);
@@ -136,22 +96,22 @@ void sync_free(struct sync *s)
 	free(s);
 }
 
-static void outcome(struct sync *s, struct sync_ce *ce)
+void sync_outcome(struct sync *s, struct sync_ce *ce)
 {
 	if (s->conf.outcome != NULL)
 		s->conf.outcome(s->conf.arg, ce->name);
 }
 
-static void enter(struct sync_ce *ce, enum sync_state state)
+void sync_enter(struct sync_ce *ce, enum sync_state state)
 {
 	ce->state = state;
-	ce->since_ms = now_ms();
+	ce->since_ms = sync_now_ms();
 }
 
 /* ---------------------------------------------------------------- sending */
 
 /* The last row of every DEC with content: which LSN it brings the CE to.  Encoded once per LSN. */
-static struct cops_chunk *incarnation(struct sync *s, uint64_t lsn)
+struct cops_chunk *sync_incarnation(struct sync *s, uint64_t lsn)
 {
 	uint8_t id[INCARNATION_LEN];
 	struct pib_frwk_pib_incarnation row = {
@@ -195,31 +155,40 @@ static uint64_t incarnation_lsn(const struct sync *s, const struct pib_octets *i
 }
 
 /* Book a DEC that goes out now. */
-static void waiting(struct sync_ce *ce, enum sent sent, uint64_t target)
+void sync_waiting(struct sync_ce *ce, enum sent sent, uint64_t target)
 {
 	ce->sent = sent;
 	ce->from = ce->known ? ce->applied : 0;
 	ce->target = target;
 	ce->decisions += sent == SENT_CONTENT;
-	enter(ce, SYNC_WAITING);
+	sync_enter(ce, SYNC_WAITING);
+}
+
+int sync_send(struct sync *s, const struct sync_ce *ce, uint32_t state, bool solicited,
+    struct cops_chunk *const *chunk, size_t n)
+{
+	const struct worker_to to = {.sid = ce->sid, .state = state};
+
+	if (workers_send(s->workers, s->conf.index, solicited, &to, 1, chunk, n) == 0)
+		return 0;
+	log_err("%s: out of memory for a decision", ce->name);
+	return -1;
 }
 
 static void send_dec(struct sync *s, struct sync_ce *ce, enum sent sent, uint64_t target,
     struct cops_chunk *const *chunk, size_t n)
 {
-	if (workers_send(s->workers, s->conf.index, ce->owed > 0, &ce->sid, 1, chunk, n) != 0) {
-		log_err("%s: out of memory for a decision", ce->name);
+	if (sync_send(s, ce, ce->main, ce->owed > 0, chunk, n) != 0)
 		return; /* the tick tries again */
-	}
 	if (ce->owed > 0) {
 		cops_chunk_unref(ce->reject[0]);
 		memmove(&ce->reject[0], &ce->reject[1], (OWED_MAX - 1) * sizeof(ce->reject[0]));
 		ce->owed--;
 	}
-	waiting(ce, sent, target);
+	sync_waiting(ce, sent, target);
 }
 
-static bool is_stale(const struct sync_ce *ce)
+bool sync_is_stale(const struct sync_ce *ce)
 {
 	return !ce->known || ce->wanted > ce->applied;
 }
@@ -244,7 +213,7 @@ static int what_it_lacks(struct sync *s, struct sync_ce *ce, struct delta_list *
 }
 
 /* What a CE is to get next, if it may get anything: called whenever that may have changed. */
-static void next(struct sync *s, struct sync_ce *ce)
+void sync_next(struct sync *s, struct sync_ce *ce)
 {
 	uint64_t lsn = s->conf.client->lsn(s->conf.self);
 	struct cops_chunk *inc;
@@ -257,14 +226,16 @@ static void next(struct sync *s, struct sync_ce *ce)
 		send_dec(s, ce, SENT_REJECT, 0, &ce->reject[0], 1);
 		return;
 	}
-	if (!is_stale(ce)) {
+	if (ce->owed == 0 && refresh_event(s, ce, REFRESH_IDLE, &(struct refresh_event) {0}))
+		return;
+	if (!sync_is_stale(ce)) {
 		if (ce->owed > 0)
 			send_dec(s, ce, SENT_NULL, 0, NULL, 0);
 		return;
 	}
 	delta_list_init(&l);
 	rc = what_it_lacks(s, ce, &l);
-	inc = rc > 0 ? incarnation(s, lsn) : NULL;
+	inc = rc > 0 ? sync_incarnation(s, lsn) : NULL;
 	if (inc != NULL)
 		delta_list_put(&l, inc, false);
 	if (rc < 0 || (rc > 0 && (inc == NULL || l.failed))) {
@@ -308,17 +279,19 @@ static void disconnect(struct sync *s, struct sync_ce *ce)
 	if (ce->sid != 0)
 		HASH_DELETE(hh_sid, s->by_sid, ce);
 	ce->sid = 0;
-	owed_clear(ce);
+	ce->main = 0;
+	sync_owed_clear(ce);
 	free(ce->address);
 	ce->address = NULL;
 	ce->asked = false;
 	ce->lost_at = (int64_t)time(NULL);
-	enter(ce, SYNC_OFFLINE);
+	sync_enter(ce, SYNC_OFFLINE);
+	refresh_event(s, ce, REFRESH_LOST, &(struct refresh_event) {0});
 }
 
 static void on_open(struct sync *s, struct up *ev)
 {
-	struct sync_ce *ce = find(s, ev->open->name);
+	struct sync_ce *ce = sync_find(s, ev->open->name);
 
 	if (ce == NULL && admits(s, ev->open->name) && (ce = ce_new(s, ev->open->name)) != NULL)
 		ce->guest = true;
@@ -339,11 +312,28 @@ static void on_open(struct sync *s, struct up *ev)
 		ce->lost_at = 0;
 		ce->dropped = false;
 		ce->flags = ce->flagless = false;
-		enter(ce, SYNC_OPENING);
+		sync_enter(ce, SYNC_OPENING);
 		log_info("%s: connected from %s", ce->name, ev->open->address);
-		outcome(s, ce);
+		sync_outcome(s, ce);
 	}
 	free(ev->open);
+}
+
+/*
+ * A REQ for another request-state than the main one.  When no refresh waits for it, there is
+ * nothing to decide; one that is not in force and holds rows of ours was left over by a refresh.
+ */
+static void on_other_request(
+    struct sync *s, struct sync_ce *ce, uint32_t state, const struct pdp_request *r)
+{
+	const struct refresh_event ev = {.state = state, .reject = r->reject};
+	bool left = r->inactive && (ce->cut || incarnation_lsn(s, &r->incarnation) != 0);
+
+	if (refresh_event(s, ce, REFRESH_REQUEST, &ev))
+		return;
+	sync_send(s, ce, state, true, &r->reject, r->reject != NULL);
+	if (left)
+		refresh_remove(s, ce, state);
 }
 
 static void on_request(struct sync *s, struct sync_ce *ce, struct pdp_request *r)
@@ -384,13 +374,13 @@ static void on_request(struct sync *s, struct sync_ce *ce, struct pdp_request *r
 		}
 		newest = c->newest(s->conf.self, ce->name);
 		ce->wanted = newest > ce->applied ? newest : ce->applied;
-		if (ce->leaving)
-			ce->known = false;
-		if (!is_stale(ce))
+		if (ce->leaving || r->inactive)
+			ce->known = false; /* all of it, and put in force */
+		if (!sync_is_stale(ce))
 			ce->failed = false;
-		enter(ce, SYNC_IDLE);
+		sync_enter(ce, SYNC_IDLE);
 	}
-	next(s, ce);
+	sync_next(s, ce);
 }
 
 static void refused(struct sync *s, struct sync_ce *ce, const struct pdp_report *r)
@@ -408,13 +398,13 @@ static void refused(struct sync *s, struct sync_ce *ce, const struct pdp_report 
 	ce->retry_ms = ce->retry_ms == 0 ? s->conf.retry_ms : ce->retry_ms * 2;
 	if (ce->retry_ms > s->conf.retry_ms * RETRY_FACTOR)
 		ce->retry_ms = s->conf.retry_ms * RETRY_FACTOR;
-	ce->retry_at_ms = now_ms() + ce->retry_ms;
+	ce->retry_at_ms = sync_now_ms() + ce->retry_ms;
 }
 
-static void confirmed(struct sync *s, struct sync_ce *ce)
+void sync_confirmed(struct sync *s, struct sync_ce *ce)
 {
 	log_debug("%s: confirmed LSN %llu", ce->name, (unsigned long long)ce->target);
-	ce->latency_ms = (uint32_t)(now_ms() - ce->since_ms);
+	ce->latency_ms = (uint32_t)(sync_now_ms() - ce->since_ms);
 	ce->applied = ce->target;
 	ce->known = true;
 	ce->failed = false;
@@ -441,15 +431,15 @@ static void on_report(struct sync *s, struct sync_ce *ce, uint8_t type, const st
 		if (was_refused)
 			refused(s, ce, r);
 		else
-			confirmed(s, ce);
+			sync_confirmed(s, ce);
 	}
 	more = ce->owed > 0 || ce->wanted > ce->target;
-	enter(ce, SYNC_IDLE);
-	outcome(s, ce);
+	sync_enter(ce, SYNC_IDLE);
+	sync_outcome(s, ce);
 	if (ce->leaving && ce->sent == SENT_CONTENT && !was_refused && ce->wanted <= ce->applied)
 		forget(s, ce);
-	else if (!was_refused || more)
-		next(s, ce);
+	else if (!was_refused || more || ce->refresh.step == REFRESH_WANTED)
+		sync_next(s, ce);
 }
 
 /* An unsolicited Failure: something installed broke later (RFC 3084 5.3). */
@@ -489,12 +479,30 @@ static bool answers(struct sync_ce *ce, const struct up *ev)
 
 static void on_report_any(struct sync *s, struct sync_ce *ce, struct up *ev)
 {
+	const struct refresh_event re = {.state = ev->state, .report = ev->fault};
+	bool good = ev->report == COPS_RPT_SUCCESS;
+
+	if ((good || ev->solicited || !ce->flags) &&
+	    refresh_event(s, ce, good ? REFRESH_SUCCESS : REFRESH_FAILURE, &re))
+		return;
+	if (ev->state != ce->main)
+		return; /* on nothing, or on its removal */
 	if (!answers(ce, ev))
 		on_trouble(ce, ev->report, ev->fault);
 	else if (ce->state == SYNC_WAITING)
 		on_report(s, ce, ev->report, ev->fault);
 	else
 		log_warn("%s: reports on a decision it was not sent", ce->name);
+}
+
+static void on_release(struct sync *s, struct sync_ce *ce, uint32_t state)
+{
+	if (state == ce->main) {
+		ce->main = 0;
+		sync_owed_clear(ce);
+		sync_enter(ce, SYNC_OPENING);
+	}
+	refresh_event(s, ce, REFRESH_DELETED, &(struct refresh_event) {.state = state});
 }
 
 void sync_up(struct sync *s, struct up *ev)
@@ -508,8 +516,12 @@ void sync_up(struct sync *s, struct up *ev)
 	HASH_FIND(hh_sid, s->by_sid, &ev->sid, sizeof(ev->sid), ce);
 	switch (ev->kind) {
 	case UP_REQUEST:
-		if (ce != NULL)
+		if (ce != NULL && (ce->main == 0 || ce->main == ev->state)) {
+			ce->main = ev->state;
 			on_request(s, ce, ev->request);
+		} else if (ce != NULL) {
+			on_other_request(s, ce, ev->state, ev->request);
+		}
 		pdp_request_free(ev->request);
 		break;
 	case UP_REPORT:
@@ -518,15 +530,13 @@ void sync_up(struct sync *s, struct up *ev)
 		free(ev->fault);
 		break;
 	case UP_RELEASE:
-		if (ce != NULL) {
-			owed_clear(ce);
-			enter(ce, SYNC_OPENING);
-		}
+		if (ce != NULL)
+			on_release(s, ce, ev->state);
 		break;
 	default:
 		if (ce != NULL) {
 			disconnect(s, ce);
-			outcome(s, ce);
+			sync_outcome(s, ce);
 			if (ce->guest)
 				ce_free(s, ce);
 		}
@@ -553,9 +563,12 @@ static void drop_state(struct sync *s, struct sync_ce *ce, int64_t now)
 void sync_tick(struct sync *s)
 {
 	struct sync_ce *ce, *more;
-	int64_t now = now_ms();
+	int64_t now = sync_now_ms();
 
 	HASH_ITER (hh, s->by_name, ce, more) {
+		if (ce->refresh.step > REFRESH_WANTED &&
+		    now - ce->refresh.since_ms >= s->conf.report_timeout_ms)
+			refresh_event(s, ce, REFRESH_LATE, &(struct refresh_event) {0});
 		switch (ce->state) {
 		case SYNC_OPENING:
 		case SYNC_WAITING:
@@ -567,11 +580,13 @@ void sync_tick(struct sync *s)
 			    s->workers, ce->sid, COPS_ERR_COMM_FAILURE, "no answer in time");
 			ce->since_ms = now; /* the close is on its way */
 			break;
+		case SYNC_REFRESHING: /* see above */
+			break;
 		case SYNC_IDLE:
-			if (!is_stale(ce) ||
+			if (!sync_is_stale(ce) ||
 			    (ce->failed && (ce->retry_ms == 0 || now < ce->retry_at_ms)))
 				break;
-			next(s, ce);
+			sync_next(s, ce);
 			break;
 		case SYNC_OFFLINE:
 			drop_state(s, ce, now);
@@ -584,7 +599,7 @@ void sync_tick(struct sync *s)
 
 int sync_add(struct sync *s, const char *name)
 {
-	struct sync_ce *ce = find(s, name);
+	struct sync_ce *ce = sync_find(s, name);
 
 	if (ce == NULL)
 		ce = ce_new(s, name);
@@ -596,7 +611,7 @@ int sync_add(struct sync *s, const char *name)
 
 void sync_leave(struct sync *s, const char *name)
 {
-	struct sync_ce *ce = find(s, name);
+	struct sync_ce *ce = sync_find(s, name);
 
 	if (ce == NULL)
 		return;
@@ -606,14 +621,14 @@ void sync_leave(struct sync *s, const char *name)
 		return;
 	}
 	ce->save = true;
-	if (ce->state == SYNC_IDLE && !ce->failed && !is_stale(ce))
+	if (ce->state == SYNC_IDLE && !ce->failed && !sync_is_stale(ce))
 		ce->known = false; /* nothing of this change concerns it: take what it may hold */
-	next(s, ce);
+	sync_next(s, ce);
 }
 
 int sync_load(struct sync *s, const struct store_ce *in)
 {
-	struct sync_ce *ce = find(s, in->name);
+	struct sync_ce *ce = sync_find(s, in->name);
 
 	if (ce == NULL) {
 		ce = ce_new(s, in->name);
@@ -649,176 +664,29 @@ void sync_save_each(struct sync *s, int (*fn)(void *arg, const struct store_ce *
 	}
 }
 
-/* -------------------------------------------------------------------- push */
-
-struct push_group { /* CEs that get the same chunks */
-	UT_hash_handle hh;
-	struct sync_ce **ce;
-	size_t ces, cap;
-	size_t chunks;
-	struct cops_chunk *chunk[]; /* and room for the incarnation */
-};
-
-struct sync_push {
-	struct sync *sync;
-	struct push_group *groups;
-	struct push_group *last;
-	struct sync_ce **stale; /* cannot take the chunks as they are */
-	size_t stales, cap;
-};
-
-struct sync_push *sync_push_new(struct sync *s)
-{
-	struct sync_push *p = calloc(1, sizeof(*p));
-
-	if (p != NULL)
-		p->sync = s;
-	return p;
-}
-
-static int ce_put(struct sync_ce ***list, size_t *count, size_t *cap, struct sync_ce *ce)
-{
-	struct sync_ce **more;
-
-	if (*count == *cap) {
-		*cap = *cap == 0 ? 16 : *cap * 2;
-		more = reallocarray(*list, *cap, sizeof(struct sync_ce *));
-		if (more == NULL)
-			return -1;
-		*list = more;
-	}
-	(*list)[(*count)++] = ce;
-	return 0;
-}
-
-static struct push_group *group_get(struct sync_push *p, const struct delta_list *l)
-{
-	size_t octets = l->count * sizeof(struct cops_chunk *);
-	struct push_group *g = p->last;
-
-	if (g != NULL && g->chunks == l->count && memcmp(g->chunk, l->chunk, octets) == 0)
-		return g;
-	HASH_FIND(hh, p->groups, l->chunk, octets, g);
-	if (g == NULL) {
-		g = calloc(1, sizeof(*g) + octets + sizeof(struct cops_chunk *));
-		if (g == NULL)
-			return NULL;
-		for (size_t i = 0; i < l->count; i++)
-			g->chunk[i] = cops_chunk_ref(l->chunk[i]);
-		g->chunks = l->count;
-		HASH_ADD_KEYPTR(hh, p->groups, g->chunk, octets, g);
-	}
-	p->last = g;
-	return g;
-}
-
-int sync_push_add(struct sync_push *p, const char *name, const struct delta_list *l)
-{
-	struct sync_ce *ce = find(p->sync, name);
-	struct push_group *g;
-
-	if (l->failed)
-		return -1;
-	if (ce == NULL || l->count == 0)
-		return 0;
-	if (ce->push_seen != 0) {
-		ce->push_seen = 2;
-		return 0;
-	}
-	ce->push_seen = 1;
-	if (ce->state != SYNC_IDLE || ce->owed > 0 || ce->failed || is_stale(ce))
-		return ce_put(&p->stale, &p->stales, &p->cap, ce);
-	g = group_get(p, l);
-	return g != NULL ? ce_put(&g->ce, &g->ces, &g->cap, ce) : -1;
-}
-
-static void group_send(struct sync *s, struct push_group *g, uint64_t lsn)
-{
-	struct cops_chunk *inc = incarnation(s, lsn);
-	uint64_t *sid = calloc(g->ces, sizeof(*sid));
-	size_t n = 0;
-
-	for (size_t i = 0; i < g->ces; i++) {
-		g->ce[i]->wanted = lsn;
-		/* two customers of one change had it: it needs both parts, in order */
-		if (g->ce[i]->push_seen > 1)
-			g->ce[i]->known = false;
-		else if (sid != NULL)
-			sid[n++] = g->ce[i]->sid;
-	}
-	if (inc == NULL || n == 0) {
-		free(sid);
-		return; /* they are stale now: the tick sends */
-	}
-	g->chunk[g->chunks] = inc; /* without a reference of ours */
-	if (workers_send(s->workers, s->conf.index, false, sid, n, g->chunk, g->chunks + 1) == 0)
-		for (size_t i = 0; i < g->ces; i++)
-			if (g->ce[i]->push_seen <= 1)
-				waiting(g->ce[i], SENT_CONTENT, lsn);
-	free(sid);
-}
-
-void sync_push_send(struct sync_push *p, uint64_t lsn)
-{
-	struct push_group *g, *more;
-
-	HASH_ITER (hh, p->groups, g, more)
-		group_send(p->sync, g, lsn);
-	for (size_t i = 0; i < p->stales; i++) {
-		p->stale[i]->wanted = lsn;
-		if (p->stale[i]->push_seen > 1)
-			p->stale[i]->known = false;
-		next(p->sync, p->stale[i]);
-	}
-	HASH_ITER (hh, p->groups, g, more)
-		for (size_t i = 0; i < g->ces; i++)
-			if (g->ce[i]->push_seen > 1)
-				next(p->sync, g->ce[i]);
-	sync_push_free(p);
-}
-
-void sync_push_free(struct sync_push *p)
-{
-	struct push_group *g, *more;
-
-	if (p == NULL)
-		return;
-	HASH_ITER (hh, p->groups, g, more) {
-		HASH_DEL(p->groups, g);
-		for (size_t i = 0; i < g->ces; i++)
-			g->ce[i]->push_seen = 0;
-		for (size_t i = 0; i < g->chunks; i++)
-			cops_chunk_unref(g->chunk[i]);
-		free(g->ce);
-		free(g);
-	}
-	for (size_t i = 0; i < p->stales; i++)
-		p->stale[i]->push_seen = 0;
-	free(p->stale);
-	free(p);
-}
+/* -------------------------------------------------------- sent by the way */
 
 void sync_changed(struct sync *s, const char *name, uint64_t lsn)
 {
-	struct sync_ce *ce = find(s, name);
+	struct sync_ce *ce = sync_find(s, name);
 
 	if (ce == NULL)
 		return;
 	ce->wanted = lsn;
-	next(s, ce);
+	sync_next(s, ce);
 }
 
 bool sync_retry(struct sync *s, const char *name)
 {
-	struct sync_ce *ce = find(s, name);
+	struct sync_ce *ce = sync_find(s, name);
 
 	if (ce == NULL)
 		return false;
-	if (ce->state == SYNC_IDLE && ce->owed == 0) {
+	if (ce->state == SYNC_IDLE && ce->owed == 0 && ce->refresh.step == REFRESH_NONE) {
 		/* no trust in what we believe it holds: it is to say so itself (RFC 2748 3.5) */
 		ce->asked = true;
 		ce->failed = false;
-		enter(ce, SYNC_OPENING);
+		sync_enter(ce, SYNC_OPENING);
 		workers_ask(s->workers, s->conf.index, ce->sid);
 	}
 	return true;
@@ -859,7 +727,7 @@ static struct sync_info info_of(const struct sync *s, const struct sync_ce *ce)
 
 bool sync_info(struct sync *s, const char *name, struct sync_info *info)
 {
-	struct sync_ce *ce = find(s, name);
+	struct sync_ce *ce = sync_find(s, name);
 
 	if (ce == NULL || ce->guest)
 		return false;
@@ -887,6 +755,7 @@ const char *sync_state_name(const struct sync_info *info)
 	    [SYNC_OPENING] = "opening",
 	    [SYNC_IDLE] = "in sync",
 	    [SYNC_WAITING] = "waiting",
+	    [SYNC_REFRESHING] = "refreshing",
 	};
 
 	if (info->state == SYNC_IDLE && info->failed)

@@ -8,6 +8,9 @@
  *	   ^                                       ^  a change / DEC |
  *	   +--- connection or client-type closed   +-----------------+
  *
+ * Decisions are for the main request-state, the first that the CE opens; a refresh (pdp/refresh.c)
+ * makes another one the main.  Requests for others get NULL decisions.
+ *
  * What a CE notified (its request-state) outlives the connection for as long as the CE keeps policy
  * without a PDP, ttl_s: it comes back with it, and its peers talk to it meanwhile.  Then it is
  * dropped, as if the CE had said that there is nothing (RFC 3084 7).
@@ -31,7 +34,7 @@ struct sync_push;
 struct up;
 struct workers;
 
-enum sync_state { SYNC_OFFLINE, SYNC_OPENING, SYNC_IDLE, SYNC_WAITING };
+enum sync_state { SYNC_OFFLINE, SYNC_OPENING, SYNC_IDLE, SYNC_WAITING, SYNC_REFRESHING };
 
 struct sync_conf {
 	const struct pdp_client *client;
@@ -88,6 +91,18 @@ void sync_changed(struct sync *s, const char *ce, uint64_t lsn);
  * is busy with a decision is about to say so anyhow.  False: no such CE.
  */
 bool sync_retry(struct sync *s, const char *ce);
+
+/*
+ * How a refresh ended, told once, perhaps before sync_refresh() returns. why NULL: all that ce
+ * should hold was loaded anew and is in force.  Else nothing has changed at the CE; failure,
+ * if not NULL, is JSON as in sync_info.
+ */
+typedef void refresh_done(void *arg, const char *ce, const char *why, const char *failure);
+/*
+ * Load everything at ce anew, in another request-state, and go over to that at once.  False, and
+ * done is not called: no such CE, not connected, or another refresh of it is under way.
+ */
+bool sync_refresh(struct sync *s, const char *ce, refresh_done *done, void *arg);
 
 struct sync_info { /* borrowed strings */
 	const char *name;

@@ -36,8 +36,8 @@ struct mail_dec {
 	struct mail mail;
 	uint16_t client;
 	bool solicited;
-	size_t sids;
-	uint64_t *sid; /* behind chunk[] */
+	size_t tos;
+	struct worker_to *to; /* behind chunk[] */
 	size_t chunks;
 	struct cops_chunk *chunk[];
 };
@@ -251,10 +251,11 @@ static void take_dec(struct worker *w, struct mail *m)
 	struct mail_dec *d = (struct mail_dec *)m;
 	struct session *s;
 
-	for (size_t i = 0; i < d->sids; i++) {
-		s = sid_session(w, d->sid[i]);
+	for (size_t i = 0; i < d->tos; i++) {
+		s = sid_session(w, d->to[i].sid);
 		if (s != NULL)
-			session_send(s, d->client, d->solicited, d->chunk, d->chunks);
+			session_send(
+			    s, d->client, d->to[i].state, d->solicited, d->chunk, d->chunks);
 	}
 	for (size_t i = 0; i < d->chunks; i++)
 		cops_chunk_unref(d->chunk[i]);
@@ -596,9 +597,9 @@ void workers_accept(struct workers *ws, int fd)
 
 /* One worker's share of a DEC to many. */
 static struct mail_dec *dec_make(
-    uint16_t client, bool solicited, size_t sids, struct cops_chunk *const *chunk, size_t n)
+    uint16_t client, bool solicited, size_t tos, struct cops_chunk *const *chunk, size_t n)
 {
-	struct mail_dec *d = malloc(sizeof(*d) + n * sizeof(d->chunk[0]) + sids * sizeof(*d->sid));
+	struct mail_dec *d = malloc(sizeof(*d) + n * sizeof(d->chunk[0]) + tos * sizeof(*d->to));
 
 	if (d == NULL)
 		return NULL;
@@ -606,7 +607,7 @@ static struct mail_dec *dec_make(
 	    .mail = {.kind = MAIL_DEC, .discard = discard_dec},
 	    .client = client,
 	    .solicited = solicited,
-	    .sid = (uint64_t *)(void *)&d->chunk[n],
+	    .to = (struct worker_to *)(void *)&d->chunk[n],
 	    .chunks = n,
 	};
 	for (size_t i = 0; i < n; i++)
@@ -614,16 +615,16 @@ static struct mail_dec *dec_make(
 	return d;
 }
 
-int workers_send(struct workers *ws, uint16_t client, bool solicited, const uint64_t *sid,
-    size_t sids, struct cops_chunk *const *chunk, size_t n)
+int workers_send(struct workers *ws, uint16_t client, bool solicited, const struct worker_to *to,
+    size_t tos, struct cops_chunk *const *chunk, size_t n)
 {
 	struct mail_dec *mail[WORKERS_MAX] = {0};
 	size_t count[WORKERS_MAX] = {0};
 	struct worker *w;
 	unsigned k;
 
-	for (size_t i = 0; i < sids; i++)
-		if ((w = sid_worker(ws, sid[i])) != NULL)
+	for (size_t i = 0; i < tos; i++)
+		if ((w = sid_worker(ws, to[i].sid)) != NULL)
 			count[w->index]++;
 	for (k = 0; k < ws->conf.count; k++) {
 		if (count[k] == 0)
@@ -632,9 +633,9 @@ int workers_send(struct workers *ws, uint16_t client, bool solicited, const uint
 		if (mail[k] == NULL)
 			goto bad;
 	}
-	for (size_t i = 0; i < sids; i++)
-		if ((w = sid_worker(ws, sid[i])) != NULL)
-			mail[w->index]->sid[mail[w->index]->sids++] = sid[i];
+	for (size_t i = 0; i < tos; i++)
+		if ((w = sid_worker(ws, to[i].sid)) != NULL)
+			mail[w->index]->to[mail[w->index]->tos++] = to[i];
 	for (k = 0; k < ws->conf.count; k++)
 		if (mail[k] != NULL)
 			mailbox_put(ws->worker[k].in, &mail[k]->mail);

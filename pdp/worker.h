@@ -45,11 +45,18 @@ struct up {
 	uint8_t kind;	 /* enum up_kind */
 	uint8_t report;	 /* enum cops_report */
 	bool solicited;
+	uint32_t state; /* which request-state, REQUEST, REPORT, RELEASE; never used again in a
+			   session */
 	union {
 		struct up_open *open;
 		struct pdp_request *request; /* the receiver owns it now */
 		struct pdp_report *fault;    /* of a Failure or with warnings, else NULL */
 	};
+};
+
+struct worker_to { /* a request-state of a session */
+	uint64_t sid;
+	uint32_t state;
 };
 
 struct up_open { /* malloc()ed, the receiver frees it */
@@ -103,11 +110,11 @@ void workers_free(struct workers *ws);
 /* Takes fd, an accepted non-blocking socket. */
 void workers_accept(struct workers *ws, int fd);
 /*
- * A DEC with these chunks to each session; n = 0 is a NULL decision.  ids may belong to
+ * A DEC with these chunks to each request-state; n = 0 is a NULL decision.  ids may belong to
  * different workers: one message goes to each worker concerned.  -1: memory.
  */
-int workers_send(struct workers *ws, uint16_t client, bool solicited, const uint64_t *sid,
-    size_t sids, struct cops_chunk *const *chunk, size_t n);
+int workers_send(struct workers *ws, uint16_t client, bool solicited, const struct worker_to *to,
+    size_t tos, struct cops_chunk *const *chunk, size_t n);
 /* SSQ for a client-type: the PEP says anew what it holds, in full (RFC 2748 3.5). */
 void workers_ask(struct workers *ws, uint16_t client, uint64_t sid);
 /* CC for every client-type, and the end of the session; why is static. */

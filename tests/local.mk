@@ -135,6 +135,14 @@ tests_unit_test_pdp_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) $(SSL_
 tests_unit_test_pdp_LDADD = pdp/libpdp.la copsctl/libcopsctl.la $(CHECK_LIBS)
 tests_unit_test_pdp_LDFLAGS = $(AM_LDFLAGS) -static
 $(tests_unit_test_pdp_OBJECTS): $(PIB_GEN_H)
+check_PROGRAMS += tests/unit/test_pdp_contexts
+tests_unit_test_pdp_contexts_SOURCES = tests/unit/test_pdp_contexts.c tests/unit/capture.h tests/unit/pdp_pep.c \
+	tests/unit/pdp_pep.h
+tests_unit_test_pdp_contexts_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS) \
+	$(JANSSON_CFLAGS)
+tests_unit_test_pdp_contexts_LDADD = pdp/libpdp.la copsctl/libcopsctl.la $(CHECK_LIBS)
+tests_unit_test_pdp_contexts_LDFLAGS = $(AM_LDFLAGS) -static
+$(tests_unit_test_pdp_contexts_OBJECTS): $(PIB_GEN_H)
 
 # --- pep: policies, the enforcer
 check_PROGRAMS += tests/unit/test_spd tests/unit/test_pep_vpn
@@ -171,7 +179,8 @@ $(tests_unit_test_keyring_OBJECTS): $(PIB_GEN_H)
 
 TESTS += tests/pep_conf.sh
 EXTRA_DIST += tests/pep_conf.sh
-TESTS += tests/pdp_conf.sh tests/security.sh tests/failover.sh
+TESTS += tests/pdp_conf.sh tests/security.sh tests/failover.sh \
+	tests/refresh.sh
 
 # --- judges: fuzz seeds, tshark
 EXTRA_DIST += tests/tshark/keylog.c

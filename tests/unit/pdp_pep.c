@@ -22,8 +22,6 @@
 
 #define VPN_TYPE PIB_CE_VPN_PIB_SUBJECT_CATEGORY
 
-static const uint8_t handle[4] = {0, 0, 0, 1};
-
 /* ------------------------------------------------------------------- world */
 
 static void issue(struct world *w, const char *name, enum pki_kind kind)
@@ -198,9 +196,66 @@ char *world_mesh(size_t n, const char *extra, bool hub)
 	return (char *)buf_take(&b, &len);
 }
 
+static void on_progress(void *arg, const json_t *progress)
+{
+	(void)progress;
+	((struct call *)arg)->progress++;
+}
+
+static void *call_run(void *arg)
+{
+	struct call *c = arg;
+	char err[CTL_ERR_LEN];
+
+	ctl_client_call(c->path, c->cmd, c->args, on_progress, c, &c->reply, err);
+	atomic_store(&c->done, true);
+	return NULL;
+}
+
+void call_start(struct world *w, struct call *c)
+{
+	snprintf(c->path, sizeof(c->path), "%s/sock", w->dir);
+	ck_assert_int_eq(pthread_create(&c->thread, NULL, call_run, c), 0);
+}
+
+json_t *call_end(struct world *w, struct call *c)
+{
+	until(w, atomic_load(&c->done));
+	pthread_join(c->thread, NULL);
+	ck_assert_ptr_nonnull(c->reply);
+	return c->reply;
+}
+
 /* --------------------------------------------------------------------- PEP */
 
-static void report(struct pep *p, enum cops_report type)
+static void put_handle(struct buf *b, uint8_t at)
+{
+	const uint8_t handle[4] = {0, 0, 0, at};
+
+	cops_put_handle(b, handle, sizeof(handle));
+}
+
+static void send_all(struct pep *p, struct buf *b, size_t mark)
+{
+	cops_msg_end(b, mark);
+	ck_assert_ptr_nonnull(p->io);
+	ck_assert_int_eq(cops_conn_send(cops_io_conn(p->io), b->data, b->len), 0);
+	buf_clear(b);
+}
+
+void pep_delete(struct pep *p, uint8_t at)
+{
+	struct buf b;
+	size_t mark;
+
+	buf_init(&b, 0);
+	mark = cops_msg_begin(&b, COPS_OP_DRQ, false, VPN_TYPE);
+	put_handle(&b, at);
+	cops_put_u16x2(&b, COPS_C_REASON, 1, COPS_REASON_PDP_DIRECTIVE, 0);
+	send_all(p, &b, mark);
+}
+
+static void report(struct pep *p, uint8_t at, enum cops_report type, bool whole)
 {
 	struct buf b;
 	size_t mark, named, sub;
@@ -209,9 +264,13 @@ static void report(struct pep *p, enum cops_report type)
 		return;
 	buf_init(&b, 0);
 	mark = cops_msg_begin(&b, COPS_OP_RPT, !p->flagless, VPN_TYPE);
-	cops_put_handle(&b, handle, sizeof(handle));
+	put_handle(&b, at);
 	cops_put_u16x2(&b, COPS_C_REPORT_TYPE, 1, (uint16_t)type, 0);
-	if (type == COPS_RPT_FAILURE) {
+	if (whole) {
+		named = cops_named_open(&b, COPS_C_CLIENT_SI, 2);
+		cops_put_perr(&b, COPS_S_GPERR, PIB_GPERR_MAX_STATES, 0);
+		cops_named_close(&b, named);
+	} else if (type == COPS_RPT_FAILURE) {
 		named = cops_named_open(&b, COPS_C_CLIENT_SI, 2);
 		sub = cops_sub_open(&b, COPS_S_ERROR_PRID);
 		pib_prid_put(&b, &pib_ce_vpn_class, 1);
@@ -219,9 +278,20 @@ static void report(struct pep *p, enum cops_report type)
 		cops_put_perr(&b, COPS_S_CPERR, PIB_CPERR_VALUE_SUP, PIB_CE_VPN_COL_LOCAL_ADDR);
 		cops_named_close(&b, named);
 	}
-	cops_msg_end(&b, mark);
-	ck_assert_int_eq(cops_conn_send(cops_io_conn(p->io), b.data, b.len), 0);
-	buf_clear(&b);
+	send_all(p, &b, mark);
+}
+
+/* The other request-state is in force from now on. */
+static void swap(struct pep *p)
+{
+	struct pib_store *rows = p->rows;
+	uint8_t at = p->at;
+
+	p->rows = p->other.rows;
+	p->at = p->other.at;
+	p->other.rows = rows;
+	p->other.at = at;
+	pep_request_other(p, at);
 }
 
 static void finish(struct pep *p)
@@ -229,10 +299,12 @@ static void finish(struct pep *p)
 	if (p->refuse) {
 		p->refusals++;
 		pib_txn_abort(p->txn);
-		report(p, COPS_RPT_FAILURE);
+		report(p, p->txn_at, COPS_RPT_FAILURE, false);
 	} else {
 		pib_txn_commit(p->txn);
-		report(p, COPS_RPT_SUCCESS);
+		report(p, p->txn_at, COPS_RPT_SUCCESS, false);
+		if (p->txn_at != p->at && p->txn_rows > 0)
+			swap(p);
 	}
 	p->txn = NULL;
 }
@@ -271,12 +343,56 @@ static void take_decision(struct pep *p, const struct cops_decision *d)
 	}
 }
 
+static void open_other(struct pep *p, uint8_t at)
+{
+	if (p->lone || p->other.at != 0) {
+		report(p, at, COPS_RPT_FAILURE, true);
+		return;
+	}
+	p->opened++;
+	p->other.at = p->at + 1;
+	p->other.rows = pib_store_new(p->schema, PIB_INSTALL, 100000);
+	report(p, at, COPS_RPT_SUCCESS, false);
+	if (!p->lazy)
+		pep_request_other(p, p->other.at);
+}
+
+static void remove_other(struct pep *p, uint8_t at)
+{
+	p->gap += at == p->at;
+	ck_assert_uint_eq(at, p->other.at);
+	p->removed++;
+	report(p, at, COPS_RPT_SUCCESS, false);
+	pep_delete(p, at);
+	pib_store_free(p->other.rows);
+	p->other.rows = NULL;
+	p->other.at = 0;
+}
+
+/* Request-State is the whole of a decision (RFC 3084 3.2).  False: this is another one. */
+static bool request_state(struct pep *p, uint8_t at, const struct cops_msg *m)
+{
+	struct cops_dec_iter it;
+	struct cops_decision d;
+
+	cops_dec_iter_init(&it, m);
+	if (!cops_dec_iter_next(&it, &d) || !(d.flags & COPS_DEC_REQUEST_STATE))
+		return false;
+	ck_assert(d.data.c_num == 0 && !m->solicited);
+	if (d.command == COPS_CMD_INSTALL)
+		open_other(p, at);
+	else
+		remove_other(p, at);
+	ck_assert(!cops_dec_iter_next(&it, &d));
+	return true;
+}
+
 static void on_dec(struct pep *p, const struct cops_msg *m)
 {
+	uint8_t at = m->slot[COPS_SLOT_HANDLE].body[3];
 	const struct pib_fault *f;
 	struct cops_dec_iter it;
 	struct cops_decision d;
-	unsigned rows = 0;
 	char text[256];
 
 	p->solicited += m->solicited;
@@ -285,14 +401,19 @@ static void on_dec(struct pep *p, const struct cops_msg *m)
 		p->errors++;
 		return;
 	}
+	if (request_state(p, at, m))
+		return;
 	ck_assert_ptr_null(p->txn); /* one DEC outstanding */
-	p->txn = pib_txn_begin(p->rows);
+	p->txn_at = at;
+	p->txn_rows = 0;
+	p->txn = pib_txn_begin(
+	    at == p->other.at && p->other.rows != NULL ? p->other.rows : p->rows);
 	cops_dec_iter_init(&it, m);
 	while (cops_dec_iter_next(&it, &d)) {
-		rows += d.data.c_num != 0;
+		p->txn_rows += d.data.c_num != 0;
 		take_decision(p, &d);
 	}
-	if (rows > 0)
+	if (p->txn_rows > 0)
 		p->decs++;
 	else
 		p->nulls++;
@@ -389,7 +510,7 @@ static const struct cops_io_ops io_ops = {
 
 void pep_init(struct pep *p, struct world *w, const char *name)
 {
-	*p = (struct pep) {.w = w};
+	*p = (struct pep) {.w = w, .at = 1};
 	snprintf(p->name, sizeof(p->name), "%s", name);
 	p->schema = pib_schema_new(pdp_client_vpn.module, pdp_client_vpn.modules);
 	p->rows = pib_store_new(p->schema, PIB_INSTALL, 100000);
@@ -440,6 +561,8 @@ void pep_clear(struct pep *p)
 	if (p->io != NULL)
 		pep_drop(p);
 	pib_store_free(p->rows);
+	if (p->other.rows != NULL)
+		pib_store_free(p->other.rows);
 	pib_schema_free(p->schema);
 }
 
@@ -455,15 +578,21 @@ static void put_row(struct buf *b, const struct pib_class *cls, uint32_t instanc
 	cops_sub_close(b, sub);
 }
 
-static void put_incarnation(struct pep *p, struct buf *b, bool full)
+static void put_incarnation(struct pep *p, uint8_t at, struct buf *b, bool full)
 {
-	const struct pib_row *have = pib_store_find(p->rows, &pib_frwk_pib_incarnation_class, 1);
+	const struct pib_store *rows = at == p->at	   ? p->rows
+				       : at == p->other.at ? p->other.rows
+							   : NULL;
+	const struct pib_row *have = rows != NULL
+					 ? pib_store_find(rows, &pib_frwk_pib_incarnation_class, 1)
+					 : NULL;
 	struct pib_frwk_pib_incarnation row = {
 	    .prid = 1, .longevity = 1, .in_ctxt_set = 1, .active = 1};
 
 	if (have != NULL)
 		row = *(const struct pib_frwk_pib_incarnation *)have->data;
 	row.full_state = full ? 1 : 2;
+	row.active = at == p->at ? 1 : 2;
 	put_row(b, &pib_frwk_pib_incarnation_class, 1, &row);
 }
 
@@ -513,32 +642,39 @@ static void put_key(struct world *w, struct buf *b, struct pep_key *k)
 	put_row(b, &pib_ce_vpn_site_key_class, row.id, &row);
 }
 
-static size_t req_begin(struct buf *b)
+static size_t req_begin(struct buf *b, uint8_t at)
 {
 	size_t mark;
 
 	buf_init(b, 0);
 	mark = cops_msg_begin(b, COPS_OP_REQ, false, VPN_TYPE);
-	cops_put_handle(b, handle, sizeof(handle));
+	put_handle(b, at);
 	cops_put_config_context(b);
 	return mark;
 }
 
 static void req_send(struct pep *p, struct buf *b, size_t mark)
 {
-	cops_msg_end(b, mark);
-	ck_assert_ptr_nonnull(p->io);
-	ck_assert_int_eq(cops_conn_send(cops_io_conn(p->io), b->data, b->len), 0);
+	send_all(p, b, mark);
 	p->asked++;
-	buf_clear(b);
+}
+
+void pep_request_other(struct pep *p, uint8_t at)
+{
+	struct buf b;
+	size_t mark = req_begin(&b, at), named = cops_named_open(&b, COPS_C_CLIENT_SI, 2);
+
+	put_incarnation(p, at, &b, true);
+	cops_named_close(&b, named);
+	req_send(p, &b, mark);
 }
 
 void pep_request(struct pep *p, bool full, struct pep_key *key, size_t keys)
 {
 	struct buf b;
-	size_t mark = req_begin(&b), named = cops_named_open(&b, COPS_C_CLIENT_SI, 2);
+	size_t mark = req_begin(&b, p->at), named = cops_named_open(&b, COPS_C_CLIENT_SI, 2);
 
-	put_incarnation(p, &b, full);
+	put_incarnation(p, p->at, &b, full);
 	for (size_t i = 0; i < keys; i++)
 		put_key(p->w, &b, &key[i]);
 	cops_named_close(&b, named);
@@ -548,7 +684,7 @@ void pep_request(struct pep *p, bool full, struct pep_key *key, size_t keys)
 void pep_withdraw(struct pep *p, uint32_t member, uint32_t epoch)
 {
 	struct buf b;
-	size_t mark = req_begin(&b), named = cops_named_open(&b, COPS_C_CLIENT_SI, 2);
+	size_t mark = req_begin(&b, p->at), named = cops_named_open(&b, COPS_C_CLIENT_SI, 2);
 
 	put_row(&b, &pib_ce_vpn_site_key_class, member << 4 | (epoch & 15), NULL);
 	cops_named_close(&b, named);

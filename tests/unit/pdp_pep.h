@@ -8,6 +8,9 @@
 
 #include <check.h>
 #include <event2/event.h>
+#include <jansson.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <unistd.h>
@@ -47,8 +50,17 @@ struct pep {
 	char name[64];
 	struct cops_io *io;
 	struct pib_schema *schema;
-	struct pib_store *rows;
+	struct pib_store *rows; /* of the request-state in force */
+	uint8_t at;		/* last octet of its handle */
+	struct {		/* the other request-state */
+		uint8_t at;	/* 0: none */
+		struct pib_store *rows;
+	} other;
+	bool lone;	     /* opens no other request-state */
+	bool lazy;	     /* ... or never asks for it */
 	struct pib_txn *txn; /* of a decision held */
+	uint8_t txn_at;	     /* whose it is */
+	unsigned txn_rows;   /* Decisions with rows in it */
 	bool hold;	     /* do not report yet */
 	bool mute;	     /* reports are lost on the way */
 	bool flagless;	     /* reports lack the Solicited flag */
@@ -60,7 +72,9 @@ struct pep {
 	unsigned cc_error;   /* of the last CC */
 	uint16_t redirected; /* the port of its PDPRedirAddr, at 127.0.0.1; 0 = none */
 	unsigned decs, nulls, errors, solicited, fulls, refusals, frwk_errors, ssqs;
-	unsigned faults; /* decisions that are no good transaction: must stay 0 */
+	unsigned opened, removed; /* other request-states */
+	unsigned gap;		  /* what is in force was removed: must stay 0 */
+	unsigned faults;	  /* decisions that are no good transaction: must stay 0 */
 };
 
 /* A server with an empty database; tls: with certificates for it and for these CEs. */
@@ -89,12 +103,28 @@ void pep_clear(struct pep *p);
 void pep_forget(struct pep *p); /* the rows are lost */
 /* A REQ: full state with what the incarnation row says, and these keys. */
 void pep_request(struct pep *p, bool full, struct pep_key *key, size_t keys);
+/* A REQ with full state for another handle. */
+void pep_request_other(struct pep *p, uint8_t at);
+void pep_delete(struct pep *p, uint8_t at); /* DRQ */
 void pep_withdraw(struct pep *p, uint32_t member, uint32_t epoch);
 /* Report on the decision that was held. */
 void pep_release(struct pep *p);
 size_t pep_rows(struct pep *p, const char *cls);
 /* Are its rows exactly those that the server would send in full? */
 bool pep_matches(struct pep *p);
+
+/* A command by the control socket, as copsctl gives it. */
+struct call {
+	char path[128];
+	const char *cmd;
+	json_t *args; /* taken */
+	json_t *reply;
+	unsigned progress;
+	atomic_bool done;
+	pthread_t thread;
+};
+void call_start(struct world *w, struct call *c);
+json_t *call_end(struct world *w, struct call *c); /* the whole answer, new reference */
 
 /* Apply a document; its result. */
 enum change_result world_apply(struct world *w, const char *xml);

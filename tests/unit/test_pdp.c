@@ -901,46 +901,17 @@ END_TEST
 
 /* ------------------------------------------------------------- control socket */
 
-struct call {
-	char path[128];
-	const char *cmd;
-	json_t *args, *reply;
-	unsigned progress;
-	atomic_bool done;
-};
-
-static void on_progress(void *arg, const json_t *progress)
-{
-	(void)progress;
-	((struct call *)arg)->progress++;
-}
-
-static void *call_run(void *arg)
-{
-	struct call *c = arg;
-	char err[CTL_ERR_LEN];
-
-	ctl_client_call(c->path, c->cmd, c->args, on_progress, c, &c->reply, err);
-	atomic_store(&c->done, true);
-	return NULL;
-}
-
 /* The "result" of a command; new reference. */
 static json_t *call(const char *cmd, json_t *args, unsigned *progress)
 {
 	struct call c = {.cmd = cmd, .args = args};
 	json_t *result;
-	pthread_t t;
 
-	snprintf(c.path, sizeof(c.path), "%s/sock", w.dir);
-	pthread_create(&t, NULL, call_run, &c);
-	until(&w, atomic_load(&c.done));
-	pthread_join(t, NULL);
-	ck_assert_ptr_nonnull(c.reply);
+	call_start(&w, &c);
+	result = json_incref(json_object_get(call_end(&w, &c), "result"));
+	json_decref(c.reply);
 	if (progress != NULL)
 		*progress = c.progress;
-	result = json_incref(json_object_get(c.reply, "result"));
-	json_decref(c.reply);
 	return result;
 }
 
@@ -951,7 +922,6 @@ START_TEST(test_expected)
 	json_t *args = json_pack("{s:s, s:s, s:i}", "file", "t.xml", "content", xml, "wait", 15);
 	struct call c = {.cmd = "apply", .args = args};
 	json_t *ces;
-	pthread_t t;
 
 	ck_assert(!acl_refused_lately(w.pdp->acl, "ce0"));
 	for (int i = 0; i < 2; i++) {
@@ -961,15 +931,12 @@ START_TEST(test_expected)
 		ck_assert(!acl_refused(w.pdp->acl, "ce0")); /* told once */
 		pep_drop(&pep[0]);
 	}
-	snprintf(c.path, sizeof(c.path), "%s/sock", w.dir);
-	pthread_create(&t, NULL, call_run, &c);
+	call_start(&w, &c);
 	until(&w, w.pdp->waiters != NULL);
 	settle(&w, 300);
 	ck_assert(!atomic_load(&c.done));
 	pep_connect(&pep[0]);
-	until(&w, atomic_load(&c.done));
-	pthread_join(t, NULL);
-	ces = json_object_get(json_object_get(c.reply, "result"), "ces");
+	ces = json_object_get(json_object_get(call_end(&w, &c), "result"), "ces");
 	ck_assert_uint_eq(json_array_size(ces), PEPS + 1);
 	ck_assert_str_eq(json_get_string(json_array_get(ces, 0), "state", ""), "confirmed");
 	ck_assert_str_eq(json_get_string(json_array_get(ces, 1), "state", ""), "offline");
