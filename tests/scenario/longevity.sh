@@ -85,7 +85,7 @@ check "the next change says it: copsctl apply" ctl_pdp apply "$intent"
 step "expireOnTimeout: the policy server is killed"
 watch_start
 for site in $sites; do # what they send all the time is what could be seen
-	ip netns exec "h-$site" ping -n -q -i 0.1 "${HOST[$(other "$site")]}" >/dev/null 2>&1 &
+	ip netns exec "h-$site" ping -n -q -i 0.2 "${HOST[$(other "$site")]}" >/dev/null 2>&1 &
 	PID[on.$site]=$!
 done
 daemon_kill pdp KILL

@@ -2,10 +2,10 @@
 # restart.sh - kill -9 at any moment: agents while changes and new keys are under way, the policy
 # server between and during them.  Everything converges, nothing stored is lost, and traffic that
 # no change concerns never stops.
-# timeout: 400
+# timeout: 500
 . "$(dirname "$0")/lib.sh"
 
-rounds=${ROUNDS:-8}
+rounds=${ROUNDS:-6}
 intent=$RUN/acme.xml
 cp "$SCENARIO_TOP/examples/acme.xml" "$intent"
 
