@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+int pibc_main(int argc, char **argv);
 #define main pibc_main
 #include "pib/pibc.c"
 #undef main
@@ -100,7 +101,8 @@ static bool compiles(const char *cc)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char *argv[] = {"pibc", "-o", dir, "-I", PIB_MODULES_DIR, input, NULL};
+	static char pibc[] = "pibc", to[] = "-o", from[] = "-I", modules[] = PIB_MODULES_DIR;
+	char *argv[] = {pibc, to, dir, from, modules, input, NULL};
 	const char *cc = getenv("FUZZ_SPPI_CC");
 	FILE *err = stderr;
 	int rc;
