@@ -2,37 +2,8 @@
 # Three policy servers killed in turn under one agent: it goes to the next one each time, the last
 # good one first; when the primary is back, the backup that serves it sends it home.
 set -u
-srcdir=${srcdir:-$(cd "$(dirname "$0")/.." && pwd)}
-ctl=./copsctl/copsctl
-tmp=$(mktemp -d) || exit 99
-declare -A pid=()
-trap 'kill "${pid[@]}" 2>/dev/null; wait; rm -rf "$tmp"' EXIT
-failed=0
-port=$((20000 + $$ % 10000))
+. "$(dirname "$0")/lib.sh"
 ce=paris.acme.example
-
-check() # WHAT COMMAND... - a line of the result
-{
-	local what=$1
-	shift
-	if "$@"; then
-		echo "ok $what"
-	else
-		echo "not ok $what"
-		failed=1
-		tail -n 4 "$tmp"/*.log
-	fi
-}
-
-wait_for() # COMMAND...
-{
-	local i
-	for ((i = 0; i < 200; i++)); do
-		"$@" && return 0
-		sleep 0.1
-	done
-	return 1
-}
 
 # pdp_start N OPTION... - the N-th server, at 127.0.0.1:port+N
 pdp_start()

@@ -2,34 +2,8 @@
 # plugin.sh - examples/resolver, built outside the tree from what is installed, beside the VPN on
 # one connection of the installed daemons: applied, changed, refused, repaired, restarted.
 set -u
-srcdir=${srcdir:-$(cd "$(dirname "$0")/.." && pwd)}
-tmp=$(mktemp -d) || exit 99
-declare -A pid
-trap '[ ${#pid[@]} -eq 0 ] || kill "${pid[@]}" 2>/dev/null; wait; rm -rf "$tmp"' EXIT
-failed=0
-fail() { echo "FAIL: $*"; failed=1; }
+. "$(dirname "$0")/lib.sh"
 die() { fail "$*"; tail -n 30 "$tmp"/*.log; exit 1; }
-# check "NAME" COMMAND...
-check()
-{
-	local name=$1
-	shift
-	if "$@"; then
-		echo "ok $name"
-	else
-		echo "not ok $name"
-		failed=1
-	fi
-}
-wait_for() # COMMAND...
-{
-	local i
-	for ((i = 0; i < 100; i++)); do
-		"$@" >/dev/null 2>&1 && return 0
-		sleep 0.1
-	done
-	return 1
-}
 
 # ---- an installed copy, whose pkg-config files say where it is now; then the example
 
@@ -55,7 +29,6 @@ for args in "init $tmp" "issue pdp.example.net --pdp --dir $tmp" "issue $ce --di
 	# shellcheck disable=SC2086 # words
 	"$bin/copsctl" pki $args >/dev/null || die "pki $args"
 done
-port=$((20000 + $$ % 10000))
 conf=$tmp/etc/resolv.conf
 mkdir "$tmp/etc"
 cat >"$tmp/pdp.conf" <<END

@@ -2,37 +2,8 @@
 # copsctl refresh with both daemons: everything is loaded anew at a CE in another request-state, and the
 # policies and SAs of its kernel are the same before, at every look meanwhile, and after.
 set -u
-srcdir=${srcdir:-$(cd "$(dirname "$0")/.." && pwd)}
-ctl=./copsctl/copsctl
-tmp=$(mktemp -d) || exit 99
-pids=()
-trap 'kill "${pids[@]}" 2>/dev/null; wait; rm -rf "$tmp"' EXIT
-failed=0
-port=$((20000 + $$ % 10000))
+. "$(dirname "$0")/lib.sh"
 ces=(paris.acme.example lyon.acme.example)
-
-check() # WHAT COMMAND... - a line of the result
-{
-	local what=$1
-	shift
-	if "$@"; then
-		echo "ok $what"
-	else
-		echo "not ok $what"
-		failed=1
-		tail -n 4 "$tmp"/*.log
-	fi
-}
-
-wait_for() # COMMAND...
-{
-	local i
-	for ((i = 0; i < 200; i++)); do
-		"$@" && return 0
-		sleep 0.1
-	done
-	return 1
-}
 
 pdp() { $ctl --socket "$tmp/pdp.sock" "$@"; }
 pep() { $ctl --pep --socket "$tmp/$1.sock" "${@:2}"; }
@@ -54,7 +25,7 @@ pep_start()
 		max-contexts = $2
 	END
 	./pep/copspepd -c "$tmp/$1.conf" -f 2>"$tmp/$1.log" &
-	pids+=($!)
+	pid[$1]=$!
 }
 
 # What the kernel of the first CE has, without what only time changes.
@@ -81,7 +52,7 @@ state-dir = $tmp/pdp
 control-socket = $tmp/pdp.sock
 END
 ./pdp/copspdpd -c "$tmp/pdp.conf" -f 2>"$tmp/pdp.log" &
-pids+=($!)
+pid[pdp]=$!
 wait_for pdp show status >/dev/null 2>&1
 pdp apply "$srcdir/examples/acme.xml" --no-wait >/dev/null || exit 99
 pep_start "${ces[0]}" 2

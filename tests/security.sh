@@ -3,37 +3,8 @@
 # that are exchanged while the connection lives, wrong and missing keys, and a server that goes
 # over to TLS while agents are connected in clear.
 set -u
-srcdir=${srcdir:-$(cd "$(dirname "$0")/.." && pwd)}
-ctl=./copsctl/copsctl
-tmp=$(mktemp -d) || exit 99
-pdp='' pep=''
-trap 'kill $pdp $pep 2>/dev/null; wait; rm -rf "$tmp"' EXIT
-failed=0
+. "$(dirname "$0")/lib.sh"
 ce=paris.acme.example
-port=$((20000 + $$ % 10000))
-
-check() # WHAT COMMAND... - a line of the result
-{
-	local what=$1
-	shift
-	if "$@"; then
-		echo "ok $what"
-	else
-		echo "not ok $what"
-		failed=1
-		tail -n 3 "$tmp"/*.log
-	fi
-}
-
-wait_for() # COMMAND...
-{
-	local i
-	for ((i = 0; i < 100; i++)); do
-		"$@" && return 0
-		sleep 0.1
-	done
-	return 1
-}
 
 pdp_conf() # OPTION...
 {
@@ -64,9 +35,9 @@ retry-min = 100
 retry-max = 300
 END
 	printf '%s\n' "$@" >>"$tmp/pep.conf"
-	[ -z "$pep" ] || { kill "$pep"; wait "$pep"; }
+	[ -z "${pid[pep]:-}" ] || { kill "${pid[pep]}"; wait "${pid[pep]}"; }
 	./pep/copspepd -c "$tmp/pep.conf" -f 2>"$tmp/pep.log" &
-	pep=$!
+	pid[pep]=$!
 }
 
 # keys FILE KEY-LINE...
@@ -100,7 +71,7 @@ keys pep.keys "pdp.example.net $one"
 pdp_conf "security = integrity" "integrity-keys = $tmp/pdp.keys"
 check "row30 --check takes good keys" ./pdp/copspdpd --check -c "$tmp/pdp.conf"
 ./pdp/copspdpd -c "$tmp/pdp.conf" -f 2>"$tmp/pdp.log" &
-pdp=$!
+pid[pdp]=$!
 wait_for [ -S "$tmp/pdp.sock" ]
 $ctl --socket "$tmp/pdp.sock" apply "$srcdir/examples/acme.xml" --no-wait >/dev/null || exit 1
 pep_start "security = integrity" "integrity-keys = $tmp/pep.keys"

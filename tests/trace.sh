@@ -2,17 +2,10 @@
 # --trace of both daemons: over TLS, each message that one sends is a line of the other's, classes
 # are named and counted, and no content of a row is there.
 set -u
-srcdir=${srcdir:-$(cd "$(dirname "$0")/.." && pwd)}
-ctl=./copsctl/copsctl
-tmp=$(mktemp -d) || exit 99
-daemons=()
-trap '[ ${#daemons[@]} -eq 0 ] || kill "${daemons[@]}" 2>/dev/null; wait; rm -rf "$tmp"' EXIT
-failed=0
-fail() { echo "FAIL: $*"; failed=1; }
+. "$(dirname "$0")/lib.sh"
 
 $ctl pki init "$tmp" >/dev/null && $ctl pki issue pdp.example.net --pdp --dir "$tmp" >/dev/null &&
     $ctl pki issue paris.acme.example --dir "$tmp" >/dev/null || fail "no certificates"
-port=$((20000 + $$ % 10000))
 cat >"$tmp/pdp.conf" <<END
 listen = { 127.0.0.1 }
 port = $port
@@ -32,29 +25,19 @@ control-socket = $tmp/pep.sock
 backend = mem
 END
 
-wait_for() # COMMAND...
-{
-	local i
-	for ((i = 0; i < 100; i++)); do
-		"$@" && return 0
-		sleep 0.1
-	done
-	return 1
-}
-
 ./pdp/copspdpd -c "$tmp/pdp.conf" -f --trace "$tmp/pdp.trace" 2>"$tmp/pdp.log" &
-daemons+=($!)
+pid[pdp]=$!
 wait_for [ -S "$tmp/pdp.sock" ] || fail "no policy server: $(cat "$tmp/pdp.log")"
 $ctl --socket "$tmp/pdp.sock" apply "$srcdir/examples/acme.xml" --no-wait >/dev/null || fail "apply"
 ./pep/copspepd -c "$tmp/pep.conf" -f --trace "$tmp/pep.trace" 2>"$tmp/pep.log" &
-daemons+=($!)
+pid[pep]=$!
 published() { grep -A9 'REQ .*ceVpnSiteKey' "$tmp/pdp.trace" | grep -q RPT; }
 wait_for published || fail "no key is published"
-for i in 1 0; do
-	kill "${daemons[i]}"
-	wait "${daemons[i]}"
+for i in pep pdp; do
+	kill "${pid[$i]}"
+	wait "${pid[$i]}"
 done
-daemons=()
+pid=()
 
 # Without time, peer and direction both traces tell the same.
 told() { sed 's/^[^ ]* \(..\) [^ ]* /\1 /' "$1"; }
