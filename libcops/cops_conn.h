@@ -24,8 +24,7 @@
 extern "C" {
 #endif
 
-#define COPS_CONN_TYPES 8  /* client-types open at once on one connection, 0 not counted */
-#define COPS_HANDLE_MAX 64 /* longest handle we choose; a peer's may be any length */
+#define COPS_CONN_TYPES 8 /* client-types open at once on one connection, 0 not counted */
 
 enum cops_role { COPS_PEP, COPS_PDP };
 

@@ -26,7 +26,7 @@
 struct state { /* a request-state */
 	SLIST_ENTRY(state) next;
 	uint32_t number;
-	uint8_t len;
+	uint16_t len;
 	uint8_t handle[];
 };
 
@@ -228,7 +228,7 @@ static struct state *state_get(struct session_type *t, const struct cops_msg *m)
 	if (x != NULL || (x = malloc(sizeof(*x) + h->len)) == NULL)
 		return x;
 	x->number = ++t->last;
-	x->len = (uint8_t)h->len;
+	x->len = h->len;
 	memcpy(x->handle, h->body, h->len);
 	SLIST_INSERT_HEAD(&t->state, x, next);
 	t->states++;
@@ -245,7 +245,7 @@ static void on_req(struct session *s, struct session_type *t, const struct cops_
 	uint8_t *cert = NULL;
 	struct state *x;
 
-	if (h->len == 0 || h->len > COPS_HANDLE_MAX) {
+	if (h->len == 0) {
 		send_error(s, m, COPS_ERR_BAD_HANDLE, 0);
 		return;
 	}

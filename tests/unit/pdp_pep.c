@@ -228,11 +228,12 @@ json_t *call_end(struct world *w, struct call *c)
 
 /* --------------------------------------------------------------------- PEP */
 
+/* Of four octets; from PEP_LONG on, of a thousand. */
 static void put_handle(struct buf *b, uint8_t at)
 {
-	const uint8_t handle[4] = {0, 0, 0, at};
+	const uint8_t handle[1000] = {[3] = at};
 
-	cops_put_handle(b, handle, sizeof(handle));
+	cops_put_handle(b, handle, at < PEP_LONG ? 4 : sizeof(handle));
 }
 
 static void send_all(struct pep *p, struct buf *b, size_t mark)

@@ -45,6 +45,8 @@ struct pep_key { /* a ceVpnSiteKey to notify */
 	size_t sig_len;
 };
 
+#define PEP_LONG 100 /* request-states from this number on have a long handle */
+
 struct pep {
 	struct world *w;
 	char name[64];

@@ -304,6 +304,17 @@ START_TEST(row69_request_state_of_its_own)
 }
 END_TEST
 
+/* Handles are the PEP's to choose (RFC 2748 2.4). */
+START_TEST(tolerate_long_handle)
+{
+	mesh_up();
+	pep_request_other(&pep[0], PEP_LONG + 1);
+	until(&w, pep[0].nulls == 1);
+	pep_delete(&pep[0], PEP_LONG + 1);
+	still_served(1, PEPS + 1);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("pdp_contexts");
@@ -315,6 +326,7 @@ int main(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, row70_row72_row85_refresh);
 	tcase_add_test(t, row85_changes_meanwhile);
+	tcase_add_test(t, tolerate_long_handle);
 	tcase_add_test(t, row71_no_more_request_states);
 	tcase_add_test(t, row72_row85_refused_refresh);
 	tcase_add_test(t, row71_row72_command);
