@@ -13,6 +13,8 @@
 #include "pdp/delta.h"
 #include "pib/pib_codec.h"
 
+#define GONE_MIN 64
+
 struct source_row {
 	const struct pib_class *cls;
 	uint32_t instance;
@@ -232,6 +234,22 @@ static struct source_ce *ce_get(struct source *s, const char *name)
 	return ce;
 }
 
+/* Rows that went are remembered as long as they are not more than those that are there. */
+static bool rows_forget(struct source_rows *r, uint64_t lsn)
+{
+	size_t gone = 0, kept = 0;
+
+	for (size_t i = 0; i < r->count; i++)
+		gone += r->row[i].epd == NULL && r->row[i].lsn < lsn;
+	if (gone <= GONE_MIN + r->count / 2)
+		return false;
+	for (size_t i = 0; i < r->count; i++)
+		if (r->row[i].epd != NULL || r->row[i].lsn == lsn)
+			r->row[kept++] = r->row[i];
+	r->count = kept;
+	return true;
+}
+
 /* Other rows than before: stored first, as everything that leaves this server. */
 static int ce_advance(
     struct source *s, struct source_ce *ce, struct source_rows *now, uint64_t hash)
@@ -247,6 +265,8 @@ static int ce_advance(
 		log_err("%s: %s", s->client.name, err);
 		return -1;
 	}
+	if (rows_forget(now, lsn))
+		ce->base = ce->lsn; /* who is further behind gets everything */
 	s->lsn = ce->lsn = lsn;
 	ce->hash = hash;
 	if (!ce->asked)

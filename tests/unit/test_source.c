@@ -203,6 +203,25 @@ START_TEST(only_what_changed)
 }
 END_TEST
 
+/* A policy that names its rows anew each time: what went is not remembered for ever. */
+START_TEST(what_went_is_forgotten)
+{
+	uint64_t first, before = 0;
+
+	ck_assert_int_eq(start(), 0);
+	first = source_client(s)->newest(s, "a.example");
+	for (uint32_t i = 0; i < 400; i++) {
+		before = source_client(s)->newest(s, "a.example");
+		policy[1].instance = 1000 + i;
+		env.changed(env.host, "a.example");
+		/* whoever is up to date gets what changed, always */
+		ck_assert_int_eq(since("a.example", before), 2);
+	}
+	ck_assert_int_eq(since("a.example", first), -1);
+	stop();
+}
+END_TEST
+
 START_TEST(restart_remembers)
 {
 	uint64_t a, now;
@@ -295,6 +314,7 @@ int main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, every_ce_gets_an_lsn);
 	tcase_add_test(t, only_what_changed);
+	tcase_add_test(t, what_went_is_forgotten);
 	tcase_add_test(t, restart_remembers);
 	tcase_add_test(t, ce_without_policy_leaves);
 	tcase_add_test(t, rows_that_cannot_be);
