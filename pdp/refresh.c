@@ -7,8 +7,8 @@
  *	  idle    Request-State      Success            Active true       Success        DRQ
  *
  * In OLD the new request-state is the main one; the REQ by which the CE tells that the old one is
- *not in force gets a NULL decision, and DEC Remove, Request-State after it.  Whatever fails before
- *that ends with the main request-state as it was.  What was loaded is removed only when the CE has
+ * not in force gets a NULL decision, and DEC Remove, Request-State after it.  Whatever fails before
+ * that ends with the main request-state as it was.  What was loaded is removed only when the CE has
  * refused it: while its report is open it may be what is in force, and a CE that is late loses the
  * connection instead.
  */

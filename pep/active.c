@@ -50,11 +50,6 @@ static bool is_null(const struct pib_frwk_pib_incarnation *inc, unsigned column)
 	return inc->null_mask >> (column - 1) & 1;
 }
 
-static void row_remove(void *arg, const struct pib_row *row)
-{
-	(void)pib_txn_remove_row(arg, row->cls, row->instance);
-}
-
 static void row_install(void *arg, const struct pib_row *row)
 {
 	(void)pib_txn_install_row(arg, row->cls, row->instance, row->epd, row->epd_len);
@@ -96,7 +91,7 @@ static int copy_rows(struct pib_store *to, const struct pib_store *from, struct 
 
 	if (txn == NULL)
 		return -1;
-	pib_store_each(to, NULL, row_remove, txn);
+	pib_txn_remove_all(txn);
 	if (from != NULL)
 		pib_store_each(from, NULL, row_install, txn);
 	if (pib_txn_check(txn) != 0) {
@@ -147,7 +142,7 @@ int active_take_over(struct context *x, struct pib_txn *txn)
 		pib_txn_fault(txn, &memory);
 		return -1;
 	}
-	pib_store_each(old, NULL, row_remove, over);
+	pib_txn_remove_all(over);
 	pib_store_each(x->store, NULL, row_install, over);
 	rc = enforce(t, old, over);
 	if (rc != 0)
@@ -156,8 +151,8 @@ int active_take_over(struct context *x, struct pib_txn *txn)
 	return rc;
 }
 
-/* The PDP is to see that it is active no more. */
-static void retire(struct context *x)
+/* Its row says that it is active no more, here and on disk. */
+static void row_retire(struct context *x)
 {
 	const struct pib_frwk_pib_incarnation *held = incarnation(x->store);
 	struct pib_frwk_pib_incarnation row = {.prid = 1, .longevity = 1, .in_ctxt_set = 1};
@@ -177,7 +172,6 @@ static void retire(struct context *x)
 			pib_txn_abort(txn);
 		}
 	}
-	context_request_anew(x);
 }
 
 void active_taken(struct context *x)
@@ -187,8 +181,10 @@ void active_taken(struct context *x)
 
 	t->active = x;
 	t->deactivated = false;
-	if (old != NULL)
-		retire(old);
+	if (old != NULL) {
+		row_retire(old);
+		context_request_anew(old); /* the PDP is to see it */
+	}
 	if (pib_store_count(t->closed, NULL) > 0)
 		(void)copy_rows(t->closed, NULL, t->closed_cache);
 	log_note("%s: request-state %u is in force", t->client->name, x->slot);
@@ -217,10 +213,10 @@ int active_end(struct pep_type *t, struct pib_txn **out)
 	if (t->client->protect != NULL)
 		t->client->protect(t->self, st, row_protect, txn);
 	/* what protect() gave is installed, so the removal does not touch it (RFC 3084 3.2) */
-	pib_store_each(st, NULL, row_remove, txn);
+	pib_txn_remove_all(txn);
 	rc = enforce(t, st, txn);
-	if (rc == 0)
-		rc = keep_closed(t, st);
+	if (rc == 0 && (rc = keep_closed(t, st)) != 0)
+		agent_event_in(t->repair, 0); /* memory: back to what was in force */
 	if (rc != 0 && out != NULL) {
 		*out = txn;
 		return rc;
@@ -235,6 +231,17 @@ int active_end(struct pep_type *t, struct pib_txn **out)
 }
 
 /* ------------------------------------------------------------------ reality */
+
+/* A decision that ended what was in force, and then could not be carried out. */
+void active_back(struct context *x)
+{
+	struct pep_type *t = x->type;
+
+	t->active = x;
+	t->deactivated = false;
+	(void)copy_rows(t->closed, NULL, t->closed_cache);
+	agent_event_in(t->repair, 0);
+}
 
 void active_reconcile(struct pep_type *t)
 {
@@ -337,6 +344,24 @@ static bool says_active(const struct context *x)
 	return inc != NULL && inc->active == PIB_FRWK_PIB_INCARNATION_ACTIVE_TRUE;
 }
 
+/*
+ * The one that says it is in force.  Two say so when the agent was killed between the two journals
+ * of a take-over: then the one that was written last.
+ */
+static void choose(struct pep_type *t)
+{
+	for (unsigned i = 0; i < PEP_CONTEXTS_MAX; i++) {
+		struct context *x = &t->ctx[i], *other = t->active;
+
+		if (!says_active(x))
+			continue;
+		if (other == NULL || pep_cache_newer(x->cache, other->cache))
+			t->active = x;
+		if (other != NULL)
+			row_retire(t->active == x ? other : x);
+	}
+}
+
 int active_start(struct pep_type *t, char *err, size_t err_len)
 {
 	char path[4200];
@@ -350,9 +375,7 @@ int active_start(struct pep_type *t, char *err, size_t err_len)
 	if (t->repair == NULL || t->expiry == NULL || t->closed == NULL ||
 	    t->closed_cache == NULL || pep_cache_load(t->closed_cache, t->closed, err, err_len) < 0)
 		return -1;
-	for (unsigned i = 0; i < PEP_CONTEXTS_MAX && t->active == NULL; i++)
-		if (says_active(&t->ctx[i]))
-			t->active = &t->ctx[i];
+	choose(t);
 	if (t->active != NULL && pib_store_count(t->closed, NULL) > 0)
 		(void)copy_rows(t->closed, NULL, t->closed_cache); /* stopped between the two */
 	/* rows without incarnation, and a first start */

@@ -345,8 +345,6 @@ static int contexts_start(struct pep_type *t, char *err, size_t err_len)
 
 		x->type = t;
 		x->slot = i;
-		if (i > 0 && i >= t->agent->conf->max_contexts)
-			continue;
 		if ((rows = context_start(x, err, err_len)) < 0)
 			return -1;
 		x->used = rows > 0 || (i == 0 && !any);

@@ -53,6 +53,7 @@ struct pep_type { /* a client-type */
 	struct pep_roles *roles; /* NULL: interfaces have none */
 	struct context ctx[PEP_CONTEXTS_MAX];
 	struct context *active;	  /* whose rows are in force; NULL: those of closed */
+	struct context *opening;  /* made ready for the PDP, its REQ comes next */
 	bool deactivated;	  /* the PDP said that nothing is to be in force */
 	struct pib_store *closed; /* what protects when no policy is in force */
 	struct pep_cache *closed_cache;
@@ -133,6 +134,7 @@ void active_taken(struct context *x);
  * NULL, is then a transaction with the faults, for the caller to abort.
  */
 int active_end(struct pep_type *t, struct pib_txn **out);
+void active_back(struct context *x); /* undo it: x, which is as it was, is in force again */
 void active_reconcile(struct pep_type *t);
 
 /* The PDP is lost: policy stays for as long as it says (RFC 3318 5, RFC 3084 7). */

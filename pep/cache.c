@@ -300,6 +300,16 @@ int64_t pep_cache_lost(const struct pep_cache *c)
 	return c->lost;
 }
 
+bool pep_cache_newer(const struct pep_cache *a, const struct pep_cache *b)
+{
+	struct stat x = {0}, y = {0};
+
+	(void)stat(a->path, &x);
+	(void)stat(b->path, &y);
+	return x.st_mtim.tv_sec != y.st_mtim.tv_sec ? x.st_mtim.tv_sec > y.st_mtim.tv_sec
+						    : x.st_mtim.tv_nsec > y.st_mtim.tv_nsec;
+}
+
 void pep_cache_forget(struct pep_cache *c)
 {
 	if (c->fd >= 0)

@@ -45,6 +45,8 @@ void pep_cache_pdp_put(struct pep_cache *c, const struct addr *a, uint16_t port)
  */
 void pep_cache_lost_put(struct pep_cache *c, int64_t when);
 int64_t pep_cache_lost(const struct pep_cache *c);
+/* Was a's file written after b's? */
+bool pep_cache_newer(const struct pep_cache *a, const struct pep_cache *b);
 /* The request-state is no more: nothing is cached, and the file is gone. */
 void pep_cache_forget(struct pep_cache *c);
 /* Is there a complete set of decisions, and from whom (LastPDPAddr, RFC 2748 4.3)? */

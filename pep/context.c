@@ -131,8 +131,10 @@ static void handle_drop(struct context *x, uint16_t reason, uint16_t sub)
 	x->due = true;
 	evtimer_del(x->timer);
 	pep_request_forget(x->request);
-	if (x->type->active == x)
+	if (x->type->active == x && x->type->feedback != NULL) {
+		pep_feedback_end(x->type->feedback);
 		type_usage_rows(x->type);
+	}
 }
 
 /* Send what is due, if it may be now: one request outstanding per handle. */
@@ -351,29 +353,6 @@ static void dec_action(void *arg, const struct pib_row *row)
 		pep_feedback_action(x->type->feedback, x->store, row);
 }
 
-static const struct dec_ops dec_ops = {
-    .judge = dec_judge, .enforce = dec_enforce, .end = dec_end, .action = dec_action};
-
-/* Another request-state, as the PDP wants it; its REQ comes after the report. */
-static void open_another(struct pep_type *t)
-{
-	char err[200];
-
-	for (unsigned i = 0; i < (unsigned)t->agent->conf->max_contexts; i++) {
-		struct context *x = &t->ctx[i];
-
-		if (x->used)
-			continue;
-		if (context_start(x, err, sizeof(err)) < 0) {
-			log_err("%s: no request-state: %s", t->client->name, err);
-			return;
-		}
-		x->used = true;
-		context_opened(x);
-		return;
-	}
-}
-
 static unsigned contexts(const struct pep_type *t)
 {
 	unsigned n = 0;
@@ -382,6 +361,37 @@ static unsigned contexts(const struct pep_type *t)
 		n += t->ctx[i].used;
 	return n;
 }
+
+static struct context *context_free_find(struct pep_type *t)
+{
+	for (unsigned i = 0; i < PEP_CONTEXTS_MAX; i++)
+		if (!t->ctx[i].used)
+			return &t->ctx[i];
+	return NULL;
+}
+
+/* Another request-state, as the PDP wants it: all that can fail does before the report. */
+static uint16_t dec_open(void *arg)
+{
+	struct pep_type *t = ((struct context *)arg)->type;
+	struct context *x = context_free_find(t);
+	char err[200];
+
+	if (x == NULL || contexts(t) >= (unsigned)t->agent->conf->max_contexts)
+		return PIB_GPERR_MAX_STATES;
+	if (x->store == NULL && context_start(x, err, sizeof(err)) < 0) {
+		log_err("%s: no request-state: %s", t->client->name, err);
+		return PIB_GPERR_MEM_EXHAUSTED;
+	}
+	t->opening = x;
+	return 0;
+}
+
+static const struct dec_ops dec_ops = {.judge = dec_judge,
+    .enforce = dec_enforce,
+    .end = dec_end,
+    .open = dec_open,
+    .action = dec_action};
 
 /* What follows the report of a decision that holds. */
 static void decided(struct context *x, const struct dec_outcome *out)
@@ -397,9 +407,12 @@ static void decided(struct context *x, const struct dec_outcome *out)
 	if ((out->changed || out->ended) && t->client->settled != NULL &&
 	    (t->active == x || out->ended))
 		t->client->settled(t->self, active_store(t));
-	if (out->changed || out->ended)
+	if (t->feedback != NULL && (out->taken || out->ended))
+		pep_feedback_end(t->feedback);
+	if (out->links || out->taken || out->ended)
 		type_usage_rows(t);
-	usage_arm(t);
+	else
+		usage_arm(t); /* an action may ask for a report now */
 }
 
 static void state_removed(struct context *x)
@@ -426,7 +439,6 @@ static void decision_take(struct context *x, const struct cops_msg *m)
 	    .ops = &dec_ops,
 	    .arg = x,
 	    .max_msg = (uint32_t)t->agent->conf->max_msg,
-	    .may_open = contexts(t) < (unsigned)t->agent->conf->max_contexts,
 	};
 	struct dec_outcome out;
 	struct buf rpt;
@@ -441,6 +453,8 @@ static void decision_take(struct context *x, const struct cops_msg *m)
 	} else {
 		t->status.failures++;
 		memcpy(t->status.last_error, out.error, sizeof(out.error));
+		if (out.ended)
+			active_back(x);
 	}
 	if (!send_buf(t, &rpt))
 		return;
@@ -455,8 +469,10 @@ static void decision_take(struct context *x, const struct cops_msg *m)
 	} else {
 		x->backoff_ms = t->agent->conf->retry_min_ms;
 	}
-	if (out.open_state)
-		open_another(t);
+	if (out.open_state) {
+		t->opening->used = true;
+		context_opened(t->opening);
+	}
 }
 
 void context_dec(struct context *x, const struct cops_msg *m, const struct cops_fault *fault)
@@ -575,11 +591,6 @@ void context_clear(struct context *x)
 	*x = (struct context) {.type = x->type, .slot = x->slot};
 }
 
-static void row_remove(void *arg, const struct pib_row *row)
-{
-	(void)pib_txn_remove_row(arg, row->cls, row->instance);
-}
-
 void context_remove(struct context *x)
 {
 	struct pib_txn *txn;
@@ -594,6 +605,6 @@ void context_remove(struct context *x)
 	x->used = false;
 	if ((txn = pib_txn_begin(x->store)) == NULL)
 		return;
-	pib_store_each(x->store, NULL, row_remove, txn);
+	pib_txn_remove_all(txn);
 	pib_txn_commit(txn);
 }

@@ -102,9 +102,15 @@ static void each_decision(struct run *r, const struct cops_msg *dec, enum cops_c
 			fn(r, &d.data);
 }
 
-static void row_remove(void *arg, const struct pib_row *row)
+static void open_state(struct run *r)
 {
-	(void)pib_txn_remove_row(arg, row->cls, row->instance);
+	const struct dec_ops *ops = r->t->ops;
+	uint16_t gperr = ops != NULL && ops->open != NULL ? ops->open(r->t->arg)
+							  : PIB_GPERR_MAX_STATES;
+
+	r->out->open_state = gperr == 0;
+	if (gperr != 0)
+		general_fault(r, gperr, 0);
 }
 
 /* Decisions about the request-state itself; those must be alone and bare (RFC 3084 3.2). */
@@ -128,13 +134,11 @@ static void request_state(struct run *r, const struct cops_msg *dec)
 	}
 	if (data || (state != 0 && count > 1))
 		general_fault(r, PIB_GPERR_MALFORMED_DECISION, 0);
-	else if (state != 0 && !remove && !r->t->may_open)
-		general_fault(r, PIB_GPERR_MAX_STATES, 0);
 	else if (state != 0 && !remove)
-		r->out->open_state = true;
+		open_state(r);
 	else if (remove) {
 		r->out->remove_state = true;
-		pib_store_each(r->t->store, NULL, row_remove, r->txn);
+		pib_txn_remove_all(r->txn);
 	}
 }
 
@@ -298,15 +302,22 @@ static bool end_then_carry_out(struct run *r, const struct cops_msg *dec)
 	return r->txn != NULL && carry_out(r, dec);
 }
 
-static void note_actions(struct run *r)
+/* What the changes say of usage feedback (RFC 3571). */
+static void note_feedback(struct run *r)
 {
 	const struct dec_ops *ops = r->t->ops;
 	const struct pib_change *c;
 	size_t n = pib_txn_changes(r->txn, &c);
 
-	for (size_t i = 0; ops != NULL && ops->action != NULL && i < n; i++)
-		if (c[i].after != NULL && c[i].after->cls == &pib_frwk_feedback_action_class)
-			ops->action(r->t->arg, c[i].after);
+	for (size_t i = 0; i < n; i++) {
+		const struct pib_row *row = c[i].after != NULL ? c[i].after : c[i].before;
+
+		r->out->links |= row->cls == &pib_frwk_feedback_link_class ||
+				 row->cls == &pib_frwk_feedback_traffic_thres_class;
+		if (row->cls == &pib_frwk_feedback_action_class && c[i].after != NULL &&
+		    ops != NULL && ops->action != NULL)
+			ops->action(r->t->arg, row);
+	}
 }
 
 static void no_memory(const struct dec_target *t, const struct cops_msg *dec, struct buf *rpt,
@@ -341,7 +352,7 @@ void dec_handle(const struct dec_target *t, const struct cops_msg *dec, struct b
 		pib_txn_abort(r.txn);
 		return;
 	}
-	note_actions(&r);
+	note_feedback(&r);
 	pep_cache_note(t->cache, r.txn);
 	pib_txn_commit(r.txn);
 	/* A disk that is full makes no decision untrue; the cache knows that it lags. */

@@ -30,6 +30,9 @@ struct dec_ops {
 	int (*enforce)(void *arg, struct pib_txn *txn, bool remove_state);
 	/* 0, or -1 and perhaps a transaction of the store with the faults. */
 	int (*end)(void *arg, struct pib_txn **txn);
+	/* Make ready another request-state, whose REQ follows the report; 0, or an enum pib_gperr.
+	 */
+	uint16_t (*open)(void *arg);
 	/* A frwkFeedbackAction of a decision that holds; the store shows its rows. */
 	void (*action)(void *arg, const struct pib_row *row);
 };
@@ -42,12 +45,12 @@ struct dec_target {
 	const struct dec_ops *ops;
 	void *arg;	  /* of ops */
 	uint32_t max_msg; /* octets of a DEC (frwkDeviceIdMaxMsg); 0: any */
-	bool may_open;	  /* another request-state */
 };
 
 struct dec_outcome {
 	bool success;
 	bool changed;	 /* the transaction was not empty, and committed */
+	bool links;	 /* what is counted may be another */
 	bool taken;	 /* enforce() said DEC_TAKEN */
 	bool ended;	 /* end() was called, and did */
 	bool open_state; /* Install with Request-State: a REQ of another is to follow the report */

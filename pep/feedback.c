@@ -109,6 +109,11 @@ void pep_feedback_free(struct pep_feedback *f)
 	free(f);
 }
 
+void pep_feedback_end(struct pep_feedback *f)
+{
+	links_clear(f);
+}
+
 bool pep_feedback_any(const struct pep_feedback *f)
 {
 	return f->links != NULL;
@@ -597,8 +602,6 @@ long pep_feedback_put(struct pep_feedback *f, const struct pib_store *store,
 	buf_clear(&r.epd);
 	f->asked = false;
 	f->unit = unit > f->unit ? unit : f->unit;
-	if (why == PEP_FEEDBACK_FINAL)
-		links_clear(f);
 	if (b->failed)
 		return -1;
 	if (rows == 0)

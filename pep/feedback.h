@@ -54,8 +54,10 @@ void pep_feedback_sample(struct pep_feedback *f, const struct pib_store *store);
 
 enum pep_feedback_why {
 	PEP_FEEDBACK_DUE,   /* what is asked for by time or by action, else nothing */
-	PEP_FEEDBACK_FINAL, /* everything, from the last sample; the links end */
+	PEP_FEEDBACK_FINAL, /* everything, from the last sample */
 };
+/* What was linked is not in force any more. */
+void pep_feedback_end(struct pep_feedback *f);
 /*
  * Append an Accounting RPT to b if there is something to say.  Rows said, -1: no memory or no
  * counters, to be tried again.

@@ -63,6 +63,8 @@ int pib_txn_install(
     struct pib_txn *t, const uint8_t *prid, size_t prid_len, const uint8_t *epd, size_t epd_len);
 /* The same with class and instance known. */
 int pib_txn_remove_row(struct pib_txn *t, const struct pib_class *cls, uint32_t instance);
+/* Every row that the store has. */
+void pib_txn_remove_all(struct pib_txn *t);
 int pib_txn_install_row(struct pib_txn *t, const struct pib_class *cls, uint32_t instance,
     const uint8_t *epd, size_t epd_len);
 /* Record a fault found elsewhere (COPS-PR framing, kernel). */

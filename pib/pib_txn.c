@@ -170,6 +170,16 @@ int pib_txn_remove_row(struct pib_txn *t, const struct pib_class *cls, uint32_t 
 	return remove_extensions(t, cls, instance);
 }
 
+static void remove_it(void *arg, const struct pib_row *row)
+{
+	(void)pib_txn_remove_row(arg, row->cls, row->instance);
+}
+
+void pib_txn_remove_all(struct pib_txn *t)
+{
+	pib_store_each(t->st, NULL, remove_it, t);
+}
+
 struct sweep {
 	struct pib_txn *t;
 	int rc;

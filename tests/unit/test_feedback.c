@@ -399,6 +399,7 @@ START_TEST(row99_final_report)
 	blind = true; /* what was counted is gone */
 	ck_assert_int_eq(report(PEP_FEEDBACK_FINAL, 3000), 2);
 	ck_assert_uint_eq(said[0].packet_count, 2);
+	pep_feedback_end(fb);
 	ck_assert_int_eq(report(PEP_FEEDBACK_FINAL, 3000), 0);
 	ck_assert_int_eq(pep_feedback_next(fb, 3000), INT64_MAX);
 }

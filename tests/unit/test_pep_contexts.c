@@ -136,6 +136,26 @@ START_TEST(row72_removed_by_the_pdp)
 }
 END_TEST
 
+/* The first one is removed and opened again, with nothing of what it was. */
+START_TEST(row70_row72_the_first_again)
+{
+	uint32_t h = in_sync(&pdp[0]), two = another(h), three;
+
+	decide_well(h, (struct installs) {.from = 1, .to = 3, .lsn = 1});
+	decide_well(two, (struct installs) {.from = 1, .to = 5, .lsn = 2});
+	null_dec(&pdp[0], expect(&pdp[0], COPS_OP_REQ)->handle);
+	send_dec(&pdp[0], h, false, remove_state, NULL);
+	expect(&pdp[0], COPS_OP_RPT);
+	ck_assert_uint_eq(expect(&pdp[0], COPS_OP_DRQ)->handle, h);
+	three = another(two);
+	ck_assert_uint_eq(decide(three, (struct installs) {.from = 9, .to = 9, .remove = 1})->cperr,
+	    PIB_CPERR_INSTANCE);
+	ck_assert_uint_eq(proposals(), 5);
+	decide_well(three, (struct installs) {.from = 1, .to = 1, .lsn = 3});
+	ck_assert_uint_eq(proposals(), 2);
+}
+END_TEST
+
 START_TEST(row73_request_state_alone)
 {
 	uint32_t h = in_sync(&pdp[0]);
@@ -501,6 +521,48 @@ START_TEST(restart_with_several)
 }
 END_TEST
 
+/* Killed between the two journals of a switch: both say Active. */
+START_TEST(row57_row85_killed_in_a_switch)
+{
+	uint32_t h = in_sync(&pdp[0]), two = another(h);
+	char cmd[300];
+	struct seen *s;
+
+	decide_well(h, (struct installs) {.from = 1, .to = 5, .lsn = 1});
+	snprintf(cmd, sizeof(cmd), "cp -p %s/cache-test %s/before", dir, dir);
+	ck_assert_int_eq(system(cmd), 0);
+	decide_well(two, (struct installs) {.from = 4, .to = 9, .lsn = 2});
+	null_dec(&pdp[0], expect(&pdp[0], COPS_OP_REQ)->handle);
+	pep_agent_free(agent);
+	snprintf(cmd, sizeof(cmd), "mv %s/before %s/cache-test", dir, dir);
+	ck_assert_int_eq(system(cmd), 0);
+	agent_open();
+	ck_assert_uint_eq(proposals(), 6); /* the newer one is in force, and says so alone */
+	pdp[0].at = pdp[0].count;
+	s = req_again();
+	ck_assert(!s->active);
+	s = expect(&pdp[0], COPS_OP_REQ);
+	ck_assert(s->active);
+	ck_assert_uint_eq(s->incarnation[15], 2);
+}
+END_TEST
+
+/* Fewer may be opened now; those that are there stay. */
+START_TEST(limit_lowered)
+{
+	uint32_t h = in_sync(&pdp[0]), three;
+
+	another(h);
+	three = another(h);
+	decide_well(three, (struct installs) {.from = 1, .to = 5, .lsn = 1});
+	null_dec(&pdp[0], expect(&pdp[0], COPS_OP_REQ)->handle);
+	conf.max_contexts = 1;
+	agent_again();
+	ck_assert_uint_eq(proposals(), 5);
+	ck_assert(req_again()->active);
+}
+END_TEST
+
 /* ------------------------------------------------------------------ usage */
 
 static void put_row(struct buf *b, const struct pib_class *cls, uint32_t instance, const void *row)
@@ -612,6 +674,22 @@ START_TEST(row99_final_usage_before_deactivation)
 }
 END_TEST
 
+/* What is counted goes on being counted when another state may not take over. */
+START_TEST(row99_refused_switch_ends_no_counting)
+{
+	uint32_t h = linked(1, 0x80), two = another(h);
+
+	usage_report(h, 30);
+	decide_well(two, (struct installs) {.from = 4, .to = 8});
+	cl.refuse = 7;
+	send_dec(&pdp[0], two, false, installs, &(struct installs) {.from = 9, .to = 9, .lsn = 2});
+	usage_report(h, 30);
+	ck_assert_uint_eq(expect(&pdp[0], COPS_OP_RPT)->report, COPS_RPT_FAILURE);
+	cl.counter.packets = 170;
+	usage_report(h, 70);
+}
+END_TEST
+
 /* After a fail-over nothing is told until the PDP says "resume" (RFC 3483 10). */
 START_TEST(row97_told_again_after_resume)
 {
@@ -644,6 +722,7 @@ int main(void)
 	tcase_add_test(tc, row70_opened_by_the_pdp);
 	tcase_add_test(tc, row71_no_more_than_the_limit);
 	tcase_add_test(tc, row72_removed_by_the_pdp);
+	tcase_add_test(tc, row70_row72_the_first_again);
 	tcase_add_test(tc, row73_request_state_alone);
 	tcase_add_test(tc, row74_rows_of_one_are_not_the_others);
 	tcase_add_test(tc, row85_switch_by_one_decision);
@@ -660,7 +739,10 @@ int main(void)
 	tcase_add_test(tc, row78_time_runs_over_a_restart);
 	tcase_add_test(tc, row78_expire_never);
 	tcase_add_test(tc, restart_with_several);
+	tcase_add_test(tc, row57_row85_killed_in_a_switch);
+	tcase_add_test(tc, limit_lowered);
 	tcase_add_test(tc, row97_periodic_usage);
+	tcase_add_test(tc, row99_refused_switch_ends_no_counting);
 	tcase_add_test(tc, row99_final_usage_before_drq);
 	tcase_add_test(tc, row99_final_usage_before_deactivation);
 	tcase_add_test(tc, row97_told_again_after_resume);
