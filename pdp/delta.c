@@ -296,22 +296,38 @@ static const struct piece *space_piece(struct change *c, struct vpn_work *w, con
 	return p;
 }
 
+/* A VPN's proposals, of IPsec or of IKE; of no VPN: none. */
+struct plist {
+	const struct model_proposal *p;
+	size_t n;
+};
+
+static struct plist plist(const struct model_vpn *v, bool ike)
+{
+	if (!v)
+		return (struct plist) {0};
+	return ike ? (struct plist) {v->ike_proposal, v->ike_proposals}
+		   : (struct plist) {v->proposal, v->proposals};
+}
+
 static const struct piece *proposals_piece(
     struct change *c, struct vpn_work *w, const struct side *s)
 {
 	struct piece *p = piece_find(w->proposals, s->b != NULL, s->a != NULL);
-	size_t had = s->b ? w->b->proposals : 0;
-	size_t has = s->a ? w->a->proposals : 0;
 	struct rows r;
 
 	if (p || !(p = piece_new(c, &w->proposals, s->b != NULL, s->a != NULL)))
 		return p;
 	rows_init(&r, c->dry);
-	for (size_t i = has; i < had; i++)
-		rows_remove(&r, &pib_ce_vpn_proposal_class, w->b->proposal[i].id->number);
-	for (size_t i = 0; i < has; i++)
-		if (i >= had || rows_proposal_differs(&w->b->proposal[i], &w->a->proposal[i]))
-			rows_put_proposal(&r, w->a, i);
+	for (int ike = 0; ike <= 1; ike++) {
+		struct plist b = plist(s->b ? w->b : NULL, ike);
+		struct plist a = plist(s->a ? w->a : NULL, ike);
+		for (size_t i = a.n; i < b.n; i++)
+			rows_remove(&r, rows_proposal_class(ike), b.p[i].id->number);
+		for (size_t i = 0; i < a.n; i++)
+			if (i >= b.n || rows_proposal_differs(&b.p[i], &a.p[i]))
+				rows_put_proposal(&r, w->a, &a.p[i], i);
+	}
 	piece_take(c, p, &r);
 	return p;
 }
@@ -413,11 +429,15 @@ static bool links_differ(const struct model_member *b, const struct model_member
 
 static bool proposals_differ(const struct model_vpn *b, const struct model_vpn *a)
 {
-	if (b->proposals != a->proposals)
-		return true;
-	for (size_t i = 0; i < a->proposals; i++)
-		if (rows_proposal_differs(&b->proposal[i], &a->proposal[i]))
+	for (int ike = 0; ike <= 1; ike++) {
+		struct plist x = plist(b, ike);
+		struct plist y = plist(a, ike);
+		if (x.n != y.n)
 			return true;
+		for (size_t i = 0; i < y.n; i++)
+			if (rows_proposal_differs(&x.p[i], &y.p[i]))
+				return true;
+	}
 	return false;
 }
 
@@ -433,12 +453,6 @@ static bool views_differ(const struct model_vpn *b, const struct model_vpn *a)
 	if (b->topology != a->topology || relay_of(b) != relay_of(a))
 		return true;
 	return a->topology != TOPO_FULL_MESH && !b->spaces != !a->spaces;
-}
-
-static bool vpn_row_differs(const struct model_vpn *b, const struct model_vpn *a)
-{
-	return b->ike != a->ike || b->internet_bypass != a->internet_bypass ||
-	       memcmp(b->vpn_id, a->vpn_id, sizeof(a->vpn_id)) != 0;
 }
 
 static void mark_side(struct vpn_work *w, struct side *s)
@@ -510,7 +524,7 @@ static struct vpn_work *vpn_work_new(struct change *c, struct model_vpn *b, stru
 		goto bad;
 	merge_members(w);
 	w->all_pairs = b && a && views_differ(b, a);
-	w->changed = !b || !a || w->all_pairs || vpn_row_differs(b, a) || proposals_differ(b, a) ||
+	w->changed = !b || !a || w->all_pairs || rows_net_differs(b, a) || proposals_differ(b, a) ||
 		     prefixes_differ(b->space, b->spaces, a->space, a->spaces);
 	if (w->changed || w->touches)
 		return w;
@@ -651,14 +665,15 @@ static bool cannot_tell(const struct vpn_work *w)
 
 static void stamp_proposals(const struct stamp *st, const struct vpn_work *w)
 {
-	size_t had = w->b ? w->b->proposals : 0;
-	size_t has = w->a ? w->a->proposals : 0;
-
-	for (size_t i = has; i < had; i++)
-		stamp_dead(st, w->b->proposal[i].id);
-	for (size_t i = 0; i < has; i++)
-		if (i >= had || rows_proposal_differs(&w->b->proposal[i], &w->a->proposal[i]))
-			stamp_rows(st, w->a->proposal[i].id);
+	for (int ike = 0; ike <= 1; ike++) {
+		struct plist b = plist(w->b, ike);
+		struct plist a = plist(w->a, ike);
+		for (size_t i = a.n; i < b.n; i++)
+			stamp_dead(st, b.p[i].id);
+		for (size_t i = 0; i < a.n; i++)
+			if (i >= b.n || rows_proposal_differs(&b.p[i], &a.p[i]))
+				stamp_rows(st, a.p[i].id);
+	}
 }
 
 static void stamp_vpn(const struct stamp *st, const struct vpn_work *w)
@@ -667,7 +682,7 @@ static void stamp_vpn(const struct stamp *st, const struct vpn_work *w)
 
 	if (!w->a)
 		stamp_dead(st, id);
-	else if (!w->b || vpn_row_differs(w->b, w->a))
+	else if (!w->b || rows_net_differs(w->b, w->a))
 		stamp_rows(st, id);
 	if (!w->a || !w->b || w->all_pairs || cannot_tell(w))
 		stamp_aux(st, id);

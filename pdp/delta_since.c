@@ -40,7 +40,9 @@ static void full_own(struct gather *g)
 
 	rows_put_vpn(&g->rows, g->r, g->keys);
 	for (size_t i = 0; i < v->proposals; i++)
-		rows_put_proposal(&g->rows, v, i);
+		rows_put_proposal(&g->rows, v, &v->proposal[i], i);
+	for (size_t i = 0; i < v->ike_proposals; i++)
+		rows_put_proposal(&g->rows, v, &v->ike_proposal[i], i);
 	rows_diff_prefixes(&g->rows, &none, &sites, v->id->number);
 	rows_diff_prefixes(&g->rows, &none, &space, v->id->number);
 }
@@ -106,7 +108,10 @@ static void newer_own(struct gather *g)
 		rows_put_vpn(&g->rows, g->r, g->keys);
 	for (size_t i = 0; i < v->proposals; i++)
 		if (v->proposal[i].id->lsn > g->since)
-			rows_put_proposal(&g->rows, v, i);
+			rows_put_proposal(&g->rows, v, &v->proposal[i], i);
+	for (size_t i = 0; i < v->ike_proposals; i++)
+		if (v->ike_proposal[i].id->lsn > g->since)
+			rows_put_proposal(&g->rows, v, &v->ike_proposal[i], i);
 	newer_prefixes(g, &sites);
 	newer_prefixes(g, &space);
 }
@@ -190,8 +195,8 @@ static void dead_one(void *arg, const struct id_entry *e)
 
 	if (e->kind == ID_PREFIX)
 		dead_prefix(g, e);
-	if (e->kind == ID_PROPOSAL)
-		rows_remove(&g->rows, &pib_ce_vpn_proposal_class, e->number);
+	if (e->kind == ID_PROPOSAL || e->kind == ID_IKE_PROPOSAL)
+		rows_remove(&g->rows, rows_proposal_class(e->kind == ID_IKE_PROPOSAL), e->number);
 	if (e->kind == ID_MEMBER && view_of_gone(g->r) == VIEW_PEER) {
 		rows_remove(&g->rows, &pib_ce_vpn_peer_class, e->number);
 		if (k && k->gone)

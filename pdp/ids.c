@@ -17,7 +17,7 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
-#define KINDS (ID_PROPOSAL + 1)
+#define KINDS ID_KINDS
 
 /* What of an entry changes. */
 struct stamps {
@@ -282,7 +282,7 @@ int ids_load(struct ids *ids, const struct id_entry *e)
 	struct text t;
 	int r = -1;
 
-	if (e->kind < ID_VPN || e->kind > ID_PROPOSAL || !e->number ||
+	if (e->kind < ID_VPN || e->kind >= ID_KINDS || !e->number ||
 	    e->number > number_max(e->kind) || ids_find(ids, e->kind, e->number) ||
 	    text_init(&t, e->kind, e->key) < 0)
 		return -1;

@@ -16,6 +16,8 @@ enum id_kind {
 	ID_MEMBER = 2,	 /* key: customer/vpn/ce; number is m, 24 bits */
 	ID_PREFIX = 3,	 /* key: vpn number/member number or "space"/prefix */
 	ID_PROPOSAL = 4, /* key: vpn number/order */
+	ID_IKE_PROPOSAL = 5,
+	ID_KINDS
 };
 
 struct id_entry {

@@ -17,6 +17,16 @@ static const struct model_proposal default_proposal = {
     .lifetime_s = 8 * 3600,
 };
 
+static const struct model_proposal default_ike_proposal = {
+    .ike = true,
+    .encr = 12,
+    .encr_key_bits = 256,
+    .integ = 14,
+    .prf = 7, /* HMAC-SHA2-512 */
+    .dh = 31, /* Curve25519 */
+    .lifetime_s = 24 * 3600,
+};
+
 struct build {
 	struct doc *d;
 	struct ids *ids;
@@ -98,6 +108,7 @@ static int build_ces(struct build *b, const struct doc_customer *k)
 	for (uint32_t i = 0; i < k->ce.n && !b->why; i++) {
 		struct model_ce *ce = &c->ce[c->ces++];
 		*ce = (struct model_ce) {.address = sorted[i]->address, .customer = c};
+		ce->foreign = sorted[i]->managed && !strcmp(sorted[i]->managed, "no");
 		ce->name = strdup(sorted[i]->name);
 		sorted[i]->model = ce;
 		if (!ce->name)
@@ -142,23 +153,32 @@ static struct model_prefix *build_prefixes(
 	return out;
 }
 
-static int build_proposals(struct build *b, struct model_vpn *v, const struct doc_vpn *dv)
+/* NULL and why when there is no memory. */
+static struct model_proposal *build_list(struct build *b, const struct model_vpn *v,
+    const struct doc_names *names, const struct model_proposal *other, enum id_kind kind, size_t *n)
 {
-	uint32_t n = dv->transform_count ? dv->transform_count : 1;
+	struct model_proposal *out;
 	struct key key;
 
-	v->proposal = array(b, n, sizeof(*v->proposal));
-	if (!v->proposal)
-		return -1;
-	v->proposals = n;
-	for (uint32_t i = 0; i < n && !b->why; i++) {
-		v->proposal[i] = dv->transform_count ? dv->transform[i]->proposal
-						     : default_proposal;
+	*n = names->n ? names->n : 1;
+	out = array(b, *n, sizeof(*out));
+	for (uint32_t i = 0; out && i < *n && !b->why; i++) {
+		out[i] = names->n ? names->t[i]->proposal : *other;
 		key.len = 0;
 		key_number(&key, v->id->number);
 		key_number(&key, i);
-		v->proposal[i].id = id_get(b, ID_PROPOSAL, key.text, v->id->number, v->id->number);
+		out[i].id = id_get(b, kind, key.text, v->id->number, v->id->number);
 	}
+	return out;
+}
+
+static int build_proposals(struct build *b, struct model_vpn *v, const struct doc_vpn *dv)
+{
+	v->proposal = build_list(
+	    b, v, &dv->transform, &default_proposal, ID_PROPOSAL, &v->proposals);
+	if (v->ike && !b->why)
+		v->ike_proposal = build_list(b, v, &dv->ike_transform, &default_ike_proposal,
+		    ID_IKE_PROPOSAL, &v->ike_proposals);
 	return b->why ? -1 : 0;
 }
 
@@ -260,7 +280,11 @@ static int build_vpn(struct build *b, struct model_vpn *v, const struct doc_vpn 
 	    .topology = dv->topology,
 	    .relay = dv->relay,
 	    .internet_bypass = !dv->internet || !strcmp(dv->internet, "bypass"),
-	    .ike = dv->keying && !strcmp(dv->keying, "ike"),
+	    .ike = dv->ike,
+	    .on_demand = dv->activation && !strcmp(dv->activation, "on-demand"),
+	    .idle_s = dv->idle_s,
+	    .psk = dv->auth && !strcmp(dv->auth, "psk"),
+	    .ipip = dv->mode && !strcmp(dv->mode, "ipip-transport"),
 	    .spaces = dv->space.n,
 	};
 	if (!v->name) {

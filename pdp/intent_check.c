@@ -8,17 +8,12 @@
  */
 #include "pdp/intent_doc.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "pdp/transform.h"
-
-#define RELAYED_MANY   64 /* spokes from which on each pair's own policies are worth a warning */
-#define TRANSFORMS_MAX 16 /* of a VPN */
-#define LIFETIME_MIN_S 30 /* a key is replaced in seconds, and its predecessor lingers for some */
+#define RELAYED_MANY 64 /* spokes from which on each pair's own policies are worth a warning */
 
 struct check {
 	struct doc *d;
@@ -30,21 +25,6 @@ struct check {
 	struct addr *outer; /* of the customer being checked, sorted */
 	size_t outers;
 };
-
-/*
- * Add item unless its key is taken; first is who has it, or NULL.  uthash leaves the handle's table
- * NULL when memory is short.
- */
-#define TABLE_PUT(c, hh, head, key, len, item, first)                                              \
-	do {                                                                                       \
-		unsigned hash_;                                                                    \
-		HASH_VALUE(key, len, hash_);                                                       \
-		HASH_FIND_BYHASHVALUE(hh, head, key, len, hash_, first);                           \
-		if (!(first))                                                                      \
-			HASH_ADD_KEYPTR_BYHASHVALUE(hh, head, key, len, hash_, item);              \
-		if (!(first) && !(item)->hh.tbl)                                                   \
-			(c)->d->failed = true;                                                     \
-	} while (0)
 
 /* The customer an owner of ours names is someone not in this document. */
 static bool elsewhere(const struct check *c, const char *owner)
@@ -66,7 +46,7 @@ static void check_customers(struct check *c)
 		struct doc_customer *first;
 		if (!k->name)
 			continue;
-		TABLE_PUT(c, hh, c->customers, k->name, strlen(k->name), k, first);
+		DOC_TABLE_PUT(c->d, hh, c->customers, k->name, strlen(k->name), k, first);
 		if (first)
 			doc_error(d, k->tag, "name", first->tag, "customer \"%s\" is there twice",
 			    k->name);
@@ -81,7 +61,7 @@ static void check_ce_name(struct check *c, struct doc_ce *ce)
 
 	if (!ce->name || !(ce->name = doc_lower(d, ce->name)))
 		return;
-	TABLE_PUT(c, hh_name, c->ces, ce->name, strlen(ce->name), ce, first);
+	DOC_TABLE_PUT(c->d, hh_name, c->ces, ce->name, strlen(ce->name), ce, first);
 	if (first) {
 		doc_error(d, ce->tag, "name", first->tag, "ce \"%s\" is there twice", ce->name);
 		return;
@@ -120,7 +100,7 @@ static void check_ce_address(struct check *c, struct doc_ce *ce)
 		ce->address = (struct addr) {0};
 		return;
 	}
-	TABLE_PUT(c, hh_address, c->addresses, &ce->address, sizeof(ce->address), ce, first);
+	DOC_TABLE_PUT(c->d, hh_address, c->addresses, &ce->address, sizeof(ce->address), ce, first);
 	if (first) {
 		doc_error(d, ce->tag, "address", first->tag, "address %s is that of ce \"%s\" too",
 		    text, first->name ? first->name : "?");
@@ -144,109 +124,6 @@ static void check_ces(struct check *c)
 			check_ce_name(c, ce);
 			check_ce_address(c, ce);
 		}
-}
-
-/* --- transforms ----------------------------------------------------------------------------- */
-
-static const struct transform *check_algorithm(struct check *c, const struct doc_transform *t,
-    const char *attr, enum transform_type type, const char *name)
-{
-	const struct transform *a = transform_find(type, name);
-	const char *what = type == TRANSFORM_ENCR ? "encryption" : "integrity";
-	char names[200];
-
-	if (!a)
-		doc_error(c->d, t->tag, attr, 0, "there is no %s algorithm \"%s\"; there are %s",
-		    what, name, transform_names(type, names, sizeof(names)));
-	else if (a->refused)
-		doc_error(
-		    c->d, t->tag, attr, 0, "%s \"%s\" is refused: %s", what, name, a->refused);
-	return a && !a->refused ? a : NULL;
-}
-
-static void check_algorithms(struct check *c, struct doc_transform *t)
-{
-	const struct transform *e = check_algorithm(
-	    c, t, "encr", TRANSFORM_ENCR, t->encr ? t->encr : "aes-cbc-256");
-	const struct transform *i = NULL;
-
-	if (e && e->aead && t->integ)
-		doc_error(c->d, t->tag, "integ", 0,
-		    "\"%s\" authenticates by itself and takes no integ", e->name);
-	else if (t->integ || !e || !e->aead)
-		i = check_algorithm(
-		    c, t, "integ", TRANSFORM_INTEG, t->integ ? t->integ : "hmac-sha2-512-256");
-	t->proposal.encr = e ? e->number : 0;
-	t->proposal.encr_key_bits = e ? e->key_bits : 0;
-	t->proposal.integ = i ? i->number : 0;
-}
-
-/* A decimal number up to max at the start of text; *end is after it. */
-static bool number_parse(const char *text, uint64_t max, uint64_t *v, const char **end)
-{
-	char *e;
-
-	if (*text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	unsigned long long n = strtoull(text, &e, 10);
-	*v = n;
-	*end = e;
-	return !errno && n <= max;
-}
-
-static uint64_t check_number(struct check *c, const struct doc_transform *t, const char *attr,
-    const char *text, uint64_t max)
-{
-	uint64_t v = 0;
-	const char *end;
-
-	if (number_parse(text, max, &v, &end) && !*end)
-		return v;
-	doc_error(
-	    c->d, t->tag, attr, 0, "%s \"%s\" is not a number from 0 to %" PRIu64, attr, text, max);
-	return 0;
-}
-
-static uint32_t check_lifetime(struct check *c, const struct doc_transform *t, const char *text)
-{
-	static const struct {
-		char unit[2];
-		uint32_t seconds;
-	} units[] = {{"", 1}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
-	uint64_t v = 0;
-	const char *end;
-
-	if (number_parse(text, UINT32_MAX, &v, &end))
-		for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-			if (!strcmp(end, units[i].unit) && v * units[i].seconds <= UINT32_MAX) {
-				if (v != 0 && v * units[i].seconds < LIFETIME_MIN_S)
-					doc_error(c->d, t->tag, "lifetime", 0,
-					    "lifetime \"%s\" is shorter than %d s", text,
-					    LIFETIME_MIN_S);
-				return (uint32_t)(v * units[i].seconds);
-			}
-	doc_error(c->d, t->tag, "lifetime", 0,
-	    "lifetime \"%s\" is not a time like 3600s, 90m, 8h or 1d, below 2^32 seconds", text);
-	return 0;
-}
-
-static void check_transform(struct check *c, struct doc_customer *k, struct doc_transform *t)
-{
-	struct doc_transform *first = NULL;
-
-	if (t->name)
-		TABLE_PUT(c, hh, k->by_name, t->name, strlen(t->name), t, first);
-	if (first)
-		doc_error(
-		    c->d, t->tag, "name", first->tag, "transform \"%s\" is there twice", t->name);
-
-	check_algorithms(c, t);
-	t->proposal.lifetime_s = check_lifetime(c, t, t->lifetime ? t->lifetime : "8h");
-	t->proposal.lifetime_kilobytes = check_number(
-	    c, t, "kilobytes", t->kilobytes ? t->kilobytes : "0", UINT64_MAX);
-	t->proposal.replay_window = (uint32_t)check_number(
-	    c, t, "replay-window", t->replay_window ? t->replay_window : "32", 4096);
 }
 
 /* --- a VPN's own attributes ----------------------------------------------------------------- */
@@ -289,7 +166,7 @@ static void check_vpn_id(struct check *c, struct doc_vpn *v)
 		return;
 	}
 	v->has_id = true;
-	TABLE_PUT(c, hh_id, c->vpn_ids, v->vpn_id, sizeof(v->vpn_id), v, first);
+	DOC_TABLE_PUT(c->d, hh_id, c->vpn_ids, v->vpn_id, sizeof(v->vpn_id), v, first);
 	if (first) {
 		doc_error(d, v->tag, "id", first->tag, "VPN-ID %s is that of vpn \"%s\" too", v->id,
 		    first->name ? first->name : "?");
@@ -307,56 +184,9 @@ static void check_vpn_name(struct check *c, struct doc_customer *k, struct doc_v
 
 	if (!v->name)
 		return;
-	TABLE_PUT(c, hh, k->vpn_by_name, v->name, strlen(v->name), v, first);
+	DOC_TABLE_PUT(c->d, hh, k->vpn_by_name, v->name, strlen(v->name), v, first);
 	if (first)
 		doc_error(c->d, v->tag, "name", first->tag, "vpn \"%s\" is there twice", v->name);
-}
-
-/* One name of transforms="..."; false: the list is full. */
-static bool add_transform(
-    struct check *c, const struct doc_customer *k, struct doc_vpn *v, const char *name, size_t len)
-{
-	struct doc_transform *t;
-
-	HASH_FIND(hh, k->by_name, name, len, t);
-	if (!t) {
-		doc_error(c->d, v->tag, "transforms", 0,
-		    "customer \"%s\" has no transform \"%.*s\"", k->name ? k->name : "?", (int)len,
-		    name);
-		return true;
-	}
-	for (uint32_t i = 0; i < v->transform_count; i++)
-		if (v->transform[i] == t) {
-			doc_error(c->d, v->tag, "transforms", 0, "transform \"%s\" is named twice",
-			    t->name);
-			return true;
-		}
-	if (v->transform_count == TRANSFORMS_MAX) {
-		doc_error(c->d, v->tag, "transforms", 0, "more than %d transforms", TRANSFORMS_MAX);
-		return false;
-	}
-	v->transform[v->transform_count++] = t;
-	return true;
-}
-
-static void check_vpn_transforms(struct check *c, const struct doc_customer *k, struct doc_vpn *v)
-{
-	static const char blank[] = " \t\r\n";
-
-	if (!v->transforms)
-		return;
-	v->transform = calloc(TRANSFORMS_MAX, sizeof(struct doc_transform *));
-	if (!v->transform) {
-		c->d->failed = true;
-		return;
-	}
-	for (const char *p = v->transforms + strspn(v->transforms, blank); *p;) {
-		size_t len = strcspn(p, blank);
-		if (!add_transform(c, k, v, p, len))
-			break;
-		p += len;
-		p += strspn(p, blank);
-	}
 }
 
 static enum model_topology topology_parse(const char *text)
@@ -370,7 +200,7 @@ static void check_vpn_attrs(struct check *c, struct doc_customer *k, struct doc_
 {
 	check_vpn_name(c, k, v);
 	check_vpn_id(c, v);
-	check_vpn_transforms(c, k, v);
+	intent_check_keying(c->d, k, v);
 	v->topology = topology_parse(v->topology_text);
 	v->relay = v->relay_text && !strcmp(v->relay_text, "yes");
 	if (v->relay && v->topology != TOPO_HUB_AND_SPOKE)
@@ -438,6 +268,10 @@ static void check_member(
 	}
 	m->ce->vpn = v;
 	m->ce->member = m;
+	if (!v->ike && m->ce->managed && !strcmp(m->ce->managed, "no"))
+		doc_error(c->d, m->tag, "ce", m->ce->tag,
+		    "ce \"%s\" is not managed and cannot be in a VPN with keying=\"controller\"",
+		    m->ce->name);
 }
 
 static void check_hubs(struct check *c, const struct doc_vpn *v)
@@ -759,8 +593,7 @@ static void check_vpn(struct check *c, struct doc_customer *k, struct doc_vpn *v
 
 static void check_customer(struct check *c, struct doc_customer *k)
 {
-	for (uint32_t i = 0; i < k->transform.n; i++)
-		check_transform(c, k, &c->d->transform[k->transform.at + i]);
+	intent_check_transforms(c->d, k);
 	outer_addresses(c, k);
 	if (k->ce.n && !c->outer)
 		c->d->failed = true;

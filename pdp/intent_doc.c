@@ -21,10 +21,13 @@ static void clear_tables(struct doc *d)
 {
 	for (uint32_t i = 0; i < d->vec[DOC_CUSTOMER].n; i++) {
 		HASH_CLEAR(hh, d->customer[i].by_name);
+		HASH_CLEAR(hh, d->customer[i].ike_by_name);
 		HASH_CLEAR(hh, d->customer[i].vpn_by_name);
 	}
-	for (uint32_t i = 0; i < d->vec[DOC_VPN].n; i++)
-		free(d->vpn[i].transform);
+	for (uint32_t i = 0; i < d->vec[DOC_VPN].n; i++) {
+		free(d->vpn[i].transform.t);
+		free(d->vpn[i].ike_transform.t);
+	}
 }
 
 void doc_clear(struct doc *d)
@@ -71,6 +74,7 @@ void doc_read(struct doc *d)
 	d->customer = array_of(d, DOC_CUSTOMER);
 	d->ce = array_of(d, DOC_CE);
 	d->transform = array_of(d, DOC_TRANSFORM);
+	d->ike_transform = array_of(d, DOC_IKE_TRANSFORM);
 	d->vpn = array_of(d, DOC_VPN);
 	d->space = array_of(d, DOC_SPACE);
 	d->member = array_of(d, DOC_MEMBER);

@@ -25,6 +25,7 @@ enum doc_kind {
 	DOC_CUSTOMER,
 	DOC_CE,
 	DOC_TRANSFORM,
+	DOC_IKE_TRANSFORM,
 	DOC_VPN,
 	DOC_SPACE,
 	DOC_MEMBER,
@@ -45,8 +46,9 @@ struct doc_range { /* indices into the array of a kind */
 struct doc_customer {
 	uint32_t tag;
 	const char *name;
-	struct doc_range ce, transform, vpn;
+	struct doc_range ce, transform, ike_transform, vpn;
 	struct doc_transform *by_name;
+	struct doc_transform *ike_by_name;
 	struct doc_vpn *vpn_by_name;
 	UT_hash_handle hh;
 };
@@ -54,7 +56,7 @@ struct doc_customer {
 struct doc_ce {
 	uint32_t tag;
 	const char *name; /* in lower case after the check */
-	const char *address_text;
+	const char *address_text, *managed;
 	struct addr address; /* family 0: not known */
 	uint32_t customer;
 	const struct doc_vpn *vpn; /* the VPN looked at last that it is a member of ... */
@@ -63,10 +65,11 @@ struct doc_ce {
 	UT_hash_handle hh_name, hh_address;
 };
 
-struct doc_transform {
+struct doc_transform { /* <transform> and <ike-transform> */
 	uint32_t tag;
 	const char *name;
-	const char *encr, *integ, *lifetime, *kilobytes, *replay_window;
+	const char *protocol, *encr, *integ, *prf, *dh, *esn, *replay_window;
+	const char *lifetime, *soft_lifetime, *kilobytes, *soft_kilobytes;
 	struct model_proposal proposal;
 	UT_hash_handle hh;
 };
@@ -95,17 +98,27 @@ struct doc_link {
 	struct doc_member *b; /* a is before b; NULL: at fault */
 };
 
+#define DOC_NAMES_MAX 16
+
+struct doc_names { /* transforms that a VPN names, in order; none: the default */
+	struct doc_transform **t;
+	uint32_t n;
+};
+
 struct doc_vpn {
 	uint32_t tag;
 	const char *name;
 	const char *id, *topology_text, *relay_text, *internet, *keying, *transforms;
+	const char *ike_transforms, *mode, *activation, *idle_text, *auth;
 	struct doc_range space, member, link;
 	uint8_t vpn_id[7];
 	bool has_id;
 	enum model_topology topology;
 	bool relay;
-	struct doc_transform **transform; /* in order; none: the default */
-	uint32_t transform_count;
+	struct doc_names transform;
+	struct doc_names ike_transform;
+	bool ike;
+	uint32_t idle_s;
 	UT_hash_handle hh, hh_id;
 };
 
@@ -134,6 +147,7 @@ struct doc {
 	struct doc_customer *customer; /* = vec[...].v, once read */
 	struct doc_ce *ce;
 	struct doc_transform *transform;
+	struct doc_transform *ike_transform;
 	struct doc_vpn *vpn;
 	struct doc_prefix *space;
 	struct doc_member *member;
@@ -148,6 +162,21 @@ struct doc {
 	size_t warnings;
 	bool failed; /* memory */
 };
+
+/*
+ * Add item unless its key is taken; first is who has it, or NULL.  uthash leaves the handle's table
+ * NULL when memory is short.
+ */
+#define DOC_TABLE_PUT(d, hh, head, key, len, item, first)                                          \
+	do {                                                                                       \
+		unsigned hash_;                                                                    \
+		HASH_VALUE(key, len, hash_);                                                       \
+		HASH_FIND_BYHASHVALUE(hh, head, key, len, hash_, first);                           \
+		if (!(first))                                                                      \
+			HASH_ADD_KEYPTR_BYHASHVALUE(hh, head, key, len, hash_, item);              \
+		if (!(first) && !(item)->hh.tbl)                                                   \
+			(d)->failed = true;                                                        \
+	} while (0)
 
 void doc_init(struct doc *d, const char *name, const char *text, size_t len);
 void doc_clear(struct doc *d); /* but for the tree */
@@ -171,6 +200,10 @@ void doc_report(struct doc *d, struct diag *diag);
 /* pdp/intent_xml.c: read and validate; -1 after diag says why there is no tree. */
 int intent_xml_read(struct doc *d, struct diag *diag);
 void intent_xml_free(struct doc *d);
+/* pdp/intent_transform.c: a customer's transforms; what a VPN says of keys, modes and transforms.
+ */
+void intent_check_transforms(struct doc *d, struct doc_customer *k);
+void intent_check_keying(struct doc *d, const struct doc_customer *k, struct doc_vpn *v);
 /* pdp/intent_check.c: meaning. */
 void intent_check(struct doc *d, const struct intent_env *env);
 /* pdp/intent_build.c: snapshots of a document without errors.  -1: *why says what ran out. */

@@ -11,6 +11,7 @@ pdp_libpdp_la_SOURCES = \
 	pdp/intent.c pdp/intent.h \
 	pdp/intent_build.c \
 	pdp/intent_check.c \
+	pdp/intent_transform.c \
 	pdp/intent_doc.c pdp/intent_doc.h \
 	pdp/intent_scan.c pdp/intent_scan.h \
 	pdp/intent_xml.c \

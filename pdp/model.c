@@ -86,6 +86,7 @@ static void vpn_clear(struct model_vpn *v)
 	free(v->hub);
 	free(v->space);
 	free(v->proposal);
+	free(v->ike_proposal);
 	free(v->name);
 }
 

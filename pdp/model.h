@@ -30,6 +30,7 @@ enum view {
 
 struct model_ce {
 	char *name;	     /* certificate identity, lower case */
+	bool foreign;	     /* managed="no": never has a session */
 	struct addr address; /* in the SP's realm */
 	struct customer *customer;
 	struct model_member **member; /* its memberships, by VPN name */
@@ -41,13 +42,20 @@ struct model_prefix {
 	struct id_entry *id;
 };
 
-struct model_proposal {
+struct model_proposal { /* of IPsec, or of IKE itself; algorithms by IKEv2 numbers */
+	bool ike;
+	bool ah; /* else ESP */
+	bool esn;
 	uint16_t encr;
 	uint16_t encr_key_bits;
 	uint16_t integ;
+	uint16_t prf; /* IKE */
+	uint16_t dh;
 	uint32_t replay_window;
-	uint32_t lifetime_s;
+	uint32_t lifetime_s; /* hard; 0 = none */
+	uint32_t soft_s;     /* 0 = the CE chooses */
 	uint64_t lifetime_kilobytes;
+	uint64_t soft_kilobytes;
 	struct id_entry *id;
 };
 
@@ -72,9 +80,15 @@ struct model_vpn {
 	enum model_topology topology;
 	bool relay;
 	bool internet_bypass;
-	bool ike; /* keying="ike" */
+	bool ike; /* keying="ike", and of that: */
+	bool on_demand;
+	bool psk;
+	uint32_t idle_s;
+	bool ipip; /* mode="ipip-transport" */
 	struct model_proposal *proposal;
 	size_t proposals;
+	struct model_proposal *ike_proposal;
+	size_t ike_proposals;
 	struct model_prefix *space; /* sorted by prefix */
 	size_t spaces;
 	struct model_member *member; /* sorted by m */

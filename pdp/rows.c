@@ -79,7 +79,7 @@ void rows_put_vpn(struct rows *r, const struct model_member *m, const struct del
 	    .name = text(v->name),
 	    .member = m->id->number,
 	    .role = (int32_t)m->role,
-	    .mode = PIB_CE_VPN_MODE_TUNNEL,
+	    .mode = v->ipip ? PIB_CE_VPN_MODE_IPIP_TRANSPORT : PIB_CE_VPN_MODE_TUNNEL,
 	    .keying = v->ike ? PIB_CE_VPN_KEYING_IKE : PIB_CE_VPN_KEYING_CONTROLLER,
 	    .proposals = v->id->number,
 	    .local_addr_type = addr_inet_type(&m->ce->address),
@@ -87,6 +87,13 @@ void rows_put_vpn(struct rows *r, const struct model_member *m, const struct del
 	    .non_vpn_traffic = v->internet_bypass ? PIB_CE_VPN_NON_VPN_TRAFFIC_BYPASS
 						  : PIB_CE_VPN_NON_VPN_TRAFFIC_DISCARD,
 	    .relay = model_relays(m) ? PIB_CE_VPN_RELAY_TRUE : PIB_CE_VPN_RELAY_FALSE,
+	    .activation = v->on_demand ? PIB_CE_VPN_ACTIVATION_ON_DEMAND
+				       : PIB_CE_VPN_ACTIVATION_PERMANENT,
+	    .idle_timeout = v->idle_s,
+	    .ike_proposals = v->ike_proposals ? v->id->number : 0,
+	    .ike_auth = v->psk ? PIB_CE_VPN_IKE_AUTH_PRESHARED_KEY
+			       : PIB_CE_VPN_IKE_AUTH_CERTIFICATE,
+	    .nat = PIB_CE_VPN_NAT_FALSE,
 	};
 	if (keys && keys->rekey_serial)
 		row.rekey_serial = keys->rekey_serial(keys->arg, v->id->number);
@@ -95,20 +102,45 @@ void rows_put_vpn(struct rows *r, const struct model_member *m, const struct del
 	install(r, &pib_ce_vpn_class, row.id, &row);
 }
 
-bool rows_vpn_differs(const struct model_member *a, const struct model_member *b)
+bool rows_net_differs(const struct model_vpn *a, const struct model_vpn *b)
 {
-	const struct model_vpn *x = a->vpn;
-	const struct model_vpn *y = b->vpn;
-
-	return a->role != b->role || addr_cmp(&a->ce->address, &b->ce->address) ||
-	       model_relays(a) != model_relays(b) || x->ike != y->ike ||
-	       x->internet_bypass != y->internet_bypass ||
-	       memcmp(x->vpn_id, y->vpn_id, sizeof(x->vpn_id)) != 0;
+	return a->ike != b->ike || a->internet_bypass != b->internet_bypass || a->ipip != b->ipip ||
+	       a->on_demand != b->on_demand || a->idle_s != b->idle_s || a->psk != b->psk ||
+	       !a->ike_proposals != !b->ike_proposals ||
+	       memcmp(a->vpn_id, b->vpn_id, sizeof(a->vpn_id)) != 0;
 }
 
-void rows_put_proposal(struct rows *r, const struct model_vpn *v, size_t i)
+bool rows_vpn_differs(const struct model_member *a, const struct model_member *b)
 {
-	const struct model_proposal *p = &v->proposal[i];
+	return a->role != b->role || addr_cmp(&a->ce->address, &b->ce->address) ||
+	       model_relays(a) != model_relays(b) || rows_net_differs(a->vpn, b->vpn);
+}
+
+const struct pib_class *rows_proposal_class(bool ike)
+{
+	return ike ? &pib_ce_vpn_ike_proposal_class : &pib_ce_vpn_proposal_class;
+}
+
+static void put_ike_proposal(
+    struct rows *r, const struct model_vpn *v, const struct model_proposal *p, size_t i)
+{
+	struct pib_ce_vpn_ike_proposal row = {
+	    .id = p->id->number,
+	    .tag = v->id->number,
+	    .order = (uint32_t)i,
+	    .encr = p->encr,
+	    .encr_key_bits = p->encr_key_bits,
+	    .integ = p->integ,
+	    .prf = p->prf,
+	    .dh = p->dh,
+	    .lifetime_seconds = p->lifetime_s,
+	};
+	install(r, &pib_ce_vpn_ike_proposal_class, row.id, &row);
+}
+
+void rows_put_proposal(
+    struct rows *r, const struct model_vpn *v, const struct model_proposal *p, size_t i)
+{
 	struct pib_ce_vpn_proposal row = {
 	    .id = p->id->number,
 	    .tag = v->id->number,
@@ -119,15 +151,26 @@ void rows_put_proposal(struct rows *r, const struct model_vpn *v, size_t i)
 	    .replay_window = p->replay_window,
 	    .lifetime_seconds = p->lifetime_s,
 	    .lifetime_kilobytes = p->lifetime_kilobytes,
+	    .protocol = p->ah ? PIB_CE_VPN_PROPOSAL_PROTOCOL_AH : PIB_CE_VPN_PROPOSAL_PROTOCOL_ESP,
+	    .esn = p->esn ? PIB_CE_VPN_PROPOSAL_ESN_TRUE : PIB_CE_VPN_PROPOSAL_ESN_FALSE,
+	    .dh = p->dh,
+	    .soft_seconds = p->soft_s,
+	    .soft_kilobytes = p->soft_kilobytes,
 	};
-	install(r, &pib_ce_vpn_proposal_class, row.id, &row);
+
+	if (p->ike)
+		put_ike_proposal(r, v, p, i);
+	else
+		install(r, &pib_ce_vpn_proposal_class, row.id, &row);
 }
 
 bool rows_proposal_differs(const struct model_proposal *a, const struct model_proposal *b)
 {
 	return a->encr != b->encr || a->encr_key_bits != b->encr_key_bits || a->integ != b->integ ||
+	       a->prf != b->prf || a->dh != b->dh || a->ah != b->ah || a->esn != b->esn ||
 	       a->replay_window != b->replay_window || a->lifetime_s != b->lifetime_s ||
-	       a->lifetime_kilobytes != b->lifetime_kilobytes;
+	       a->lifetime_kilobytes != b->lifetime_kilobytes || a->soft_s != b->soft_s ||
+	       a->soft_kilobytes != b->soft_kilobytes;
 }
 
 void rows_put_peer(struct rows *r, const struct model_member *m)
@@ -139,13 +182,17 @@ void rows_put_peer(struct rows *r, const struct model_member *m)
 	    .role = (int32_t)m->role,
 	    .addr_type = addr_inet_type(&m->ce->address),
 	    .addr = octets(&m->ce->address),
+	    .nat = PIB_CE_VPN_PEER_NAT_FALSE,
+	    .managed = m->ce->foreign ? PIB_CE_VPN_PEER_MANAGED_FALSE
+				      : PIB_CE_VPN_PEER_MANAGED_TRUE,
 	};
 	install(r, &pib_ce_vpn_peer_class, row.id, &row);
 }
 
 bool rows_peer_differs(const struct model_member *a, const struct model_member *b)
 {
-	return a->role != b->role || addr_cmp(&a->ce->address, &b->ce->address);
+	return a->role != b->role || addr_cmp(&a->ce->address, &b->ce->address) ||
+	       a->ce->foreign != b->ce->foreign;
 }
 
 /* --- prefixes ------------------------------------------------------------------------------- */

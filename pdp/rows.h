@@ -44,7 +44,11 @@ struct rows_at rows_site_at(const struct model_member *m, enum view v);
 
 /* keys may be NULL: no keyring. */
 void rows_put_vpn(struct rows *r, const struct model_member *m, const struct delta_keys *keys);
-void rows_put_proposal(struct rows *r, const struct model_vpn *v, size_t i);
+/* The i-th of its list. */
+void rows_put_proposal(
+    struct rows *r, const struct model_vpn *v, const struct model_proposal *p, size_t i);
+/* The class of its row. */
+const struct pib_class *rows_proposal_class(bool ike);
 void rows_put_peer(struct rows *r, const struct model_member *m);
 void rows_put_prefix(
     struct rows *r, const struct model_prefix *p, uint32_t vpn, const struct rows_at *at);
@@ -56,6 +60,8 @@ const struct pib_class *rows_prefix_class(enum rows_how how);
 bool rows_vpn_differs(const struct model_member *a, const struct model_member *b);
 bool rows_peer_differs(const struct model_member *a, const struct model_member *b);
 bool rows_proposal_differs(const struct model_proposal *a, const struct model_proposal *b);
+/* The part of rows_vpn_differs() that is the VPN's own. */
+bool rows_net_differs(const struct model_vpn *a, const struct model_vpn *b);
 
 /* A sorted set of prefixes and how it appears. */
 struct rows_set {

@@ -29,6 +29,22 @@ static const struct transform table[] = {
     {TRANSFORM_INTEG, "kpdk-md5", 4, 0, false, MUST_NOT},
     {TRANSFORM_INTEG, "none", 0, 0, false,
 	"RFC 8221 says encryption without integrity MUST NOT be used"},
+    {TRANSFORM_PRF, "hmac-sha2-256", 5, 0, false, NULL},
+    {TRANSFORM_PRF, "hmac-sha2-384", 6, 0, false, NULL},
+    {TRANSFORM_PRF, "hmac-sha2-512", 7, 0, false, NULL},
+    {TRANSFORM_PRF, "hmac-sha1", 2, 0, false, NULL},
+    {TRANSFORM_PRF, "hmac-md5", 1, 0, false, "RFC 8247 says it MUST NOT be used"},
+    {TRANSFORM_DH, "curve25519", 31, 0, false, NULL},
+    {TRANSFORM_DH, "curve448", 32, 0, false, NULL},
+    {TRANSFORM_DH, "ecp256", 19, 0, false, NULL},
+    {TRANSFORM_DH, "ecp384", 20, 0, false, NULL},
+    {TRANSFORM_DH, "ecp521", 21, 0, false, NULL},
+    {TRANSFORM_DH, "modp2048", 14, 0, false, NULL},
+    {TRANSFORM_DH, "modp3072", 15, 0, false, NULL},
+    {TRANSFORM_DH, "modp4096", 16, 0, false, NULL},
+    {TRANSFORM_DH, "modp768", 1, 0, false, "RFC 8247 says it MUST NOT be used"},
+    {TRANSFORM_DH, "modp1024", 2, 0, false, "RFC 8247 says it SHOULD NOT be used"},
+    {TRANSFORM_DH, "modp1536", 5, 0, false, "RFC 8247 says it SHOULD NOT be used"},
 };
 #define ROWS (sizeof(table) / sizeof(table[0]))
 

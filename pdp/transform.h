@@ -1,6 +1,6 @@
 /*
- * transform.h - the names of ESP algorithms and what RFC 8221 thinks of them: one table, by IKEv2
- * transform numbers (IANA), for the intent reader and for showing rows to people.
+ * transform.h - the names of IPsec's and IKE's algorithms and what RFC 8221 thinks of them: one
+ * table, by IKEv2 transform numbers (IANA), for the intent reader and for showing rows to people.
  */
 #ifndef PDP_TRANSFORM_H
 #define PDP_TRANSFORM_H
@@ -9,7 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum transform_type { TRANSFORM_ENCR = 1, TRANSFORM_INTEG = 3 }; /* IKEv2 transform types */
+enum transform_type { /* IKEv2 transform types */
+	TRANSFORM_ENCR = 1,
+	TRANSFORM_PRF = 2,
+	TRANSFORM_INTEG = 3,
+	TRANSFORM_DH = 4,
+};
 
 struct transform {
 	enum transform_type type;

@@ -339,14 +339,18 @@ static uint64_t percent(uint64_t v, unsigned p)
 	return v / 100 * p + v % 100 * p / 100;
 }
 
+static uint64_t octets(uint64_t kilobytes)
+{
+	return kilobytes > UINT64_MAX / 1024 ? UINT64_MAX : kilobytes * 1024;
+}
+
 static void sa_lifetimes(struct kern_sa *sa, const struct keying_transform *t)
 {
-	uint64_t kb = t->lifetime_kilobytes;
-
 	sa->hard.seconds = t->lifetime_s;
-	sa->hard.octets = kb > UINT64_MAX / 1024 ? UINT64_MAX : kb * 1024;
-	sa->soft.seconds = percent(sa->hard.seconds, SOFT_PERCENT);
-	sa->soft.octets = percent(sa->hard.octets, SOFT_PERCENT);
+	sa->hard.octets = octets(t->lifetime_kilobytes);
+	sa->soft.seconds = t->soft_s ? t->soft_s : percent(sa->hard.seconds, SOFT_PERCENT);
+	sa->soft.octets = t->soft_kilobytes ? octets(t->soft_kilobytes)
+					    : percent(sa->hard.octets, SOFT_PERCENT);
 }
 
 /* Derive and add the SA between own epoch e and the peer's key pk. */
@@ -546,6 +550,8 @@ static void epoch_times(struct epoch *e, int64_t now_ms)
 		return;
 	(void)kc_random((uint8_t *)&random, sizeof(random));
 	e->rekey_ms = now_ms + life_ms / 100 * (REKEY_PERCENT - 5) + life_ms / 10 * random / 65536;
+	if (e->transform.soft_s)
+		e->rekey_ms = now_ms + (int64_t)e->transform.soft_s * 1000;
 	e->dead_ms = now_ms + life_ms;
 }
 
@@ -753,7 +759,8 @@ static bool transform_same(const struct keying_transform *a, const struct keying
 {
 	return a->encr == b->encr && a->encr_key_bits == b->encr_key_bits && a->integ == b->integ &&
 	       a->replay_window == b->replay_window && a->lifetime_s == b->lifetime_s &&
-	       a->lifetime_kilobytes == b->lifetime_kilobytes;
+	       a->lifetime_kilobytes == b->lifetime_kilobytes && a->soft_s == b->soft_s &&
+	       a->soft_kilobytes == b->soft_kilobytes;
 }
 
 /* Epochs of the process before this one, or of the file. */

@@ -25,6 +25,8 @@ struct keying_transform {
 	uint32_t replay_window;
 	uint32_t lifetime_s; /* hard; 0 = none */
 	uint64_t lifetime_kilobytes;
+	uint32_t soft_s; /* 0 = of our choice */
+	uint64_t soft_kilobytes;
 	uint32_t proposal; /* ceVpnProposal instance, for reports */
 };
 

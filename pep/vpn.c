@@ -404,6 +404,10 @@ static void vpn_notify(void *self,
 	    .software = {(const uint8_t *)software, sizeof(software) - 1},
 	    .backend = {(const uint8_t *)v->ops->name, (uint32_t)strlen(v->ops->name)},
 	    .boot_id = {v->boot_id, sizeof(v->boot_id)},
+	    .replay_window_max = 32,
+	    .esn = PIB_CE_VPN_SITE_ESN_FALSE,
+	    .udp_encap = PIB_CE_VPN_SITE_UDP_ENCAP_FALSE,
+	    .ike = PIB_CE_VPN_SITE_IKE_FALSE,
 	};
 
 	put(arg, &pib_ce_vpn_site_class, site.id, &site);

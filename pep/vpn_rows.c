@@ -170,6 +170,27 @@ static void choose(void *arg, const struct pib_row *row)
 		c->best = p;
 }
 
+/* What a row may say and nobody here can do. */
+static int check_proposal(const struct pib_ce_vpn_proposal *p, struct vpn_faults *f)
+{
+	const struct pib_class *cls = &pib_ce_vpn_proposal_class;
+
+	if (p->protocol != PIB_CE_VPN_PROPOSAL_PROTOCOL_ESP)
+		return vpn_fault(f, cls, p->id, PIB_CPERR_ENUM_SUP,
+		    PIB_CE_VPN_PROPOSAL_COL_PROTOCOL, "only ESP is supported");
+	if (p->esn != PIB_CE_VPN_PROPOSAL_ESN_FALSE)
+		return vpn_fault(f, cls, p->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_PROPOSAL_COL_ESN,
+		    "extended sequence numbers are not supported");
+	if ((p->soft_seconds && p->soft_seconds >= p->lifetime_seconds) ||
+	    (p->soft_kilobytes && p->soft_kilobytes >= p->lifetime_kilobytes))
+		return vpn_fault(f, cls, p->id, PIB_CPERR_VALUE,
+		    p->soft_seconds && p->soft_seconds >= p->lifetime_seconds
+			? PIB_CE_VPN_PROPOSAL_COL_SOFT_SECONDS
+			: PIB_CE_VPN_PROPOSAL_COL_SOFT_KILOBYTES,
+		    "the soft lifetime is not shorter than the lifetime");
+	return 0;
+}
+
 static int load_transform(struct keying_transform *t, const struct vpn_env *env,
     const struct pib_ce_vpn *v, struct vpn_faults *f)
 {
@@ -191,6 +212,8 @@ static int load_transform(struct keying_transform *t, const struct vpn_env *env,
 		proposal_can(env, c.first, &k);
 		return vpn_fault_kernel(f, &k, &o);
 	}
+	if (check_proposal(c.best, f) < 0)
+		return -1;
 	*t = (struct keying_transform) {
 	    .encr = (uint16_t)c.best->encr,
 	    .encr_key_bits = (uint16_t)c.best->encr_key_bits,
@@ -198,6 +221,8 @@ static int load_transform(struct keying_transform *t, const struct vpn_env *env,
 	    .replay_window = c.best->replay_window,
 	    .lifetime_s = c.best->lifetime_seconds,
 	    .lifetime_kilobytes = c.best->lifetime_kilobytes,
+	    .soft_s = c.best->soft_seconds,
+	    .soft_kilobytes = c.best->soft_kilobytes,
 	    .proposal = c.best->id,
 	};
 	return 0;
@@ -239,6 +264,12 @@ static int check_vpn(const struct vpn_env *env, const struct pib_ce_vpn *v, stru
 	if (v->mode != PIB_CE_VPN_MODE_TUNNEL)
 		return vpn_fault(f, vpn_class, v->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_MODE,
 		    "only tunnel mode is supported");
+	if (v->activation != PIB_CE_VPN_ACTIVATION_PERMANENT)
+		return vpn_fault(f, vpn_class, v->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_ACTIVATION,
+		    "only permanent tunnels are supported");
+	if (v->nat != PIB_CE_VPN_NAT_FALSE)
+		return vpn_fault(f, vpn_class, v->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_NAT,
+		    "NAT is not supported");
 	if (!env->keying(v->keying))
 		return vpn_fault(f, vpn_class, v->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_KEYING,
 		    "there is no keying of this kind");
@@ -307,6 +338,13 @@ static int check_peer(struct vpn_peer *p, const struct vpn_net *n, struct vpn_fa
 	if (p->peer.addr.family != n->member.local.family)
 		return vpn_fault(f, cls, r->id, PIB_CPERR_VALUE_SUP, PIB_CE_VPN_PEER_COL_ADDR,
 		    "the peer's address and ours are of different families");
+	if (r->nat != PIB_CE_VPN_PEER_NAT_FALSE)
+		return vpn_fault(f, cls, r->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_PEER_COL_NAT,
+		    "NAT is not supported");
+	if (r->managed == PIB_CE_VPN_PEER_MANAGED_FALSE &&
+	    n->row->keying == PIB_CE_VPN_KEYING_CONTROLLER)
+		return vpn_fault(f, cls, r->id, PIB_CPERR_VALUE_SUP, PIB_CE_VPN_PEER_COL_MANAGED,
+		    "only IKE reaches a peer that is not managed");
 	if (!addr_cmp(&p->peer.addr, &n->member.local))
 		return vpn_fault(f, cls, r->id, PIB_CPERR_VALUE, PIB_CE_VPN_PEER_COL_ADDR,
 		    "the peer's address is our own");

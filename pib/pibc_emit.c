@@ -107,6 +107,41 @@ static void emit_enum(FILE *f, SmiNode *col)
 	fprintf(f, "};\n");
 }
 
+static int64_t number_default(SmiNode *col)
+{
+	switch (col->value.basetype) {
+	case SMI_BASETYPE_UNKNOWN: /* no DEFVAL */
+	case SMI_BASETYPE_OCTETSTRING:
+	case SMI_BASETYPE_BITS:
+	case SMI_BASETYPE_OBJECTIDENTIFIER:
+		return 0;
+	default:
+		return pibc_signed(&col->value);
+	}
+}
+
+/* For initializers of a row: its columns whose default is a number other than 0. */
+static void emit_defaults(FILE *f, SmiNode *row)
+{
+	struct names n = names_of(row);
+	char label[PIBC_NAME_MAX];
+	bool any = false;
+
+	FOR_COLUMNS(row, c)
+	{
+		int64_t v = number_default(c);
+		if (v == 0)
+			continue;
+		pibc_label(c, label);
+		if (!any)
+			fprintf(f, "#define PIB_%s_DEFAULTS ", n.upper);
+		fprintf(f, "%s.%s = %lld", any ? ", " : "", label, (long long)v);
+		any = true;
+	}
+	if (any)
+		fprintf(f, "\n");
+}
+
 static void emit_error_enum(FILE *f, SmiNode *table, const struct pibc_text *text)
 {
 	struct names n = names_of(table);
@@ -139,6 +174,7 @@ static void emit_header(FILE *f, SmiModule *m, const struct pibc_text *text)
 		emit_struct(f, pibc_row(t));
 		FOR_COLUMNS(pibc_row(t), c)
 		emit_enum(f, c);
+		emit_defaults(f, pibc_row(t));
 		emit_error_enum(f, t, text);
 	}
 	fprintf(f, "\n#ifdef __cplusplus\n}\n#endif\n#endif\n");

@@ -33,20 +33,14 @@ struct cops_chunk *prefixes_chunk(unsigned n, unsigned turn)
 struct cops_chunk *prefixes_vpn(void)
 {
 	static const uint8_t addr[4] = {192, 0, 2, 1};
-	const struct pib_ce_vpn_proposal proposal = {
-	    .id = PROPOSAL, .tag = TAG, .encr = 12, .encr_key_bits = 256, .integ = 14};
-	const struct pib_ce_vpn vpn = {.id = VPN,
+	const struct pib_ce_vpn_proposal proposal = {PIB_CE_VPN_PROPOSAL_DEFAULTS, .id = PROPOSAL,
+	    .tag = TAG, .encr = 12, .encr_key_bits = 256, .integ = 14};
+	const struct pib_ce_vpn vpn = {PIB_CE_VPN_DEFAULTS, .id = VPN,
 	    .vpn_id = {(const uint8_t *)"\0\0\x5e\0\0\0\1", 7},
-	    .name = {(const uint8_t *)"office", 6},
-	    .member = 1,
-	    .role = PIB_CE_VPN_ROLE_MESH,
-	    .mode = PIB_CE_VPN_MODE_TUNNEL,
-	    .keying = PIB_CE_VPN_KEYING_CONTROLLER,
-	    .proposals = TAG,
-	    .local_addr_type = IPV4,
-	    .local_addr = {addr, sizeof(addr)},
-	    .non_vpn_traffic = PIB_CE_VPN_NON_VPN_TRAFFIC_DISCARD,
-	    .relay = PIB_CE_VPN_RELAY_FALSE};
+	    .name = {(const uint8_t *)"office", 6}, .member = 1, .role = PIB_CE_VPN_ROLE_MESH,
+	    .mode = PIB_CE_VPN_MODE_TUNNEL, .keying = PIB_CE_VPN_KEYING_CONTROLLER,
+	    .proposals = TAG, .local_addr_type = IPV4, .local_addr = {addr, sizeof(addr)},
+	    .non_vpn_traffic = PIB_CE_VPN_NON_VPN_TRAFFIC_DISCARD, .relay = PIB_CE_VPN_RELAY_FALSE};
 	struct decision d;
 
 	decision_init(&d, COPS_CMD_INSTALL);

@@ -501,12 +501,8 @@ void put_sub_prid(struct buf *b, const struct pib_class *cls, uint32_t instance)
 
 void put_proposal(struct buf *b, uint32_t instance, uint32_t order)
 {
-	const struct pib_ce_vpn_proposal row = {.id = instance,
-	    .tag = 1,
-	    .order = order,
-	    .encr = 12,
-	    .encr_key_bits = 256,
-	    .integ = 14,
+	const struct pib_ce_vpn_proposal row = {PIB_CE_VPN_PROPOSAL_DEFAULTS, .id = instance,
+	    .tag = 1, .order = order, .encr = 12, .encr_key_bits = 256, .integ = 14,
 	    .replay_window = 32};
 	size_t mark;
 

@@ -234,12 +234,8 @@ static void setup(void)
 	blind = false;
 	readings = 0;
 	for (uint32_t i = 1; i <= SELS; i++) {
-		const struct pib_ce_vpn_proposal row = {.id = i,
-		    .tag = 1,
-		    .order = i,
-		    .encr = 12,
-		    .encr_key_bits = 256,
-		    .integ = 14,
+		const struct pib_ce_vpn_proposal row = {PIB_CE_VPN_PROPOSAL_DEFAULTS, .id = i,
+		    .tag = 1, .order = i, .encr = 12, .encr_key_bits = 256, .integ = 14,
 		    .replay_window = 32};
 
 		traffic(i, 100, 10000); /* before anybody counts */

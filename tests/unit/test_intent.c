@@ -252,6 +252,9 @@ START_TEST(meaning)
 	ck_assert(v->ike && !v->internet_bypass);
 	ck_assert_uint_eq(v->spaces, 1);
 	ck_assert_uint_eq(v->proposals, 1); /* the default */
+	ck_assert_uint_eq(v->ike_proposals, 1);
+	ck_assert(v->ike_proposal[0].ike && v->ike_proposal[0].dh == 31);
+	ck_assert(!v->on_demand && !v->psk && !v->ipip);
 	ck_assert_uint_eq(v->proposal[0].encr, 12);
 	ck_assert_uint_eq(v->proposal[0].integ, 14);
 	intent_clear(&in);

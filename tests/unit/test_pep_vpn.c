@@ -75,29 +75,17 @@ static struct pib_ce_vpn vpn_row_of(unsigned n)
 {
 	char local[32];
 	snprintf(local, sizeof(local), "192.0.2.%u", n);
-	return (struct pib_ce_vpn) {.id = 1,
-	    .vpn_id = {vpn_id, 7},
-	    .name = text("acme"),
-	    .member = n,
-	    .role = PIB_CE_VPN_ROLE_MESH,
-	    .mode = PIB_CE_VPN_MODE_TUNNEL,
-	    .keying = PIB_CE_VPN_KEYING_CONTROLLER,
-	    .proposals = 5,
-	    .local_addr_type = 1,
-	    .local_addr = ip(local),
-	    .non_vpn_traffic = PIB_CE_VPN_NON_VPN_TRAFFIC_BYPASS,
-	    .relay = PIB_CE_VPN_RELAY_FALSE};
+	return (struct pib_ce_vpn) {PIB_CE_VPN_DEFAULTS, .id = 1, .vpn_id = {vpn_id, 7},
+	    .name = text("acme"), .member = n, .role = PIB_CE_VPN_ROLE_MESH,
+	    .mode = PIB_CE_VPN_MODE_TUNNEL, .keying = PIB_CE_VPN_KEYING_CONTROLLER, .proposals = 5,
+	    .local_addr_type = 1, .local_addr = ip(local),
+	    .non_vpn_traffic = PIB_CE_VPN_NON_VPN_TRAFFIC_BYPASS, .relay = PIB_CE_VPN_RELAY_FALSE};
 }
 
 static struct pib_ce_vpn_proposal proposal(void)
 {
-	return (struct pib_ce_vpn_proposal) {.id = 50,
-	    .tag = 5,
-	    .order = 1,
-	    .encr = 12,
-	    .encr_key_bits = 256,
-	    .integ = 14,
-	    .replay_window = 32,
+	return (struct pib_ce_vpn_proposal) {PIB_CE_VPN_PROPOSAL_DEFAULTS, .id = 50, .tag = 5,
+	    .order = 1, .encr = 12, .encr_key_bits = 256, .integ = 14, .replay_window = 32,
 	    .lifetime_seconds = 3600};
 }
 
@@ -119,11 +107,8 @@ static struct pib_ce_vpn_peer peer(unsigned n)
 	char p[32];
 	snprintf(p, sizeof(p), "192.0.2.%u", n);
 	snprintf(name[n % 8], sizeof(name[0]), "ce%u.example.net", n);
-	return (struct pib_ce_vpn_peer) {.id = n,
-	    .vpn = 1,
-	    .name = text(name[n % 8]),
-	    .role = PIB_CE_VPN_PEER_ROLE_MESH,
-	    .addr_type = 1,
+	return (struct pib_ce_vpn_peer) {PIB_CE_VPN_PEER_DEFAULTS, .id = n, .vpn = 1,
+	    .name = text(name[n % 8]), .role = PIB_CE_VPN_PEER_ROLE_MESH, .addr_type = 1,
 	    .addr = ip(p)};
 }
 

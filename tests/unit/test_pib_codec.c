@@ -732,15 +732,17 @@ START_TEST(test_descriptors)
 	    {"frwkILabelFilter", 1, PIB_INSTALL, 2},
 	    {"frwk802Marker", 3, PIB_INSTALL, 2},
 	    {"frwkILabelMarker", 2, PIB_INSTALL, 1},
-	    {"ceVpn", 14, PIB_INSTALL, 1},
-	    {"ceVpnProposal", 9, PIB_INSTALL, 2},
+	    {"ceVpn", 19, PIB_INSTALL, 1},
+	    {"ceVpnProposal", 14, PIB_INSTALL, 2},
 	    {"ceVpnLocalPrefix", 6, PIB_INSTALL, 4},
-	    {"ceVpnPeer", 6, PIB_INSTALL, 2},
+	    {"ceVpnPeer", 8, PIB_INSTALL, 2},
 	    {"ceVpnPeerPrefix", 6, PIB_INSTALL, 4},
 	    {"ceVpnPeerKey", 10, PIB_INSTALL, 2},
 	    {"ceVpnPeerAck", 3, PIB_INSTALL, 1},
-	    {"ceVpnSite", 4, PIB_NOTIFY, 0},
+	    {"ceVpnSite", 10, PIB_NOTIFY, 0},
 	    {"ceVpnSiteKey", 10, PIB_NOTIFY, 2},
+	    {"ceVpnIkeProposal", 9, PIB_INSTALL, 2},
+	    {"ceVpnSiteTransform", 5, PIB_NOTIFY, 4},
 	};
 	const struct pib_column *c;
 
@@ -774,7 +776,7 @@ START_TEST(test_descriptors)
 	ck_assert(c->refers == &pib_ce_vpn_peer_class && c->ref_zero && c->has_default);
 	c = pib_column_find(&pib_frwk_ip_filter_class, PIB_FRWK_IP_FILTER_COL_DSCP);
 	ck_assert(c->has_default && c->default_number == -1 && c->range[0].min == -1);
-	ck_assert_ptr_null(pib_column_find(&pib_ce_vpn_class, 15));
+	ck_assert_ptr_null(pib_column_find(&pib_ce_vpn_class, 20));
 	ck_assert_ptr_null(pib_column_find(&pib_ce_vpn_class, 0));
 }
 END_TEST

@@ -111,13 +111,8 @@ static void refused(const struct pib_class *cls, uint32_t instance, uint16_t cpe
 
 static int put_proposal(uint32_t id, uint32_t tag, uint32_t order)
 {
-	struct pib_ce_vpn_proposal r = {.id = id,
-	    .tag = tag,
-	    .order = order,
-	    .encr = 12,
-	    .encr_key_bits = 256,
-	    .integ = 14,
-	    .replay_window = 32};
+	struct pib_ce_vpn_proposal r = {PIB_CE_VPN_PROPOSAL_DEFAULTS, .id = id, .tag = tag,
+	    .order = order, .encr = 12, .encr_key_bits = 256, .integ = 14, .replay_window = 32};
 
 	return put(&pib_ce_vpn_proposal_class, id, &r);
 }
@@ -125,17 +120,9 @@ static int put_proposal(uint32_t id, uint32_t tag, uint32_t order)
 static int put_vpn(uint32_t id, uint8_t vpn_id, uint32_t tag)
 {
 	const uint8_t octets[7] = {0, 0, 1, 0, 0, 0, vpn_id};
-	struct pib_ce_vpn r = {.id = id,
-	    .vpn_id = {octets, 7},
-	    .name = {octets + 6, 1},
-	    .member = 100 + id,
-	    .role = 1,
-	    .mode = 1,
-	    .keying = 1,
-	    .proposals = tag,
-	    .local_addr_type = 1,
-	    .local_addr = {octets, 4},
-	    .non_vpn_traffic = 1,
+	struct pib_ce_vpn r = {PIB_CE_VPN_DEFAULTS, .id = id, .vpn_id = {octets, 7},
+	    .name = {octets + 6, 1}, .member = 100 + id, .role = 1, .mode = 1, .keying = 1,
+	    .proposals = tag, .local_addr_type = 1, .local_addr = {octets, 4}, .non_vpn_traffic = 1,
 	    .relay = 2};
 
 	return put(&pib_ce_vpn_class, id, &r);
@@ -143,11 +130,8 @@ static int put_vpn(uint32_t id, uint8_t vpn_id, uint32_t tag)
 
 static int put_peer(uint32_t id, uint32_t vpn, const char *name)
 {
-	struct pib_ce_vpn_peer r = {.id = id,
-	    .vpn = vpn,
-	    .name = {(const uint8_t *)name, (uint32_t)strlen(name)},
-	    .role = 2,
-	    .addr_type = 1,
+	struct pib_ce_vpn_peer r = {PIB_CE_VPN_PEER_DEFAULTS, .id = id, .vpn = vpn,
+	    .name = {(const uint8_t *)name, (uint32_t)strlen(name)}, .role = 2, .addr_type = 1,
 	    .addr = {(const uint8_t *)"\x0a\x00\x00\x01", 4}};
 
 	return put(&pib_ce_vpn_peer_class, id, &r);
@@ -369,7 +353,7 @@ END_TEST
 
 START_TEST(row96_notify_not_installable)
 {
-	struct pib_ce_vpn_site site = {.id = 1};
+	struct pib_ce_vpn_site site = {PIB_CE_VPN_SITE_DEFAULTS, .id = 1};
 	struct pib_store *at_pdp;
 
 	begin();

@@ -56,6 +56,7 @@ static int fake_rows(void *self, const char *ce, pdp_put *put, void *arg)
 	(void)self;
 	for (size_t i = 0; i < policies; i++) {
 		const struct pib_ce_vpn_peer row = {
+		    PIB_CE_VPN_PEER_DEFAULTS,
 		    .id = policy[i].instance,
 		    .vpn = 1,
 		    .name = {(const uint8_t *)policy[i].name, (uint32_t)strlen(policy[i].name)},
