@@ -470,8 +470,11 @@ static void sa_expiring(struct vpn *v, const struct kern_event *e)
 					    : NULL;
 	const struct vpn_provider *p = n ? vpn_provider_find(n->keying) : NULL;
 
+	char text[KERN_STRLEN];
+
 	if (!p)
 		return;
+	log_info("%s comes to its soft lifetime", kern_sa_id_print(&e->sa, text));
 	p->expiring(v, member, e->sa.spi);
 	tick(v);
 }

@@ -18,6 +18,7 @@ PDP_NAME=pdp.sp.example
 SP_ADDR=198.51.100.1
 declare -A WAN LAN HOST PID
 declare -A BACKEND # of a site's agent, if not pfkey
+PEP_OPTIONS=() # OPTION=VALUE of every agent
 exec {NAP}<> <(:)
 
 # ---- words -----------------------------------------------------------------
@@ -372,7 +373,7 @@ start_peps()
 		[ -e "$RUN/$site.conf" ] || conf_make "$SCENARIO_TOP/examples/pep.conf" "$RUN/$site.conf" \
 		    "pdp={ \"$PDP_NAME@$PDP_ADDR\" }" "state-dir=\"$RUN/$site.state\"" "control-socket=\"$RUN/$site.sock\"" \
 		    "certificate=\"$RUN/pki/$site.$DOMAIN.pem\"" "key=\"$RUN/pki/$site.$DOMAIN.key\"" \
-		    "ca=\"$RUN/pki/ca.pem\"" retry-min=200 retry-max=2000 "backend=${BACKEND[$site]:-pfkey}"
+		    "ca=\"$RUN/pki/ca.pem\"" retry-min=200 retry-max=2000 "backend=${BACKEND[$site]:-pfkey}" "${PEP_OPTIONS[@]}"
 		daemon_start "$site" "$site" "$COPSPEPD" -f -c "$RUN/$site.conf"
 	done
 	for site; do

@@ -108,6 +108,36 @@ START_TEST(mesh_word_by_word)
 }
 END_TEST
 
+/* Three prefixes here, eight there: every pair is an entry in each direction. */
+START_TEST(row102_cross_product)
+{
+	struct spd_prefix l[3], r[8];
+	struct spd_near near = {.site = {.p = l, .count = 3}};
+	struct spd_list far = {.p = r, .count = 8};
+	struct spd_tunnel t = tunnel(2);
+	unsigned of_dir[4] = {0};
+	char text[32];
+
+	for (unsigned i = 0; i < 8; i++) {
+		snprintf(text, sizeof(text), "10.2.%u.0/24", i);
+		r[i] = (struct spd_prefix) {.prefix = prefix(text), .row = i + 1};
+		snprintf(text, sizeof(text), "10.1.%u.0/24", i);
+		if (i < 3)
+			l[i] = (struct spd_prefix) {.prefix = prefix(text), .row = i + 1};
+	}
+	spd_peer(&spd, &near, &t, &far);
+	spd_finish(&spd);
+	for (size_t i = 0; i < spd.count; i++)
+		if (spd.entry[i].policy.action == KERN_PROTECT)
+			of_dir[spd.entry[i].policy.sel.dir]++;
+	ck_assert_uint_eq(of_dir[KERN_IN], 24);
+	ck_assert_uint_eq(of_dir[KERN_OUT], 24);
+	ck_assert_uint_eq(of_dir[KERN_FWD], 24);
+	FATE(KERN_OUT, "10.1.2.9", "10.2.7.9", 2);
+	FATE(KERN_OUT, "10.1.3.9", "10.2.7.9", DISCARDED);
+}
+END_TEST
+
 START_TEST(mesh)
 {
 	struct spd_near near = {.site = list("10.1.0.0/24", "10.1.1.0/24")};
@@ -351,6 +381,7 @@ int main(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, mesh_word_by_word);
+	tcase_add_test(t, row102_cross_product);
 	tcase_add_test(t, mesh);
 	tcase_add_test(t, other_traffic_discarded);
 	tcase_add_test(t, spoke_with_space);
