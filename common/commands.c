@@ -70,6 +70,8 @@ const struct command commands[] = {
     {"show clients", "", "client-types, and what became of each at every CE", BOTH, false, NULL},
     {"show history", "", "accepted changes: who, when, why", COMMAND_PDP, false, NULL},
     {"show peers", "", "keying state per peer", COMMAND_PEP, false, NULL},
+    {"show tunnels", "[VPN]", "tunnels: whether they are up, why not, and what they carried",
+	COMMAND_PEP, false, NULL},
     {"show sa", "", "security associations in the kernel", COMMAND_PEP, false, NULL},
     {"show spd", "", "security policies in the kernel", COMMAND_PEP, false, NULL},
     {"log", "LEVEL", "log error, warning, notice, info or debug and worse", BOTH, true, NULL},

@@ -16,6 +16,7 @@ common_libcommon_la_SOURCES = \
 	common/json.c common/json.h \
 	common/keyfile.c common/keyfile.h \
 	common/notify.c common/notify.h \
+	common/peer_status.c common/peer_status.h \
 	common/plugin.c common/plugin.h \
 	common/priv.c common/priv.h \
 	common/sitekey.c common/sitekey.h \

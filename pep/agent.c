@@ -67,6 +67,13 @@ static struct pep_type *by_client(const struct pep_agent *a, const struct pep_cl
 
 /* ------------------------------------------------------------------ messages */
 
+void pep_agent_usage(struct pep_agent *a, const struct pep_client *c)
+{
+	for (size_t i = 0; i < a->count; i++)
+		if (a->type[i].client == c && a->type[i].feedback != NULL)
+			type_usage_stir(&a->type[i]);
+}
+
 void pep_agent_notify(struct pep_agent *a, const struct pep_client *c)
 {
 	struct pep_type *t = by_client(a, c);
@@ -326,7 +333,7 @@ static void on_usage(evutil_socket_t fd, short what, void *arg)
 
 static int usage_start(struct pep_type *t)
 {
-	if (t->client->usages == 0 || t->client->count == NULL)
+	if (t->client->usages == 0 || (t->client->count == NULL && t->client->usage_rows == NULL))
 		return 0;
 	/* numbers of usage rows that no process of the last days had */
 	t->feedback = pep_feedback_new(t->client, t->self, (uint32_t)time(NULL) << 8);
@@ -371,6 +378,7 @@ static int type_start(struct pep_type *t, char *err, size_t err_len)
 	    .log = log_at,
 	    .notify = pep_agent_notify,
 	    .repair = pep_agent_reconcile,
+	    .usage = pep_agent_usage,
 	};
 
 	snprintf(err, err_len, "out of memory");

@@ -104,6 +104,7 @@ void context_handle(const struct context *x, uint8_t h[4]);
 struct context *type_context(struct pep_type *t, const struct cops_obj *handle); /* NULL: none */
 /* Send what was counted, when it is time or (final) before it ends. */
 void type_usage(struct pep_type *t, bool final);
+void type_usage_stir(struct pep_type *t); /* a state that is reported may have changed */
 void type_usage_rows(struct pep_type *t); /* the rows in force changed */
 
 /* ------------------------------------------------------------------ active.c */

@@ -38,6 +38,8 @@ struct pep_env {
 	void (*log)(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 	void (*notify)(struct pep_agent *agent, const struct pep_client *client);
 	void (*repair)(struct pep_agent *agent, const struct pep_client *client);
+	/* A state of usage_rows() may be another: it is reported as soon as the PDP allows. */
+	void (*usage)(struct pep_agent *agent, const struct pep_client *client);
 };
 
 /* A row of the client's that is part of a named capability set (frwkCapabilitySet). */
@@ -47,10 +49,13 @@ struct pep_capability {
 	uint32_t instance;
 };
 
-/* Rows whose use can be counted, and the classes that tell it (frwkFeedbackLinkCaps, RFC 3571). */
+/*
+ * Rows whose use can be counted, and the classes that tell it (frwkFeedbackLinkCaps, RFC 3571):
+ * frwkFeedbackTraffic, by count() below, or a class of the client's own, by usage_rows().
+ */
 struct pep_usage_caps {
 	const struct pib_class *selection; /* the class of the rows */
-	const struct pib_class *usage;	   /* frwkFeedbackTraffic */
+	const struct pib_class *usage;	   /* report-only */
 	const struct pib_class *threshold; /* frwkFeedbackTrafficThres, or NULL: none */
 };
 
@@ -59,7 +64,14 @@ struct pep_usage { /* since whenever */
 	uint64_t octets;
 };
 
-#define PEP_CLIENT_API 1 /* of what follows; a plug-in made for another one is refused */
+/* A row of a usage class of the client's own; a link has as many as the client gives. */
+struct pep_usage_row {
+	uint32_t which; /* tells the rows of one link apart */
+	uint64_t state; /* when it differs, the row is not to wait for the link's interval */
+	void *row; /* the class's struct; its number and link are filled in by whoever takes it */
+};
+
+#define PEP_CLIENT_API 2 /* of what follows; a plug-in made for another one is refused */
 
 struct pep_client {
 	uint32_t api;	  /* PEP_CLIENT_API */
@@ -117,10 +129,19 @@ struct pep_client {
 	    void (*put)(void *arg, const struct pib_class *cls, uint32_t instance,
 		const struct pep_usage *now),
 	    void *arg);
+	/*
+	 * The rows of a usage class of usage[] other than frwkFeedbackTraffic for one selected row,
+	 * as they are now: put for each, which takes what it needs.  NULL: there is no such class.
+	 * -1: cannot be read now.
+	 */
+	int (*usage_rows)(void *self, const struct pib_store *store, const struct pib_class *usage,
+	    uint32_t selected, void (*put)(void *arg, const struct pep_usage_row *row), void *arg);
 };
 
 /* The agent, for clients: the rows of notify changed, send an updated REQ soon. */
 void pep_agent_notify(struct pep_agent *a, const struct pep_client *c);
+/* A state of usage_rows() may be another: it is reported as soon as the PDP allows. */
+void pep_agent_usage(struct pep_agent *a, const struct pep_client *c);
 bool pep_agent_online(const struct pep_agent *a);
 
 /* A plug-in's own: the one symbol that copspepd looks for in it. */

@@ -250,6 +250,14 @@ static void usage_arm(struct pep_type *t)
 		evtimer_del(t->usage);
 }
 
+void type_usage_stir(struct pep_type *t)
+{
+	if (!t->open || !pep_feedback_any(t->feedback))
+		return;
+	pep_feedback_stir(t->feedback, agent_now_ms());
+	usage_arm(t);
+}
+
 void type_usage_rows(struct pep_type *t)
 {
 	if (t->feedback == NULL)

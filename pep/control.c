@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/buf.h"
 #include "common/commands.h"
@@ -230,6 +231,18 @@ static void cmd_show_peers(void *arg, struct ctl_req *req, const json_t *args)
 	done_list(req, control_peers(pep_agent_self(arg, client), NULL));
 }
 
+static void cmd_show_tunnels(void *arg, struct ctl_req *req, const json_t *args)
+{
+	const struct pep_agent *a = arg;
+	const char *ce = json_get_string(args, "ce", NULL);
+
+	if (ce != NULL && strcasecmp(ce, pep_agent_identity(a)) != 0)
+		ctl_req_fail(req, "not_found", NULL, "this CE is \"%s\"", pep_agent_identity(a));
+	else
+		done_list(req,
+		    control_tunnels(pep_agent_self(a, client), json_get_string(args, "vpn", NULL)));
+}
+
 static void cmd_show_sa(void *arg, struct ctl_req *req, const json_t *args)
 {
 	(void)args;
@@ -272,6 +285,7 @@ static const struct ctl_handler handlers[] = {
     {"show pib", cmd_show_pib},
     {"show clients", cmd_show_clients},
     {"show peers", cmd_show_peers},
+    {"show tunnels", cmd_show_tunnels},
     {"show sa", cmd_show_sa},
     {"show spd", cmd_show_spd},
     {"rekey", cmd_rekey},

@@ -241,6 +241,42 @@ json_t *control_sas(void *self)
 	return NULL;
 }
 
+static json_t *spi(uint32_t n)
+{
+	return n == 0 ? json_null() : json_sprintf("0x%08x", n);
+}
+
+static void tunnel_one(void *arg, const struct vpn_show_tunnel *t)
+{
+	json_t *o = json_object();
+
+	put(o, "vpn", text(t->vpn));
+	put(o, "peer", text(t->peer));
+	put(o, "address", address(&t->addr));
+	put(o, "state", text(t->state));
+	put(o, "spi_in", spi(t->spi_in));
+	put(o, "spi_out", spi(t->spi_out));
+	put(o, "packets_in", number(t->packets_in));
+	put(o, "octets_in", number(t->octets_in));
+	put(o, "packets_out", number(t->packets_out));
+	put(o, "octets_out", number(t->octets_out));
+	put(o, "since_at", number((uint64_t)t->since));
+	put(o, "why", text(t->why));
+	if (t->error[0] != '\0')
+		put(o, "error", text(t->error));
+	json_array_append_new(arg, o);
+}
+
+json_t *control_tunnels(void *self, const char *vpn)
+{
+	json_t *list = json_array();
+
+	if (vpn_show_tunnels(self, vpn, tunnel_one, list) == 0)
+		return list;
+	json_decref(list);
+	return NULL;
+}
+
 static json_t *prefix(const struct prefix *p)
 {
 	char buf[PREFIX_STRLEN];

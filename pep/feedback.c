@@ -4,6 +4,10 @@
  * A link counts from a base: value = kept + (counter - base).  While counting is suspended only
  * kept is left.  Periodic reports of all links come at whole multiples of the accounting timer,
  * together, so that a handle never reports more often than the timer allows.
+ *
+ * A usage class of the client's own has a row for each thing under the selected row: the client
+ * says what it is now, and remembered is what the PDP was told.  A state that changed is reported
+ * at the next multiple, whatever the link's interval.
  */
 #include "pep/feedback.h"
 
@@ -24,11 +28,22 @@ struct link_key {
 	uint64_t instance;
 };
 
+struct own_row { /* of a usage class of the client's own */
+	uint32_t which;
+	uint32_t usage; /* its number */
+	uint64_t told;	/* digest of what the PDP was told, 0 = nothing */
+	uint64_t state; /* as it was told */
+	unsigned round; /* of the reading in which it was there last */
+	UT_hash_handle hh;
+};
+
 struct link {
-	uint32_t id;	     /* of the frwkFeedbackLink row */
-	uint32_t usage;	     /* of its usage row */
-	struct link_key sel; /* the row that is counted */
-	uint32_t interval;   /* in timer units */
+	uint32_t id;		     /* of the frwkFeedbackLink row */
+	uint32_t usage;		     /* of its usage row */
+	const struct pib_class *cls; /* it is reported in */
+	struct own_row *rows;	     /* if that is not frwkFeedbackTraffic */
+	struct link_key sel;	     /* the row that is counted */
+	uint32_t interval;	     /* in timer units */
 	bool periodic, threshold, change_only;
 	bool limit_packets, limit_octets;
 	struct pep_usage limit;
@@ -60,8 +75,10 @@ struct pep_feedback {
 	int64_t since_ms; /* units count from here */
 	uint64_t unit;	  /* the last one reported in */
 	unsigned round;
-	bool asked;	/* some link is */
-	bool no_memory; /* in the reading under way */
+	bool asked;	  /* some link is */
+	uint64_t stirred; /* the unit in which states that changed are reported; 0: none did */
+	unsigned reading; /* of the client's own rows */
+	bool no_memory;	  /* in the reading under way */
 };
 
 struct pep_feedback *pep_feedback_new(const struct pep_client *client, void *self, uint32_t first)
@@ -86,8 +103,19 @@ static void counters_clear(struct pep_feedback *f)
 	}
 }
 
+static void own_clear(struct link *l)
+{
+	struct own_row *o, *next;
+
+	HASH_ITER (hh, l->rows, o, next) {
+		HASH_DEL(l->rows, o);
+		free(o);
+	}
+}
+
 static void link_free(struct pep_feedback *f, struct link *l)
 {
+	own_clear(l);
 	HASH_DEL(f->links, l);
 	free(l);
 }
@@ -137,6 +165,7 @@ void pep_feedback_open(struct pep_feedback *f, int32_t acct_s, int64_t now_ms)
 	f->open = true;
 	f->since_ms = now_ms;
 	f->unit = 0;
+	f->stirred = 0;
 	for (struct link *l = f->links; l != NULL; l = l->hh.next)
 		l->born = 0;
 }
@@ -161,6 +190,23 @@ static uint64_t link_next(const struct pep_feedback *f, const struct link *l)
 	return l->born + (done / l->interval + 1) * l->interval;
 }
 
+static bool is_own(const struct link *l)
+{
+	return l->cls != &pib_frwk_feedback_traffic_class;
+}
+
+/* Are states that changed told of l? */
+static bool link_stirs(const struct pep_feedback *f, const struct link *l)
+{
+	return is_own(l) && l->periodic && !l->muted && !l->stopped && f->acct_s != 0;
+}
+
+void pep_feedback_stir(struct pep_feedback *f, int64_t now_ms)
+{
+	if (f->open && f->stirred == 0)
+		f->stirred = unit_of(f, now_ms) + 1;
+}
+
 static bool link_due(const struct pep_feedback *f, const struct link *l, uint64_t unit)
 {
 	uint64_t next = link_next(f, l);
@@ -180,6 +226,8 @@ int64_t pep_feedback_next(const struct pep_feedback *f, int64_t now_ms)
 		next = link_next(f, l);
 		if (next != 0 && next < first)
 			first = next;
+		if (f->stirred != 0 && f->stirred < first && link_stirs(f, l))
+			first = f->stirred;
 	}
 	if (first > (uint64_t)((INT64_MAX - f->since_ms) / unit_ms(f)))
 		return INT64_MAX;
@@ -245,6 +293,8 @@ static void links_count(struct pep_feedback *f)
 	struct counter *c;
 
 	for (struct link *l = f->links; l != NULL; l = l->hh.next) {
+		if (is_own(l))
+			continue;
 		HASH_FIND(hh, f->counters, &l->sel, sizeof(l->sel), c);
 		link_count(l, c != NULL ? &c->now : &none);
 	}
@@ -252,8 +302,13 @@ static void links_count(struct pep_feedback *f)
 
 static int counters_read(struct pep_feedback *f, const struct pib_store *store)
 {
+	const struct link *l = f->links;
 	int rc;
 
+	while (l != NULL && is_own(l))
+		l = l->hh.next;
+	if (l == NULL)
+		return 0; /* no row of traffic is asked for */
 	counters_clear(f);
 	f->no_memory = false;
 	rc = f->client->count(f->self, store, take_counter, f);
@@ -304,6 +359,12 @@ static bool oid_is(struct pib_octets oid, const struct pib_class *cls)
 	return oid.len == cls->ber_len && memcmp(oid.p, cls->ber, oid.len) == 0;
 }
 
+static bool can_count(const struct pep_client *c, const struct pep_usage_caps *caps)
+{
+	return caps->usage == &pib_frwk_feedback_traffic_class ? c->count != NULL
+							       : c->usage_rows != NULL;
+}
+
 /* The first column that we cannot do, 0 = none. */
 static uint16_t link_fault(const struct pep_feedback *f, const struct pib_store *store,
     const struct pib_frwk_feedback_link *row)
@@ -317,13 +378,13 @@ static uint16_t link_fault(const struct pep_feedback *f, const struct pib_store 
 	for (uint16_t i = 0; i < f->client->usages && sel.cls != NULL; i++) {
 		const struct pep_usage_caps *c = &f->client->usage[i];
 
-		if (c->selection != sel.cls)
+		if (c->selection != sel.cls || !can_count(f->client, c))
 			continue;
 		fault = PIB_FRWK_FEEDBACK_LINK_COL_USAGE;
-		if (!oid_is(row->usage, &pib_frwk_feedback_traffic_class))
+		if (!oid_is(row->usage, c->usage))
 			continue;
 		if (oid_zero(row->threshold) ||
-		    (limit.cls == &pib_frwk_feedback_traffic_thres_class &&
+		    (c->threshold != NULL && limit.cls == c->threshold &&
 			pib_store_find(store, limit.cls, limit.instance) != NULL))
 			return 0;
 		fault = PIB_FRWK_FEEDBACK_LINK_COL_THRESHOLD;
@@ -374,13 +435,21 @@ static void link_limit(struct link *l, const struct pib_store *store, struct pib
 	l->limit.octets = l->limit_octets ? t->bytes : 0;
 }
 
-/* Another row to count is another usage row, from zero. */
-static void link_begin(struct pep_feedback *f, struct link *l, struct link_key sel, uint64_t unit)
+static uint32_t usage_number(struct pep_feedback *f)
 {
-	l->sel = sel;
-	l->usage = f->next_usage++;
+	uint32_t n = f->next_usage++;
+
 	if (f->next_usage == 0)
 		f->next_usage = 1;
+	return n;
+}
+
+/* Another row to count, or another class, is another usage row, from zero. */
+static void link_begin(struct pep_feedback *f, struct link *l, struct link_key sel, uint64_t unit)
+{
+	own_clear(l);
+	l->sel = sel;
+	l->usage = usage_number(f);
 	memset(&l->kept, 0, sizeof(l->kept));
 	memset(&l->value, 0, sizeof(l->value));
 	l->counting = l->told_once = false;
@@ -395,10 +464,21 @@ struct reading {
 	bool fresh; /* a link wants its base */
 };
 
+/* The usage class that a link names; it was judged. */
+static const struct pib_class *usage_class(
+    const struct pep_feedback *f, const struct pib_frwk_feedback_link *row)
+{
+	for (uint16_t i = 0; i < f->client->usages; i++)
+		if (oid_is(row->usage, f->client->usage[i].usage))
+			return f->client->usage[i].usage;
+	return &pib_frwk_feedback_traffic_class;
+}
+
 static void read_link(void *arg, const struct pib_row *row)
 {
 	const struct pib_frwk_feedback_link *r = row->data;
 	struct reading *rd = arg;
+	const struct pib_class *cls = usage_class(rd->f, r);
 	struct row_at at = prid_row(rd->store, r->sel);
 	struct link_key sel = {.cls = at.cls, .instance = at.instance};
 	struct link *l;
@@ -410,7 +490,8 @@ static void read_link(void *arg, const struct pib_row *row)
 		l->id = r->id;
 		HASH_ADD(hh, rd->f->links, id, sizeof(l->id), l);
 	}
-	if (l->usage == 0 || memcmp(&l->sel, &sel, sizeof(sel)) != 0) {
+	if (l->usage == 0 || l->cls != cls || memcmp(&l->sel, &sel, sizeof(sel)) != 0) {
+		l->cls = cls;
 		link_begin(rd->f, l, sel, rd->unit);
 		rd->fresh = true;
 	}
@@ -432,8 +513,10 @@ void pep_feedback_rows(struct pep_feedback *f, const struct pib_store *store, in
 	HASH_ITER (hh, f->links, l, next)
 		if (l->round != f->round)
 			link_free(f, l);
-	if (rd.fresh)
+	if (rd.fresh) {
 		pep_feedback_sample(f, store);
+		pep_feedback_stir(f, now_ms); /* how things are now */
+	}
 }
 
 /* ------------------------------------------------------------------ actions */
@@ -524,14 +607,10 @@ struct report {
 	bool open;
 };
 
-static void put_link(struct report *r, const struct link *l)
+/* One row, the class's struct; epd says whether r->epd has its octets already. */
+static void put_row(
+    struct report *r, const struct pib_class *cls, uint32_t instance, const void *row, bool epd)
 {
-	const struct pib_frwk_feedback_traffic row = {
-	    .id = l->usage,
-	    .link_ref_id = l->id,
-	    .packet_count = l->value.packets,
-	    .byte_count = l->value.octets,
-	};
 	size_t mark;
 
 	if (r->open && r->b->len - r->named > REPORT_FULL) {
@@ -542,12 +621,141 @@ static void put_link(struct report *r, const struct link *l)
 		r->named = cops_named_open(r->b, COPS_C_CLIENT_SI, 2);
 	r->open = true;
 	mark = cops_sub_open(r->b, COPS_S_PRID);
-	pib_prid_put(r->b, &pib_frwk_feedback_traffic_class, l->usage);
+	pib_prid_put(r->b, cls, instance);
 	cops_sub_close(r->b, mark);
-	buf_reset(&r->epd);
-	pib_epd_put(&r->epd, &pib_frwk_feedback_traffic_class, &row);
+	if (!epd) {
+		buf_reset(&r->epd);
+		pib_epd_put(&r->epd, cls, row);
+	}
 	cops_put_sub(r->b, COPS_S_EPD, r->epd.data, r->epd.len);
 	r->b->failed |= r->epd.failed;
+}
+
+static void put_link(struct report *r, const struct link *l)
+{
+	const struct pib_frwk_feedback_traffic row = {
+	    .id = l->usage,
+	    .link_ref_id = l->id,
+	    .packet_count = l->value.packets,
+	    .byte_count = l->value.octets,
+	};
+
+	put_row(r, l->cls, l->usage, &row, false);
+}
+
+/* ------------------------------------------------------------------ the client's own rows */
+
+enum which_rows { ROWS_ALL, ROWS_CHANGED, ROWS_STIRRED };
+
+struct telling { /* the rows of one link */
+	struct pep_feedback *f;
+	struct link *l;
+	struct report *r;
+	enum which_rows rows;
+	long count;
+};
+
+static struct own_row *own_get(struct pep_feedback *f, struct link *l, uint32_t which)
+{
+	struct own_row *o;
+
+	HASH_FIND(hh, l->rows, &which, sizeof(which), o);
+	if (o != NULL || (o = calloc(1, sizeof(*o))) == NULL)
+		return o;
+	o->which = which;
+	o->usage = usage_number(f);
+	HASH_ADD(hh, l->rows, which, sizeof(o->which), o);
+	return o;
+}
+
+static void number_put(const struct pib_class *cls, void *row, const struct link *l, uint32_t id)
+{
+	for (uint8_t i = 0; i < cls->col_count; i++) {
+		uint32_t *at = (uint32_t *)(void *)((uint8_t *)row + cls->col[i].offset);
+
+		if (cls->col[i].index)
+			*at = id;
+		else if (cls->col[i].refers == &pib_frwk_feedback_link_class)
+			*at = l->id;
+	}
+}
+
+/* Never 0 (FNV-1a). */
+static uint64_t digest(const struct buf *b)
+{
+	uint64_t h = 14695981039346656037U;
+
+	for (size_t i = 0; i < b->len; i++)
+		h = (h ^ b->data[i]) * 1099511628211U;
+	return h != 0 ? h : 1;
+}
+
+static void tell_own(void *arg, const struct pep_usage_row *u)
+{
+	struct telling *t = arg;
+	struct own_row *o = own_get(t->f, t->l, u->which);
+	uint64_t now;
+
+	if (o == NULL) {
+		t->f->no_memory = true;
+		return;
+	}
+	o->round = t->f->reading;
+	if (t->rows == ROWS_STIRRED && o->told != 0 && o->state == u->state)
+		return;
+	number_put(t->l->cls, u->row, t->l, o->usage);
+	buf_reset(&t->r->epd);
+	pib_epd_put(&t->r->epd, t->l->cls, u->row);
+	now = digest(&t->r->epd);
+	if (t->rows != ROWS_ALL && o->told == now)
+		return;
+	put_row(t->r, t->l->cls, o->usage, u->row, true);
+	o->told = now;
+	o->state = u->state;
+	t->count++;
+}
+
+/* Rows said, -1: they cannot be read. */
+static long tell_link(struct pep_feedback *f, const struct pib_store *store, struct link *l,
+    struct report *r, enum which_rows rows)
+{
+	struct telling t = {.f = f, .l = l, .r = r, .rows = rows};
+	struct own_row *o, *next;
+
+	f->reading++;
+	f->no_memory = false;
+	if (f->client->usage_rows(
+		f->self, store, l->cls, (uint32_t)l->sel.instance, tell_own, &t) != 0 ||
+	    f->no_memory)
+		return -1;
+	HASH_ITER (hh, l->rows, o, next) {
+		if (o->round == f->reading)
+			continue;
+		HASH_DEL(l->rows, o);
+		free(o);
+	}
+	return t.count;
+}
+
+/* Are states that changed due? */
+static bool stirred(const struct pep_feedback *f, uint64_t unit)
+{
+	return f->stirred != 0 && f->stirred <= unit;
+}
+
+/* Which rows of the client's own are said now; false: none. */
+static bool own_said(const struct pep_feedback *f, const struct link *l, enum pep_feedback_why why,
+    uint64_t unit, enum which_rows *rows)
+{
+	if (why == PEP_FEEDBACK_FINAL || l->asked)
+		*rows = ROWS_ALL;
+	else if (link_due(f, l, unit))
+		*rows = l->change_only ? ROWS_CHANGED : ROWS_ALL;
+	else if (stirred(f, unit) && link_stirs(f, l))
+		*rows = ROWS_STIRRED;
+	else
+		return false;
+	return true;
 }
 
 /* Does anything have to be read at all? */
@@ -556,7 +764,7 @@ static bool due(const struct pep_feedback *f, uint64_t unit)
 	bool any = f->asked;
 
 	for (const struct link *l = f->links; l != NULL && !any; l = l->hh.next)
-		any = link_due(f, l, unit);
+		any = link_due(f, l, unit) || (stirred(f, unit) && link_stirs(f, l));
 	return any;
 }
 
@@ -567,6 +775,34 @@ static void told(struct link *l)
 	l->asked = false;
 }
 
+static void own_forget(struct pep_feedback *f)
+{
+	for (struct link *l = f->links; l != NULL; l = l->hh.next)
+		for (struct own_row *o = l->rows; o != NULL; o = o->hh.next)
+			o->told = 0;
+}
+
+/* One link's part of a report: how many rows, -1: not read. */
+static long say_link(struct pep_feedback *f, const struct pib_store *store, struct link *l,
+    struct report *r, enum pep_feedback_why why, uint64_t unit)
+{
+	enum which_rows rows = ROWS_ALL;
+	long n;
+
+	if (is_own(l)) {
+		if (!own_said(f, l, why, unit, &rows))
+			return 0;
+		n = tell_link(f, store, l, r, rows);
+		l->asked &= n < 0;
+		return n;
+	}
+	if (!said(f, l, why, unit))
+		return 0;
+	put_link(r, l);
+	told(l);
+	return 1;
+}
+
 long pep_feedback_put(struct pep_feedback *f, const struct pib_store *store,
     enum pep_feedback_why why, const uint8_t *handle, size_t handle_len, int64_t now_ms,
     struct buf *b)
@@ -575,7 +811,7 @@ long pep_feedback_put(struct pep_feedback *f, const struct pib_store *store,
 	struct report r = {.b = b};
 	size_t start = b->len;
 	size_t mark;
-	long rows = 0;
+	long rows = 0, n = 0;
 
 	if (!f->open || f->links == NULL)
 		return 0;
@@ -589,21 +825,23 @@ long pep_feedback_put(struct pep_feedback *f, const struct pib_store *store,
 	mark = cops_msg_begin(b, COPS_OP_RPT, false, f->client->client_type);
 	cops_put_handle(b, handle, handle_len);
 	cops_put_u16x2(b, COPS_C_REPORT_TYPE, 1, COPS_RPT_ACCOUNTING, 0);
-	for (struct link *l = f->links; l != NULL; l = l->hh.next) {
-		if (!said(f, l, why, unit))
-			continue;
-		put_link(&r, l);
-		told(l);
-		rows++;
+	for (struct link *l = f->links; l != NULL && n >= 0; l = l->hh.next) {
+		n = say_link(f, store, l, &r, why, unit);
+		rows += n;
 	}
 	if (r.open)
 		cops_named_close(b, r.named);
 	cops_msg_end(b, mark);
 	buf_clear(&r.epd);
+	if (b->failed || n < 0) {
+		b->len = start;
+		own_forget(f); /* nobody heard it */
+		return -1;
+	}
 	f->asked = false;
 	f->unit = unit > f->unit ? unit : f->unit;
-	if (b->failed)
-		return -1;
+	if (stirred(f, unit))
+		f->stirred = 0;
 	if (rows == 0)
 		b->len = start;
 	return rows;

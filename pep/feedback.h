@@ -52,6 +52,9 @@ void pep_feedback_action(
  */
 void pep_feedback_sample(struct pep_feedback *f, const struct pib_store *store);
 
+/* A state of the client's own rows may have changed: it is reported as soon as may be. */
+void pep_feedback_stir(struct pep_feedback *f, int64_t now_ms);
+
 enum pep_feedback_why {
 	PEP_FEEDBACK_DUE,   /* what is asked for by time or by action, else nothing */
 	PEP_FEEDBACK_FINAL, /* everything, from the last sample */

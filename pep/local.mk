@@ -27,6 +27,7 @@ pep_libpep_la_SOURCES += \
 	pep/vpn_rows.c pep/vpn_rows.h \
 	pep/vpn_run.c \
 	pep/vpn_show.c pep/vpn_show.h \
+	pep/vpn_status.c \
 	pep/vpn_touch.c \
 	pep/vpn_usage.c
 

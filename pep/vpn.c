@@ -268,6 +268,7 @@ static void settle(struct vpn *v, struct vpn_touched *t)
 			settle_net(v, e);
 	vpn_touched_clear(t);
 	tick(v);
+	vpn_status_changed(v);
 }
 
 /* --- client ----------------------------------------------------------------- */
@@ -428,6 +429,7 @@ void vpn_sas_changed(struct vpn *v, uint32_t member)
 	if (vpn_run(v, v->store, &t, &f, true) < 0)
 		log_err("SAs of member %u: %s; it will be tried again", (unsigned)member, f.text);
 	vpn_touched_clear(&t);
+	vpn_status_changed(v);
 }
 
 void vpn_publish(struct vpn *v)
@@ -592,6 +594,7 @@ static void vpn_stop(void *self)
 	vpn_providers_stop(v);
 	vpn_reqids_free(v->reqids);
 	vpn_usage_free(v->usage);
+	vpn_states_free(v->states);
 	kstate_free(v->ks);
 	if (v->kern)
 		v->ops->close(v->kern);
@@ -615,8 +618,8 @@ static void *vpn_start(const struct pep_env *env, char *err, unsigned long err_l
 	    vpn_providers_start(v, err, err_len) < 0)
 		goto fail;
 	snprintf(err, err_len, "out of memory");
-	if (!(v->usage = vpn_usage_new()) || !(v->ks = kstate_new(v->ops, v->kern)) ||
-	    events_start(v) < 0)
+	if (!(v->usage = vpn_usage_new()) || !(v->states = vpn_states_new()) ||
+	    !(v->ks = kstate_new(v->ops, v->kern)) || events_start(v) < 0)
 		goto fail;
 	kstate_watch(v->ks, vpn_usage_last, v);
 	return v;
@@ -662,8 +665,11 @@ struct kern *vpn_kern(void *self)
 static const struct pib_module *const module[] = {
     &pib_framework_pib_module, &pib_framework_feedback_pib_module, &pib_ce_vpn_pib_module};
 
-static const struct pep_usage_caps usage[] = {{&pib_ce_vpn_peer_class,
-    &pib_frwk_feedback_traffic_class, &pib_frwk_feedback_traffic_thres_class}};
+static const struct pep_usage_caps usage[] = {
+    {&pib_ce_vpn_peer_class, &pib_frwk_feedback_traffic_class,
+	&pib_frwk_feedback_traffic_thres_class},
+    {&pib_ce_vpn_class, &pib_ce_vpn_peer_status_class, NULL},
+};
 
 const struct pep_client pep_client_vpn = {
     .api = PEP_CLIENT_API,
@@ -678,6 +684,7 @@ const struct pep_client pep_client_vpn = {
     .enforce = vpn_enforce,
     .protect = vpn_protect,
     .count = vpn_count,
+    .usage_rows = vpn_usage_rows,
     .refused = vpn_refused,
     .settled = vpn_settled,
     .reconcile = vpn_reconcile,

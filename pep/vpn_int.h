@@ -9,10 +9,12 @@
  *	vpn_reqid.c	a peer's reqid
  *	vpn_show.c	for people
  *	vpn_usage.c	what each peer's SAs carried
+ *	vpn_status.c	how each peer's tunnel is, and since when
  */
 #ifndef PEP_VPN_INT_H
 #define PEP_VPN_INT_H
 
+#include <time.h>
 #include <uthash.h>
 
 #include "pep/boot_id.h"
@@ -103,6 +105,7 @@ struct vpn {
 	struct event *on_change; /* reality was changed by others: reconcile */
 	uint64_t acquires;
 	struct vpn_usage *usage;
+	struct vpn_states *states;
 };
 
 int64_t vpn_now_ms(void); /* monotonic */
@@ -131,6 +134,45 @@ int vpn_count(void *self, const struct pib_store *store,
 	void *arg, const struct pib_class *cls, uint32_t instance, const struct pep_usage *now),
     void *arg);
 
+struct vpn_traffic { /* of a peer, by direction, over all SAs there were */
+	struct pep_usage in;
+	struct pep_usage out;
+	uint32_t spi_in; /* of the newest SA, 0 = none */
+	uint32_t spi_out;
+};
+/* Read the kernel's counters now, or take those of a moment ago.  0, or -1: not read. */
+int vpn_usage_read(struct vpn *v);
+/* As of the last reading; all zero: nothing is known of the peer. */
+void vpn_usage_peer(const struct vpn *v, uint32_t peer, struct vpn_traffic *t);
+
+/* --- status ----------------------------------------------------------------- */
+
+struct vpn_status {
+	int32_t state;	 /* enum pib_ce_vpn_peer_status_state */
+	int32_t why;	 /* enum pib_ce_vpn_peer_status_why */
+	char error[128]; /* what went wrong last, for people; "" = nothing */
+};
+
+struct vpn_states;
+
+struct vpn_states *vpn_states_new(void);
+void vpn_states_free(struct vpn_states *s);
+/*
+ * How the tunnel to the peer of this row is now, as its provider says, and since when (seconds
+ * since the epoch; 0 = memory is short).
+ */
+time_t vpn_status_get(struct vpn *v, const struct pib_ce_vpn_peer *row, struct vpn_status *s);
+/* Forget those whose rows are gone. */
+void vpn_states_sweep(struct vpn *v);
+/*
+ * Some peer's status may be another now; costs nothing and may be called often.  Providers call it
+ * for what happens outside of vpn_run(): an exchange that failed, a daemon that is gone ...
+ */
+void vpn_status_changed(struct vpn *v);
+/* struct pep_client's usage_rows(), of ceVpnPeerStatus for a ceVpn row. */
+int vpn_usage_rows(void *self, const struct pib_store *store, const struct pib_class *usage,
+    uint32_t selected, void (*put)(void *arg, const struct pep_usage_row *row), void *arg);
+
 /* --- keying providers ------------------------------------------------------- */
 
 struct vpn_provider {
@@ -146,6 +188,9 @@ struct vpn_provider {
 	void (*acked)(struct vpn *v, uint32_t member, uint32_t by_all);
 	void (*lost)(struct vpn *v, uint32_t member);
 	void (*expiring)(struct vpn *v, uint32_t member, uint32_t spi);
+	/* How the tunnel to a peer is; *s says down, for no reason, and no error. */
+	void (*status)(struct vpn *v, const struct pib_ce_vpn *n, const struct pib_ce_vpn_peer *p,
+	    struct vpn_status *s);
 };
 
 const struct vpn_provider *vpn_provider_find(int32_t keying); /* NULL: none */

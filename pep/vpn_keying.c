@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "pep/pep_conf.h"
 #include "pep/vpn_int.h"
+#include "pib/pib_store.h"
 
 static int controller_verify(
     struct vpn *v, const struct vpn_net *n, struct vpn_peer *p, struct vpn_faults *f, bool lenient)
@@ -69,6 +70,60 @@ static void controller_expiring(struct vpn *v, uint32_t member, uint32_t spi)
 	keying_expiring(v->keying, member, spi, vpn_now_ms());
 }
 
+struct counting {
+	unsigned in, out;
+};
+
+static void count_sa(void *arg, const struct kern_sa_state *sa, bool inbound)
+{
+	struct counting *c = arg;
+
+	(void)sa;
+	c->in += inbound;
+	c->out += !inbound;
+}
+
+static void count_key(void *arg, const struct pib_row *row)
+{
+	(void)row;
+	++*(unsigned *)arg;
+}
+
+/* Why nothing can be sent to a peer. */
+static int32_t controller_why(
+    struct vpn *v, const struct pib_ce_vpn *n, const struct pib_ce_vpn_peer *p)
+{
+	struct keying_epoch_info own;
+	unsigned keys = 0;
+
+	if (v->rebooted)
+		return PIB_CE_VPN_PEER_STATUS_WHY_REBOOTED;
+	if (!keying_epochs(v->keying, n->member, &own, 1, vpn_now_ms()))
+		return PIB_CE_VPN_PEER_STATUS_WHY_NO_OWN_KEY;
+	pib_store_referrers(v->store, &pib_ce_vpn_peer_key_class,
+	    pib_column_find(&pib_ce_vpn_peer_key_class, PIB_CE_VPN_PEER_KEY_COL_PEER), p->id,
+	    count_key, &keys);
+	if (!keys)
+		return PIB_CE_VPN_PEER_STATUS_WHY_NO_PEER_KEY;
+	if (!vpn_peer_acked(v->store, p->id))
+		return PIB_CE_VPN_PEER_STATUS_WHY_NOT_ACKNOWLEDGED;
+	return PIB_CE_VPN_PEER_STATUS_WHY_NEW_KEYS;
+}
+
+static void controller_status(struct vpn *v, const struct pib_ce_vpn *n,
+    const struct pib_ce_vpn_peer *p, struct vpn_status *s)
+{
+	uint32_t reqid = vpn_reqids_find(v->reqids, p->id);
+	struct counting c = {0};
+
+	if (reqid)
+		kstate_sa_each(v->ks, reqid, count_sa, &c);
+	if (c.in && c.out)
+		s->state = PIB_CE_VPN_PEER_STATUS_STATE_UP;
+	else
+		s->why = controller_why(v, n, p);
+}
+
 static const struct vpn_provider provider[] = {
     {
 	.keying = PIB_CE_VPN_KEYING_CONTROLLER,
@@ -79,6 +134,7 @@ static const struct vpn_provider provider[] = {
 	.acked = controller_acked,
 	.lost = controller_lost,
 	.expiring = controller_expiring,
+	.status = controller_status,
     },
 };
 

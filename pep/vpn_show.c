@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/peer_status.h"
 #include "pep/vpn_int.h"
 #include "pib/pib_codec.h"
 #include "pib/pib_store.h"
@@ -236,7 +237,7 @@ int vpn_show_sas(
 /* --- peers ------------------------------------------------------------------ */
 
 struct peers {
-	const struct vpn *v;
+	struct vpn *v;
 	void (*fn)(void *arg, const struct vpn_show_peer *p);
 	void *arg;
 };
@@ -264,17 +265,9 @@ static void note_sa(void *arg, const struct kern_sa_state *sa, bool inbound)
 	}
 }
 
-static const char *why_not(const struct vpn_show_peer *s)
+static const char *word(uint8_t column, int32_t value)
 {
-	if (s->outbound)
-		return "";
-	if (!s->own_count)
-		return "no key of our own yet";
-	if (!s->peer_count)
-		return "the peer has published no key";
-	if (!s->acked)
-		return "the peer has not acknowledged our key";
-	return "waiting for new keys";
+	return pib_enum_name(pib_column_find(&pib_ce_vpn_peer_status_class, column), value);
 }
 
 static void count_row(void *arg, const struct pib_row *row)
@@ -287,9 +280,10 @@ static void show_peer(void *arg, const struct pib_row *r)
 {
 	const struct pib_ce_vpn_peer *row = r->data;
 	struct peers *l = arg;
-	const struct vpn *v = l->v;
+	struct vpn *v = l->v;
 	const struct pib_ce_vpn *net = vpn_row(v->store, row->vpn);
 	struct vpn_show_peer s = {.member = row->id};
+	struct vpn_status status;
 	struct pairs pairs = {.s = &s};
 	struct names n;
 
@@ -309,8 +303,12 @@ static void show_peer(void *arg, const struct pib_row *r)
 	memcpy(s.peer_epoch, pairs.theirs.epoch, sizeof(s.peer_epoch));
 	if (s.reqid)
 		kstate_sa_each(v->ks, s.reqid, note_sa, &pairs);
-	s.why_not = why_not(&s);
-	s.ready = !*s.why_not;
+	vpn_status_get(v, row, &status);
+	s.ready = status.state == PIB_CE_VPN_PEER_STATUS_STATE_UP;
+	s.why_not = s.ready ? ""
+		    : *status.error
+			? status.error
+			: peer_status_text(word(PIB_CE_VPN_PEER_STATUS_COL_WHY, status.why));
 	l->fn(l->arg, &s);
 }
 
@@ -321,6 +319,58 @@ void vpn_show_peers(void *self, void (*fn)(void *arg, const struct vpn_show_peer
 
 	if (v->store)
 		pib_store_each(v->store, &pib_ce_vpn_peer_class, show_peer, &l);
+}
+
+/* --- tunnels ---------------------------------------------------------------- */
+
+struct tunnels {
+	struct vpn *v;
+	const char *vpn;
+	void (*fn)(void *arg, const struct vpn_show_tunnel *t);
+	void *arg;
+};
+
+static void show_tunnel(void *arg, const struct pib_row *r)
+{
+	const struct pib_ce_vpn_peer *row = r->data;
+	struct tunnels *l = arg;
+	struct vpn_show_tunnel t = {0};
+	struct vpn_traffic traffic;
+	struct vpn_status s;
+	struct names n;
+
+	names_of(l->v, 0, row->id, &n);
+	if (l->vpn && strcmp(l->vpn, n.vpn) != 0)
+		return;
+	t.vpn = n.vpn;
+	t.peer = n.peer;
+	addr_from_octets(&t.addr, row->addr.p, row->addr.len);
+	t.since = vpn_status_get(l->v, row, &s);
+	t.state = word(PIB_CE_VPN_PEER_STATUS_COL_STATE, s.state);
+	t.why = peer_status_text(word(PIB_CE_VPN_PEER_STATUS_COL_WHY, s.why));
+	t.error = s.error;
+	vpn_usage_peer(l->v, row->id, &traffic);
+	t.spi_in = traffic.spi_in;
+	t.spi_out = traffic.spi_out;
+	t.packets_in = traffic.in.packets;
+	t.octets_in = traffic.in.octets;
+	t.packets_out = traffic.out.packets;
+	t.octets_out = traffic.out.octets;
+	l->fn(l->arg, &t);
+}
+
+int vpn_show_tunnels(
+    void *self, const char *vpn, void (*fn)(void *arg, const struct vpn_show_tunnel *t), void *arg)
+{
+	struct vpn *v = self;
+	struct tunnels l = {.v = v, .vpn = vpn, .fn = fn, .arg = arg};
+
+	if (!v->store)
+		return 0;
+	if (vpn_usage_read(v) < 0)
+		return -1;
+	pib_store_each(v->store, &pib_ce_vpn_peer_class, show_tunnel, &l);
+	return 0;
 }
 
 void vpn_show_status(void *self, struct vpn_show_status *s)

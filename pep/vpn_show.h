@@ -53,6 +53,22 @@ struct vpn_show_peer {
 };
 void vpn_show_peers(void *self, void (*fn)(void *arg, const struct vpn_show_peer *p), void *arg);
 
+struct vpn_show_tunnel {
+	const char *vpn;
+	const char *peer;
+	struct addr addr;
+	const char *state; /* "up", "down", "connecting", "idle" */
+	const char *why;   /* "" = nothing to say */
+	const char *error;
+	int64_t since; /* seconds since the epoch, 0 = not known */
+	uint32_t spi_in;
+	uint32_t spi_out;
+	uint64_t packets_in, octets_in, packets_out, octets_out;
+};
+/* All, or those of a VPN.  0, or -1: the kernel did not answer, or no memory. */
+int vpn_show_tunnels(
+    void *self, const char *vpn, void (*fn)(void *arg, const struct vpn_show_tunnel *t), void *arg);
+
 struct vpn_show_status {
 	const char *backend;
 	size_t policies;
