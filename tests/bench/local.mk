@@ -1,5 +1,6 @@
 # Benchmarks: built and run by `make bench' only.
-BENCHMARKS = tests/bench/codec tests/bench/limit tests/bench/loop tests/bench/peps tests/bench/sadb
+BENCHMARKS = tests/bench/codec tests/bench/limit tests/bench/loop tests/bench/hub \
+	tests/bench/peps tests/bench/sadb
 EXTRA_PROGRAMS += $(BENCHMARKS)
 tests_bench_codec_SOURCES = tests/bench/codec.c tests/bench/prefixes.c tests/bench/prefixes.h
 tests_bench_codec_LDADD = $(PDP_BRAIN_LIBS)
@@ -19,6 +20,10 @@ tests_bench_limit_LDADD = $(SSL_LIBS)
 tests_bench_sadb_SOURCES = tests/bench/sadb.c
 tests_bench_sadb_LDADD = pep/libpep.la
 tests_bench_sadb_LDFLAGS = $(AM_LDFLAGS) -static
+tests_bench_hub_SOURCES = tests/bench/hub.c
+tests_bench_hub_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS)
+tests_bench_hub_LDADD = $(tests_unit_test_pep_vpn_LDADD) $(EVENT_LIBS) $(SSL_LIBS)
+$(tests_bench_hub_OBJECTS): $(PIB_GEN_H)
 
 .PHONY: bench
 bench: all $(BENCHMARKS) tests/bench/bench_intent
