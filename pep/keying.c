@@ -24,9 +24,10 @@
 
 #define GRACE_MS       5000
 #define LINGER_MS      3000
-#define RETRY_MS       2000 /* after the disk or the kernel said no */
-#define LOST_CALM_MS   1000 /* at most one new epoch for lost SAs in this time */
-#define REKEY_PERCENT  70   /* of the lifetime, +-5 */
+#define WAIT_MAX_MS    300000 /* between two looks whether a peer is bound to an old epoch */
+#define RETRY_MS       2000   /* after the disk or the kernel said no */
+#define LOST_CALM_MS   1000   /* at most one new epoch for lost SAs in this time */
+#define REKEY_PERCENT  70     /* of the lifetime, +-5 */
 #define SOFT_PERCENT   80
 #define VERIFIED_MAX   65536
 #define STALE_DISTANCE 16 /* live epochs of a member differ in their low four bits */
@@ -456,19 +457,39 @@ static int plan_outbound(struct planning *pl, bool *chosen)
 	return w == WANT_FAILED ? -1 : 0;
 }
 
+/*
+ * An epoch that has lingered leaves when no peer can be bound to it: one that restarted goes on
+ * with the SA it has, until we hold its new epoch and it knows that.  Until then it publishes both.
+ */
+static bool have_keeps_inbound(const struct planning *pl, const struct have *h)
+{
+	const struct keying_peer_key *newest = peer_key_newest(pl->p);
+	struct epoch *e = epochs_find_low(pl->own, keying_spi_receiver_epoch(h->id.spi));
+	unsigned s = keying_spi_sender_epoch(h->id.spi);
+
+	if (e == NULL || keying_spi_sender(h->id.spi) != pl->p->peer || !peer_key_low(pl->p, s))
+		return false;
+	if (!e->lingered)
+		return true;
+	if ((newest->epoch & 15) == s)
+		return false;
+	e->needed = true;
+	return true;
+}
+
 /* What stays although it is not of the desired ones: SAs of epochs that both still hold. */
 static bool have_keeps(const struct planning *pl, const struct have *h, bool chosen)
 {
-	unsigned r = keying_spi_receiver_epoch(h->id.spi);
-	unsigned s = keying_spi_sender_epoch(h->id.spi);
+	const struct epoch *e;
 
 	if (have_find(pl, h->id.spi, h->inbound) != h || pl->own == NULL)
 		return false; /* of an address that was, or of no membership of ours */
 	if (h->inbound)
-		return keying_spi_sender(h->id.spi) == pl->p->peer && peer_key_low(pl->p, s) &&
-		       epochs_find_low(pl->own, r) != NULL;
-	return !chosen && keying_spi_sender(h->id.spi) == pl->m->member && peer_key_low(pl->p, r) &&
-	       epochs_find_low(pl->own, s) != NULL;
+		return have_keeps_inbound(pl, h);
+	e = epochs_find_low(pl->own, keying_spi_sender_epoch(h->id.spi));
+	return !chosen && keying_spi_sender(h->id.spi) == pl->m->member &&
+	       peer_key_low(pl->p, keying_spi_receiver_epoch(h->id.spi)) && e != NULL &&
+	       !e->lingered;
 }
 
 int keying_plan(struct keying *k, const struct keying_member *m, const struct keying_peer *p,
@@ -590,6 +611,7 @@ static void epoch_withdraw(struct keying *k, struct epoch *e, int64_t now_ms)
 	epochs_forget_key(e);
 	e->state = EPOCH_LINGER;
 	e->gone_ms = now_ms + k->linger_ms;
+	e->wait_ms = k->linger_ms;
 }
 
 /* The list of live epochs, or its tail, is at stake when this fails; numbers never are. */
@@ -663,19 +685,17 @@ static struct epoch *victim_force(const struct epoch_member *m)
 	return oldest;
 }
 
-/* The oldest that nobody needs any more. NULL: none. */
+/* The oldest that nobody needs any more: grace is over, or its life. NULL: none. */
 static struct epoch *victim_find(
     const struct keying *k, const struct epoch_member *m, int64_t now_ms)
 {
-	const struct epoch *newest = epochs_newest(m);
-
 	for (unsigned i = 0; i < m->epochs; i++) {
 		struct epoch *e = m->epoch[i];
 
 		if (e->state == EPOCH_LINGER)
 			continue;
 		if (now_ms >= e->dead_ms ||
-		    (e != newest && m->acked_all > e->number && !epoch_in_use(k, m, e)))
+		    (e->withdraw_ms != 0 && now_ms >= e->withdraw_ms && !epoch_in_use(k, m, e)))
 			return e;
 	}
 	return NULL;
@@ -696,7 +716,7 @@ static bool room_find(const struct keying *k, const struct epoch_member *m, int6
     bool force, struct epoch **victim)
 {
 	*victim = NULL;
-	if (epochs_live(m) < EPOCHS_LIVE_MAX)
+	if (epochs_live(m) < (force ? EPOCHS_FORCED_MAX : EPOCHS_LIVE_MAX))
 		return true;
 	*victim = victim_find(k, m, now_ms);
 	if (*victim == NULL && force)
@@ -920,7 +940,8 @@ static void member_retire(struct keying *k, struct epoch_member *m, int64_t now_
 			epoch_withdraw(k, e, now_ms);
 			withdrawn = true;
 		} else if (e->state == EPOCH_LINGER && now_ms >= e->gone_ms) {
-			epochs_drop(m, e);
+			e->lingered = true;
+			e->needed = false;
 			gone = true;
 		}
 	}
@@ -928,8 +949,21 @@ static void member_retire(struct keying *k, struct epoch_member *m, int64_t now_
 		save(k);
 		k->ops->publish(k->arg);
 	}
-	if (gone)
-		member_changed(k, m);
+	if (!gone)
+		return;
+	member_changed(k, m);
+	for (unsigned i = m->epochs; i-- > 0;) {
+		struct epoch *e = m->epoch[i];
+
+		if (!e->lingered || now_ms < e->gone_ms)
+			continue;
+		if (!e->needed) {
+			epochs_drop(m, e);
+			continue;
+		}
+		e->wait_ms = e->wait_ms < WAIT_MAX_MS / 2 ? 2 * e->wait_ms + 1 : WAIT_MAX_MS;
+		e->gone_ms = now_ms + e->wait_ms;
+	}
 }
 
 static int64_t member_next(const struct keying *k, const struct epoch_member *m, int64_t now_ms)

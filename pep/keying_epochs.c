@@ -222,7 +222,7 @@ static int load_epoch(struct epochs *es, const char *line, bool same_boot)
 	    get_hex(&line, e->nonce, SITEKEY_LEN, &nonce_len) != 0 ||
 	    get_hex(&line, e->signature, SITEKEY_SIGNATURE_MAX, &e->signature_len) != 0 ||
 	    pub_len != SITEKEY_LEN || nonce_len != SITEKEY_LEN || *line != '\0' ||
-	    m->epochs == EPOCHS_LIVE_MAX || number > m->last ||
+	    m->epochs == EPOCHS_FORCED_MAX || number > m->last ||
 	    epochs_find_low(m, number & 15) != NULL) {
 		free(e);
 		return -1;

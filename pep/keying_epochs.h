@@ -17,8 +17,9 @@
 #include "pep/keying.h"
 #include "pep/keying_crypto.h"
 
-#define EPOCHS_LIVE_MAX 4
-#define EPOCHS_HELD_MAX 12 /* live and lingering; their low four bits are all different */
+#define EPOCHS_LIVE_MAX	  4
+#define EPOCHS_FORCED_MAX 7  /* with those that restarts add while nobody acknowledges */
+#define EPOCHS_HELD_MAX	  12 /* live and lingering; their low four bits are all different */
 
 enum epoch_state {
 	EPOCH_NEW,    /* inbound SAs go in, not published yet */
@@ -54,6 +55,9 @@ struct epoch {
 	int64_t dead_ms;     /* its SAs are past their hard lifetime */
 	int64_t withdraw_ms; /* 0 = no */
 	int64_t gone_ms;     /* of EPOCH_LINGER */
+	int64_t wait_ms;     /* from one gone_ms to the next */
+	bool lingered;	     /* gone_ms was: only SAs that peers may be bound to stay */
+	bool needed;	     /* and there are some */
 	struct epoch_used *used;
 };
 

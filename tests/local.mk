@@ -71,6 +71,7 @@ tests_unit_test_copsctl_LDFLAGS = $(AM_LDFLAGS) -static
 EXTRA_DIST += tests/commands.sh tests/copsctl_pki.sh tests/examples.sh
 TESTS += tests/decode.sh tests/trace.sh
 EXTRA_DIST += tests/tshark_units.sh
+EXTRA_DIST += tests/spin.sh tests/spin/keying.pml
 EXTRA_DIST += tests/lib.sh tests/decode.sh tests/trace.sh
 TESTS += tests/symbols.sh tests/library_man.sh
 EXTRA_DIST += tests/api tests/symbols.sh tests/symbols.c
