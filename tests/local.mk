@@ -121,7 +121,7 @@ tests_unit_test_delta_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_delta_LDADD = $(PDP_BRAIN_LIBS) $(CHECK_LIBS)
 tests_unit_test_delta_LDFLAGS = $(AM_LDFLAGS) -static
 $(tests_unit_test_delta_OBJECTS): $(PIB_GEN_H)
-EXTRA_DIST += tests/intent tests/bench/gen_sites
+EXTRA_DIST += tests/intent tests/bench/gen_sites tests/bench/first_reply
 EXTRA_PROGRAMS += tests/bench/bench_intent
 tests_bench_bench_intent_SOURCES = tests/bench/bench_intent.c
 tests_bench_bench_intent_LDADD = $(PDP_BRAIN_LIBS)
