@@ -37,6 +37,12 @@ static const struct command_opt decode_opts[] = {
     {0},
 };
 
+static const struct command_opt tunnels_opts[] = {
+    {"--ce", "CE", "only as this CE sees them"},
+    {"--down", NULL, "only those that are not up"},
+    {0},
+};
+
 const struct command_opt command_common_opts[] = {
     {"--socket", "PATH", "the daemon's control socket"},
     {"--pep", NULL, "ask the agent on this CE, not the policy server"},
@@ -70,8 +76,8 @@ const struct command commands[] = {
     {"show clients", "", "client-types, and what became of each at every CE", BOTH, false, NULL},
     {"show history", "", "accepted changes: who, when, why", COMMAND_PDP, false, NULL},
     {"show peers", "", "keying state per peer", COMMAND_PEP, false, NULL},
-    {"show tunnels", "[VPN]", "tunnels: whether they are up, why not, and what they carried",
-	COMMAND_PEP, false, NULL},
+    {"show tunnels", "[VPN]", "tunnels: whether they are up, why not, and what they carried", BOTH,
+	false, tunnels_opts},
     {"show sa", "", "security associations in the kernel", COMMAND_PEP, false, NULL},
     {"show spd", "", "security policies in the kernel", COMMAND_PEP, false, NULL},
     {"log", "LEVEL", "log error, warning, notice, info or debug and worse", BOTH, true, NULL},

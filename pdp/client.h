@@ -67,7 +67,7 @@ struct pdp_env {
 /* Takes a row, as the class's struct; copied.  -1: it is no row of the class, or memory. */
 typedef int pdp_put(void *arg, const struct pib_class *cls, uint32_t instance, const void *row);
 
-#define PDP_CLIENT_API 1 /* of what follows; a plug-in made for another one is refused */
+#define PDP_CLIENT_API 2 /* of what follows; a plug-in made for another one is refused */
 
 struct pdp_client {
 	uint32_t api;	  /* PDP_CLIENT_API */
@@ -119,6 +119,16 @@ struct pdp_client {
 	uint64_t (*lsn)(void *self);
 	/* ce confirmed what brings it from one LSN to another. */
 	void (*confirmed)(void *self, const char *ce, uint64_t from, uint64_t to);
+
+	/* Of usage feedback (RFC 3571), a plug-in's too; NULL: there is none. */
+
+	/*
+	 * Decisions beside policy for a CE that is up to date, asked for whenever it is: links and
+	 * actions.  first: it was told nothing yet in this request-state.  -1: memory.
+	 */
+	int (*aside)(void *self, const char *ce, bool first, struct delta_list *l);
+	/* The report-only rows of an accounting report, checked as a request's are. */
+	void (*report)(void *self, const char *ce, const struct pdp_request *report);
 };
 
 /* A plug-in's own: the one symbol that copspdpd looks for in it. */

@@ -295,6 +295,7 @@ const struct ctl_handler pdp_ctl_handlers[] = {
     {"show ce", show_ce},
     {"show pib", show_pib},
     {"show clients", show_clients},
+    {"show tunnels", show_tunnels},
     {"show history", show_history},
     {"log", ctl_cmd_log},
     {0},

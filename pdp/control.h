@@ -14,6 +14,6 @@ extern const struct ctl_handler pdp_ctl_handlers[];
 /* The argument key, the name of a CE, as we know it: in lower case.  NULL: not given. */
 const char *control_ce(const json_t *args, const char *key, char name[CE_NAME_MAX]);
 ctl_handler_fn show_status, show_sessions, show_vpns, show_vpn, show_ces, show_ce, show_pib,
-    show_history, show_clients;
+    show_history, show_clients, show_tunnels;
 
 #endif

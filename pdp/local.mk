@@ -56,6 +56,8 @@ pdp_libpdp_la_SOURCES += \
 	pdp/source.c pdp/source.h \
 	pdp/show.c \
 	pdp/store.h pdp/store_sqlite.c \
+	pdp/show_tunnels.c \
+	pdp/tunnels.c pdp/tunnels.h \
 	pdp/sync.c pdp/sync.h pdp/sync_int.h \
 	pdp/vpn.c pdp/vpn.h \
 	pdp/wait.c pdp/wait.h \

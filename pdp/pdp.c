@@ -24,6 +24,7 @@
 #include "pdp/home.h"
 #include "pdp/source.h"
 #include "pdp/sync.h"
+#include "pdp/tunnels.h"
 #include "pdp/vpn.h"
 #include "pdp/wait.h"
 #include "pdp/worker.h"
@@ -498,6 +499,7 @@ static int data_open(struct pdp *p, char err[PDP_ERR_LEN])
 		return -1;
 	p->sync = p->type[0].sync;
 	vpn_set_sync(p->vpn, p->sync);
+	vpn_set_reports(p->vpn, p->conf->accounting_s != 0);
 	snprintf(path, sizeof(path), "%s/pdp.db", p->conf->state_dir);
 	make_parents(path, 0700);
 	if (db_open(&p->db, &store_sqlite_ops, path, (size_t)p->conf->max_document, load_ce, p,
@@ -530,6 +532,7 @@ static int workers_open(struct pdp *p, char err[PDP_ERR_LEN])
 		{
 		    .role = COPS_PDP,
 		    .ka_s = (uint16_t)c->keepalive_s,
+		    .acct_s = (uint16_t)(c->accounting_s / TUNNELS_INTERVAL),
 		    .max_msg = (uint32_t)c->max_message,
 		    .max_unsent = (size_t)c->max_unsent,
 		    .open_timeout_ms = (uint32_t)c->open_timeout_s * 1000,

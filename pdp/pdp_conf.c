@@ -67,6 +67,9 @@ static const struct conf_opt options[] = {
     {"keepalive", CONF_SECONDS, AT(keepalive_s), "60s", NULL, 0, 65535,
 	"A CE from which nothing came for this long is taken for lost, and so is the server by "
 	"the CE.  0 is never."},
+    {"accounting", CONF_SECONDS, AT(accounting_s), "20s", NULL, 0, 262140,
+	"How often CEs report what their tunnels carried, if that has changed; that a tunnel went "
+	"up or down they report in a quarter of this time.  At least 4s; 0 is never."},
     {"open-timeout", CONF_SECONDS, AT(open_timeout_s), "15s", NULL, 1, 3600,
 	"The time a connection has to come up, TLS included."},
     {"report-timeout", CONF_SECONDS, AT(report_timeout_s), "120s", NULL, 1, 86400,
@@ -121,6 +124,9 @@ static int check(struct pdp_conf *c, const char *path, struct diag *d)
 		if (addr_parse(&a, c->listen.item[i]) != 0)
 			fault(d, path, "listen", c->listen.item[i], "a numeric IP address");
 	check_security(c, path, d);
+	if (c->accounting_s > 0 && c->accounting_s < 4)
+		diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0,
+		    "accounting %llds: expected 0, or 4s and more", (long long)c->accounting_s);
 	if (c->primary != NULL && c->primary[0] != '\0' &&
 	    addr_port_parse(&c->primary_addr, &c->primary_port, c->primary, PDP_PORT) != 0)
 		fault(d, path, "primary", c->primary, "ADDRESS or ADDRESS:PORT");

@@ -37,6 +37,7 @@ struct pdp_conf { /* a string that was not given and has no default is NULL */
 	int64_t max_unsent;   /* octets per session */
 	int64_t max_document; /* octets */
 	int64_t keepalive_s;
+	int64_t accounting_s;
 	int64_t open_timeout_s;
 	int64_t report_timeout_s;
 	int64_t retry_s;

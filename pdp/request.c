@@ -14,6 +14,7 @@ struct reader {
 	const struct pdp_client *client;
 	const struct pib_schema *schema;
 	const struct pdp_peer *peer;
+	enum pib_access access; /* that classes must have */
 	struct pdp_request *r;
 	const uint8_t *from; /* the message ... */
 	const uint8_t *copy; /* ... and its copy behind the rows, which they borrow */
@@ -95,7 +96,7 @@ static void take_row(
 	uint16_t doubt = 0;
 	bool surplus;
 
-	if ((cls->access & PIB_NOTIFY) == 0) {
+	if ((cls->access & rd->access) == 0) {
 		f.cperr = PIB_CPERR_INSTANCE;
 		refuse(rd, &f, cls, instance);
 		return;
@@ -177,10 +178,12 @@ static struct pdp_request *request_new(
 	return r;
 }
 
-enum request_result pdp_request_parse(const struct cops_msg *m, const struct pdp_client *client,
-    const struct pib_schema *schema, const struct pdp_peer *peer, struct pdp_request **out)
+static enum request_result parse(const struct cops_msg *m, const struct pdp_client *client,
+    const struct pib_schema *schema, const struct pdp_peer *peer, enum pib_access access,
+    struct pdp_request **out)
 {
-	struct reader rd = {.client = client, .schema = schema, .peer = peer, .from = m->octets};
+	struct reader rd = {
+	    .client = client, .schema = schema, .peer = peer, .access = access, .from = m->octets};
 	enum request_result res = REQUEST_OK;
 	struct cops_obj_iter it;
 	struct cops_obj named;
@@ -211,6 +214,26 @@ out:
 		rd.r = NULL;
 	}
 	*out = rd.r;
+	return res;
+}
+
+enum request_result pdp_request_parse(const struct cops_msg *m, const struct pdp_client *client,
+    const struct pib_schema *schema, const struct pdp_peer *peer, struct pdp_request **out)
+{
+	return parse(m, client, schema, peer, PIB_NOTIFY, out);
+}
+
+enum request_result pdp_usage_parse(const struct cops_msg *m, const struct pdp_client *client,
+    const struct pib_schema *schema, struct pdp_request **out)
+{
+	static const struct pdp_peer nobody = {0};
+	enum request_result res = parse(m, client, schema, &nobody, PIB_REPORT_ONLY, out);
+
+	if (res == REQUEST_OK && (*out)->reject != NULL) {
+		pdp_request_free(*out);
+		*out = NULL;
+		res = REQUEST_MALFORMED;
+	}
 	return res;
 }
 

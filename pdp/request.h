@@ -16,6 +16,9 @@ enum request_result {
 
 enum request_result pdp_request_parse(const struct cops_msg *m, const struct pdp_client *client,
     const struct pib_schema *schema, const struct pdp_peer *peer, struct pdp_request **out);
+/* The rows of an accounting RPT: report-only ones.  One that is none makes all of it malformed. */
+enum request_result pdp_usage_parse(const struct cops_msg *m, const struct pdp_client *client,
+    const struct pib_schema *schema, struct pdp_request **out);
 void pdp_request_free(struct pdp_request *r); /* NULL is allowed */
 
 /* frwkError rows (RFC 3318) that say what is wrong with a request. NULL: memory. */

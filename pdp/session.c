@@ -277,6 +277,24 @@ static void on_req(struct session *s, struct session_type *t, const struct cops_
 		  .kind = UP_REQUEST, .client = t->client, .state = x->number, .request = r});
 }
 
+/* An accounting report (RFC 3084 5.3); one that cannot be read is passed over. */
+static void on_usage(
+    struct session *s, struct session_type *t, const struct state *x, const struct cops_msg *m)
+{
+	const struct pdp_client *client = s->env->conf->client[t->client];
+	struct pdp_request *r = NULL;
+
+	if (client->report == NULL)
+		return;
+	if (pdp_usage_parse(m, client, s->env->schema[t->client], &r) != REQUEST_OK) {
+		atomic_fetch_add(&s->env->count.bad_messages, 1);
+		log_warn("%s: accounting report not taken", s->name);
+		return;
+	}
+	up(s,
+	    (struct up) {.kind = UP_USAGE, .client = t->client, .state = x->number, .request = r});
+}
+
 static void on_rpt(struct session *s, struct session_type *t, const struct cops_msg *m)
 {
 	uint16_t type = cops_obj_hi(&m->slot[COPS_SLOT_REPORT_TYPE]);
@@ -288,8 +306,10 @@ static void on_rpt(struct session *s, struct session_type *t, const struct cops_
 	if (x == NULL)
 		return; /* of a state deleted meanwhile */
 	atomic_fetch_add_explicit(&s->env->count.reports, 1, memory_order_relaxed);
-	if (type == COPS_RPT_ACCOUNTING)
-		return; /* we asked for none */
+	if (type == COPS_RPT_ACCOUNTING) {
+		on_usage(s, t, x, m);
+		return;
+	}
 	if (type != COPS_RPT_SUCCESS && type != COPS_RPT_FAILURE) {
 		atomic_fetch_add(&s->env->count.bad_messages, 1);
 		session_close(s, COPS_ERR_BAD_MESSAGE, "a report of no known type");

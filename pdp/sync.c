@@ -212,6 +212,26 @@ static int what_it_lacks(struct sync *s, struct sync_ce *ce, struct delta_list *
 	return l->count > 0;
 }
 
+/* Nothing is owed and nothing lacks: what is beside policy, of which no LSN tells. */
+static void aside(struct sync *s, struct sync_ce *ce)
+{
+	const struct pdp_client *c = s->conf.client;
+	bool first = ce->told != ce->main;
+	struct delta_list l;
+
+	if (c->aside == NULL || !ce->known || ce->failed || ce->guest || ce->leaving)
+		return;
+	delta_list_init(&l);
+	if (c->aside(s->conf.self, ce->name, first, &l) != 0) {
+		log_err("%s: out of memory for what it is to report", ce->name);
+	} else {
+		ce->told = ce->main;
+		if (l.count > 0)
+			send_dec(s, ce, SENT_ASIDE, ce->applied, l.chunk, l.count);
+	}
+	delta_list_clear(&l);
+}
+
 /* What a CE is to get next, if it may get anything: called whenever that may have changed. */
 void sync_next(struct sync *s, struct sync_ce *ce)
 {
@@ -231,6 +251,8 @@ void sync_next(struct sync *s, struct sync_ce *ce)
 	if (!sync_is_stale(ce)) {
 		if (ce->owed > 0)
 			send_dec(s, ce, SENT_NULL, 0, NULL, 0);
+		else
+			aside(s, ce);
 		return;
 	}
 	delta_list_init(&l);
@@ -246,6 +268,8 @@ void sync_next(struct sync *s, struct sync_ce *ce)
 		ce->wanted = ce->applied; /* the newest change did not concern it */
 		if (ce->owed > 0)
 			send_dec(s, ce, SENT_NULL, 0, NULL, 0);
+		else
+			aside(s, ce);
 	}
 	delta_list_clear(&l);
 }
@@ -279,7 +303,7 @@ static void disconnect(struct sync *s, struct sync_ce *ce)
 	if (ce->sid != 0)
 		HASH_DELETE(hh_sid, s->by_sid, ce);
 	ce->sid = 0;
-	ce->main = 0;
+	ce->main = ce->told = 0;
 	sync_owed_clear(ce);
 	free(ce->address);
 	ce->address = NULL;
@@ -433,6 +457,10 @@ static void on_report(struct sync *s, struct sync_ce *ce, uint8_t type, const st
 		else
 			sync_confirmed(s, ce);
 	}
+	if (ce->sent == SENT_ASIDE && type != COPS_RPT_SUCCESS)
+		log_warn("%s: will not report: %s", ce->name,
+		    r != NULL && r->faults > 0 ? pib_fault_print(&r->fault[0], text, sizeof(text))
+					       : "no reason given");
 	more = ce->owed > 0 || ce->wanted > ce->target;
 	sync_enter(ce, SYNC_IDLE);
 	sync_outcome(s, ce);
@@ -498,7 +526,7 @@ static void on_report_any(struct sync *s, struct sync_ce *ce, struct up *ev)
 static void on_release(struct sync *s, struct sync_ce *ce, uint32_t state)
 {
 	if (state == ce->main) {
-		ce->main = 0;
+		ce->main = ce->told = 0;
 		sync_owed_clear(ce);
 		sync_enter(ce, SYNC_OPENING);
 	}
@@ -522,6 +550,11 @@ void sync_up(struct sync *s, struct up *ev)
 		} else if (ce != NULL) {
 			on_other_request(s, ce, ev->state, ev->request);
 		}
+		pdp_request_free(ev->request);
+		break;
+	case UP_USAGE:
+		if (ce != NULL && ev->state == ce->main && s->conf.client->report != NULL)
+			s->conf.client->report(s->conf.self, ce->name, ev->request);
 		pdp_request_free(ev->request);
 		break;
 	case UP_REPORT:

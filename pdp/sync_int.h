@@ -17,7 +17,7 @@
 
 struct pdp_report;
 
-enum sent { SENT_CONTENT, SENT_NULL, SENT_REJECT };
+enum sent { SENT_CONTENT, SENT_NULL, SENT_REJECT, SENT_ASIDE };
 
 /* refresh.c has the drawing. */
 enum refresh_step {
@@ -45,6 +45,7 @@ struct sync_ce {
 	char *name;
 	uint64_t sid;  /* 0: offline */
 	uint32_t main; /* the request-state that Decisions are for; 0: not opened */
+	uint32_t told; /* ... that was told what is beside policy; 0: none */
 	enum sync_state state;
 	enum sent sent; /* while WAITING */
 	bool known;

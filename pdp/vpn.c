@@ -9,6 +9,7 @@
 #include "common/sitekey.h"
 #include "pdp/delta.h"
 #include "pdp/sync.h"
+#include "pdp/tunnels.h"
 #include "pib/gen/ce_vpn_pib.h"
 #include "pib/gen/framework_feedback_pib.h"
 #include "pib/gen/framework_pib.h"
@@ -26,12 +27,17 @@ struct vpn {
 	void (*staged)(void *arg);
 	void *arg;
 	struct site *sites;
+	struct tunnels *tunnels;
 };
 
 struct vpn *vpn_new(struct db *db, void (*staged)(void *arg), void *arg)
 {
 	struct vpn *v = calloc(1, sizeof(*v));
 
+	if (v != NULL && (v->tunnels = tunnels_new()) == NULL) {
+		free(v);
+		return NULL;
+	}
 	if (v != NULL) {
 		v->db = db;
 		v->staged = staged;
@@ -50,6 +56,7 @@ void vpn_free(struct vpn *v)
 		HASH_DEL(v->sites, s);
 		free(s);
 	}
+	tunnels_free(v->tunnels);
 	free(v);
 }
 
@@ -311,6 +318,8 @@ static int request(void *self, const char *ce, const struct pdp_request *req, st
 	if (req->full)
 		keys_replace(v, ce, key, keys);
 	rc = 0;
+	if (tunnels_request(v->tunnels, ce, req) != 0)
+		log_warn("%s: out of memory for its reports", ce);
 	for (size_t i = 0; rc == 0 && i < keys; i++) {
 		const struct pdp_row *r = key[i].row;
 
@@ -383,6 +392,34 @@ static void confirmed(void *self, const char *name, uint64_t from, uint64_t to)
 	for (size_t i = 0; ce != NULL && i < ce->members; i++)
 		keyring_confirm(v->db->keys, ce->member[i], from, to);
 	vpn_staged(v);
+}
+
+/* -------------------------------------------------------- reports on tunnels */
+
+static int aside(void *self, const char *name, bool first, struct delta_list *l)
+{
+	struct vpn *v = self;
+
+	return tunnels_links(v->tunnels, name, registry_ce(v->db->registry, name), first, l);
+}
+
+static void report(void *self, const char *name, const struct pdp_request *rows)
+{
+	struct vpn *v = self;
+	const struct model_ce *ce = registry_ce(v->db->registry, name);
+
+	if (ce != NULL)
+		tunnels_report(v->tunnels, ce, rows);
+}
+
+void vpn_set_reports(struct vpn *v, bool on)
+{
+	tunnels_set_off(v->tunnels, !on);
+}
+
+const struct tunnels *vpn_tunnels(const struct vpn *v)
+{
+	return v->tunnels;
 }
 
 /* ------------------------------------------------------------ passing on */
@@ -487,4 +524,6 @@ const struct pdp_client pdp_client_vpn = {
     .newest = newest,
     .lsn = lsn_now,
     .confirmed = confirmed,
+    .aside = aside,
+    .report = report,
 };

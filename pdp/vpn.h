@@ -9,6 +9,7 @@
 #include "pdp/db.h"
 
 struct sync;
+struct tunnels;
 struct vpn;
 
 extern const struct pdp_client pdp_client_vpn; /* self is a struct vpn */
@@ -27,6 +28,10 @@ struct vpn_site {
 	char software[64];
 	char backend[33];
 };
+/* false: CEs are asked for no reports on tunnels. */
+void vpn_set_reports(struct vpn *v, bool on);
+/* What CEs reported of their tunnels. */
+const struct tunnels *vpn_tunnels(const struct vpn *v);
 bool vpn_site(struct vpn *v, const char *ce, struct vpn_site *site);
 
 #endif

@@ -166,6 +166,7 @@ static void up_owned_free(struct up *ev)
 		free(ev->open);
 		break;
 	case UP_REQUEST:
+	case UP_USAGE:
 		pdp_request_free(ev->request);
 		break;
 	case UP_REPORT:

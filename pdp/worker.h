@@ -6,7 +6,7 @@
  *	control                                   worker
  *	workers_accept(fd)        ------------>   session
  *	workers_send(ids, chunks) ------------>   DEC to each
- *	on_up(events)             <------------   OPEN, REQUEST, REPORT, RELEASE, CLOSE
+ *	on_up(events)             <------------   OPEN, REQUEST, REPORT, USAGE, RELEASE, CLOSE
  */
 #ifndef PDP_WORKER_H
 #define PDP_WORKER_H
@@ -34,6 +34,7 @@ enum up_kind {
 	UP_OPEN,    /* a client-type was opened: name, address */
 	UP_REQUEST, /* request */
 	UP_REPORT,  /* the solicited (or unsolicited) RPT */
+	UP_USAGE,   /* an accounting RPT: request */
 	UP_RELEASE, /* the PEP deleted its request-state */
 	UP_CLOSE,   /* the client-type is closed, mostly with its connection */
 };
@@ -45,8 +46,8 @@ struct up {
 	uint8_t kind;	 /* enum up_kind */
 	uint8_t report;	 /* enum cops_report */
 	bool solicited;
-	uint32_t state; /* which request-state, REQUEST, REPORT, RELEASE; never used again in a
-			   session */
+	uint32_t state; /* which request-state, REQUEST, REPORT, USAGE, RELEASE; never used again in
+			   a session */
 	union {
 		struct up_open *open;
 		struct pdp_request *request; /* the receiver owns it now */

@@ -240,7 +240,8 @@ static void cmd_show_tunnels(void *arg, struct ctl_req *req, const json_t *args)
 		ctl_req_fail(req, "not_found", NULL, "this CE is \"%s\"", pep_agent_identity(a));
 	else
 		done_list(req,
-		    control_tunnels(pep_agent_self(a, client), json_get_string(args, "vpn", NULL)));
+		    control_tunnels(pep_agent_self(a, client), json_get_string(args, "vpn", NULL),
+			json_is_true(json_object_get(args, "down"))));
 }
 
 static void cmd_show_sa(void *arg, struct ctl_req *req, const json_t *args)

@@ -246,9 +246,19 @@ static json_t *spi(uint32_t n)
 	return n == 0 ? json_null() : json_sprintf("0x%08x", n);
 }
 
+struct tunnels {
+	json_t *list;
+	bool down;
+};
+
 static void tunnel_one(void *arg, const struct vpn_show_tunnel *t)
 {
-	json_t *o = json_object();
+	struct tunnels *l = arg;
+	json_t *o;
+
+	if (l->down && strcmp(t->state, "up") == 0)
+		return;
+	o = json_object();
 
 	put(o, "vpn", text(t->vpn));
 	put(o, "peer", text(t->peer));
@@ -264,16 +274,16 @@ static void tunnel_one(void *arg, const struct vpn_show_tunnel *t)
 	put(o, "why", text(t->why));
 	if (t->error[0] != '\0')
 		put(o, "error", text(t->error));
-	json_array_append_new(arg, o);
+	json_array_append_new(l->list, o);
 }
 
-json_t *control_tunnels(void *self, const char *vpn)
+json_t *control_tunnels(void *self, const char *vpn, bool down)
 {
-	json_t *list = json_array();
+	struct tunnels l = {.list = json_array(), .down = down};
 
-	if (vpn_show_tunnels(self, vpn, tunnel_one, list) == 0)
-		return list;
-	json_decref(list);
+	if (vpn_show_tunnels(self, vpn, tunnel_one, &l) == 0)
+		return l.list;
+	json_decref(l.list);
 	return NULL;
 }
 

@@ -6,13 +6,15 @@
 #define PEP_CONTROL_VPN_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 struct pib_store;
 
 json_t *control_vpns(void *self, const struct pib_store *store);
 json_t *control_vpn(void *self, const struct pib_store *store, const char *name); /* NULL: none */
-json_t *control_peers(void *self, const char *vpn);   /* NULL: of all VPNs */
-json_t *control_tunnels(void *self, const char *vpn); /* NULL: not read */
+json_t *control_peers(void *self, const char *vpn); /* NULL: of all VPNs */
+/* Only those that are not up, if so; NULL: not read. */
+json_t *control_tunnels(void *self, const char *vpn, bool down);
 json_t *control_sas(void *self);
 json_t *control_policies(void *self);
 /* Add what the kernel side has to say to the answer of "show status". */
