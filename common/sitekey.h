@@ -1,7 +1,7 @@
 /*
  * sitekey.h - what a CE that publishes a key, the PDP that passes it on and the CEs that use it
  * must see alike: the text that is signed, the signature, and which public keys are fit
- * (doc/architecture.md section 5).
+ * (doc/keying.md).
  */
 #ifndef COMMON_SITEKEY_H
 #define COMMON_SITEKEY_H

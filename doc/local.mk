@@ -1,4 +1,4 @@
-EXTRA_DIST += doc/conformance.md
+EXTRA_DIST += doc/conformance.md doc/keying.md
 dist_man_MANS += doc/copsctl.1
 dist_man_MANS += doc/intent.5
 dist_man_MANS += doc/copspepd.8 doc/pep.conf.5

@@ -1,6 +1,6 @@
 /*
  * keyring.h - the public keys that memberships published and who acknowledged which
- * (doc/architecture.md section 5).  What comes in is staged; keyring_commit() stores a
+ * (doc/keying.md).  What comes in is staged; keyring_commit() stores a
  * batch, one LSN per VPN, and only then is it visible to pdp/delta.  A key's row is encoded
  * once and shared by all receivers.  Control thread only.
  */

@@ -1,5 +1,5 @@
 /*
- * keying.h - controller keying (doc/architecture.md section 5): own epochs, the
+ * keying.h - controller keying (doc/keying.md): own epochs, the
  * site-key rows that publish them, and the SAs a peer's rows ask for.
  *
  * Desired SAs are a pure function of (rows, own epochs, what is in the kernel), so a

@@ -1,6 +1,6 @@
 /*
  * keying_derive.h - the octets of controller keying: SPI and key material, each a pure function of
- * what both ends know (doc/architecture.md section 5).
+ * what both ends know (doc/keying.md).
  */
 #ifndef PEP_KEYING_DERIVE_H
 #define PEP_KEYING_DERIVE_H
