@@ -3,7 +3,7 @@
 srcdir=${srcdir:-$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)}
 ctl=./copsctl/copsctl
 tmp=$(mktemp -d) || exit 99
-port=$((20000 + $$ % 10000))
+port=$((20000 + $$ % 2500 * 4)) # and three more: other tests may run
 failed=0
 declare -A pid=() # of the daemons, killed at the end
 trap '[ ${#pid[@]} -eq 0 ] || kill "${pid[@]}" 2>/dev/null; wait; rm -rf "$tmp"' EXIT

@@ -11,7 +11,7 @@ top=$(cd "$(dirname "$0")/.." && pwd -P)
 
 # The scenarios' daemons, in no namespace, on a port of our own.
 PDP_ADDR=127.0.0.1
-port=$((20000 + $$ % 10000))
+port=$((20000 + $$ % 2500 * 4)) # and three more: other tests may run
 sites='paris lyon nice'
 daemon_start()
 {
