@@ -6,6 +6,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static uint8_t *put_octets(uint8_t *p, const void *v, size_t len)
@@ -50,6 +51,37 @@ bool kern_policy_same(const struct kern_policy *a, const struct kern_policy *b)
 		   !addr_cmp(&a->tmpl_src, &b->tmpl_src) && !addr_cmp(&a->tmpl_dst, &b->tmpl_dst));
 }
 
+const char *kern_tunnel_name(uint32_t id, char buf[KERN_TUNNEL_NAME_LEN])
+{
+	snprintf(buf, KERN_TUNNEL_NAME_LEN, "cv%x", (unsigned)id);
+	return buf;
+}
+
+bool kern_tunnel_same(const struct kern_tunnel *a, const struct kern_tunnel *b)
+{
+	if (a->id != b->id || addr_cmp(&a->local, &b->local) || addr_cmp(&a->remote, &b->remote) ||
+	    addr_cmp(&a->src, &b->src) || a->broken != b->broken || a->routes != b->routes)
+		return false;
+	for (size_t i = 0; i < a->routes; i++)
+		if (prefix_cmp(&a->route[i].dst, &b->route[i].dst))
+			return false;
+	return true;
+}
+
+struct kern_tunnel *kern_tunnel_copy(const struct kern_tunnel *t)
+{
+	size_t len = t->routes * sizeof(*t->route);
+	struct kern_tunnel *c = malloc(sizeof(*c) + len);
+
+	if (!c)
+		return NULL;
+	*c = *t;
+	c->route = (struct kern_route *)(c + 1);
+	if (len)
+		memcpy(c->route, t->route, len);
+	return c;
+}
+
 const char *kern_dir_name(enum kern_dir d)
 {
 	static const char *const name[] = {"?", "in", "out", "fwd"};
@@ -87,6 +119,7 @@ int kern_fault_set(struct kern_fault *f, enum kern_fault_kind kind, int err, con
 
 	f->kind = kind;
 	f->err = err;
+	f->row = 0;
 	va_start(ap, fmt);
 	vsnprintf(f->text, sizeof(f->text), fmt, ap);
 	va_end(ap);

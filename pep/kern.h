@@ -64,6 +64,7 @@ struct kern_sa {
 	uint8_t integ_key[KERN_KEY_MAX];
 	uint16_t integ_key_len;
 	uint32_t replay_window; /* packets */
+	uint8_t inner;		/* family inside a tunnel; 0 = of the back end's choice (both) */
 	struct kern_lifetime soft;
 	struct kern_lifetime hard;
 };
@@ -74,11 +75,31 @@ struct kern_sa_state {
 	struct addr src;
 	enum kern_mode mode;
 	uint32_t reqid;
+	uint8_t inner; /* family inside a tunnel; 0 = both, or not known */
 	bool larval;
 	uint64_t octets;
 	uint64_t packets;
 	uint64_t added_at; /* seconds since the epoch */
 	uint64_t used_at;  /* 0 = never */
+};
+
+/*
+ * A tunnel interface of ours (IP in IP: RFC 2003, RFC 2473) and the routes into it.  What leaves
+ * through it is looked up in the SPD with its outer header only, what comes from it too.
+ */
+struct kern_route {
+	struct prefix dst;
+	uint32_t row; /* instance of its row, for reports */
+};
+
+struct kern_tunnel {
+	uint32_t id; /* names the interface */
+	struct addr local;
+	struct addr remote;
+	struct addr src;	  /* of this host's own packets; family 0 = the kernel's choice */
+	bool broken;		  /* in dumps: not as we make them, or down */
+	struct kern_route *route; /* sorted by dst */
+	size_t routes;
 };
 
 enum kern_fault_kind {
@@ -97,6 +118,7 @@ enum kern_fault_kind {
 struct kern_fault {
 	enum kern_fault_kind kind;
 	int err;	/* errno value, 0 = none */
+	uint32_t row;	/* of the tunnel's route at fault, 0 = another thing is */
 	char text[160]; /* for people: operation, object, reason; never key octets */
 };
 
@@ -111,6 +133,12 @@ enum kern_event_kind {
 	KERN_EV_OVERRUN,     /* events were lost: dump */
 };
 
+enum kern_tunnel_event {   /* by others; told of ours and of what only looks like ours */
+	KERN_TUNNEL_DOWN,  /* the interface was taken down or is gone */
+	KERN_TUNNEL_ROUTE, /* a route is gone */
+	KERN_TUNNEL_LOST,  /* events were lost: dump */
+};
+
 struct kern_event {
 	enum kern_event_kind kind;
 	struct kern_sa_id sa;
@@ -122,6 +150,8 @@ struct kern; /* a back end's instance */
 
 struct kern_ops {
 	const char *name; /* "pfkey", "xfrm", "mem" */
+	/* An SA of a tunnel carries one family, kern_sa.inner; otherwise it carries both. */
+	bool one_family;
 	/* NULL and *f on failure. */
 	struct kern *(*open)(struct kern_fault *f);
 	void (*close)(struct kern *k);
@@ -145,6 +175,20 @@ struct kern_ops {
 	/* Every entry, ours or not. */
 	int (*policy_dump)(struct kern *k, void (*fn)(void *arg, const struct kern_policy *p),
 	    void *arg, struct kern_fault *f);
+	/*
+	 * Make tunnel *t out of *was, which may be NULL: there is none.  On failure *was may be
+	 * damaged: put it again.  NULL: no tunnels with this back end.
+	 */
+	int (*tunnel_put)(struct kern *k, const struct kern_tunnel *t,
+	    const struct kern_tunnel *was, struct kern_fault *f);
+	int (*tunnel_del)(struct kern *k, uint32_t id, struct kern_fault *f);
+	int (*tunnel_dump)(struct kern *k, void (*fn)(void *arg, const struct kern_tunnel *t),
+	    void *arg, struct kern_fault *f);
+	/* A descriptor that is readable when something befell tunnels (-1: none). */
+	int (*tunnel_fd)(struct kern *k);
+	void (*tunnel_read)(struct kern *k,
+	    void (*fn)(void *arg, enum kern_tunnel_event e, uint32_t id, const struct prefix *dst),
+	    void *arg);
 	/* A descriptor that is readable when events wait (-1: none), and their reading. */
 	int (*event_fd)(struct kern *k);
 	void (*event_read)(
@@ -164,6 +208,11 @@ static inline bool kern_policy_ours(const struct kern_policy *p)
 {
 	return p->priority - KERN_PRIO_BASE < KERN_PRIO_SPAN;
 }
+#define KERN_TUNNEL_NAME_LEN 16
+const char *kern_tunnel_name(uint32_t id, char buf[KERN_TUNNEL_NAME_LEN]); /* "cv1a"; returns buf */
+bool kern_tunnel_same(const struct kern_tunnel *a, const struct kern_tunnel *b);
+/* In one piece, for free(). NULL: no memory. */
+struct kern_tunnel *kern_tunnel_copy(const struct kern_tunnel *t);
 const char *kern_dir_name(enum kern_dir d);	  /* "in" */
 const char *kern_action_name(enum kern_action a); /* "protect" */
 /* "203.0.113.2 spi 0x00000710", "out 10.1.0.0/16 > 10.2.0.0/16"; return buf. */

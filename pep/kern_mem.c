@@ -52,10 +52,17 @@ struct kern {
 	int event_fd;
 	unsigned operations;
 	unsigned key_repeats;
+	struct mem_tunnel *tunnels;
 	unsigned fail_at; /* value of operations that fails, 0 = none */
 	enum kern_fault_kind fail_kind;
 	int fail_err;
 	struct addr absent;
+};
+
+struct mem_tunnel {
+	struct kern_tunnel *t;
+	uint32_t id;
+	UT_hash_handle hh;
 };
 
 static struct kern *kept; /* by a test, across open and close */
@@ -107,6 +114,12 @@ static void mem_close(struct kern *k)
 	sa_flush(k);
 	HASH_ITER (hh, k->policies, p, p_next) {
 		policy_drop(k, p);
+	}
+	while (k->tunnels) {
+		struct mem_tunnel *t = k->tunnels;
+		HASH_DEL(k->tunnels, t);
+		free(t->t);
+		free(t);
 	}
 	HASH_ITER (hh, k->digests, d, d_next) {
 		HASH_DEL(k->digests, d);
@@ -408,9 +421,28 @@ static char *policy_line(const struct kern_policy *p)
 	return n < 0 ? NULL : line;
 }
 
+static char *tunnel_line(const struct kern_tunnel *t)
+{
+	char name[KERN_TUNNEL_NAME_LEN], local[ADDR_STRLEN], remote[ADDR_STRLEN];
+	char text[PREFIX_STRLEN];
+	char *line = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&line, &len);
+
+	if (!out)
+		return NULL;
+	fprintf(out, "tunnel %s %s > %s", kern_tunnel_name(t->id, name),
+	    addr_print(&t->local, local), addr_print(&t->remote, remote));
+	for (size_t i = 0; i < t->routes; i++)
+		fprintf(out, " %s", prefix_print(&t->route[i].dst, text));
+	fclose(out);
+	return line;
+}
+
 char *kern_mem_dump(struct kern *k)
 {
-	size_t count = HASH_COUNT(k->sas) + HASH_COUNT(k->policies);
+	size_t count = HASH_COUNT(k->sas) + HASH_COUNT(k->policies) + HASH_COUNT(k->tunnels);
+	struct mem_tunnel *t, *t_next;
 	char **line = calloc(count + 1, sizeof(*line));
 	char *text = NULL;
 	size_t len = 0;
@@ -425,6 +457,9 @@ char *kern_mem_dump(struct kern *k)
 		}
 		HASH_ITER (hh, k->policies, p, p_next) {
 			line[n++] = policy_line(&p->policy);
+		}
+		HASH_ITER (hh, k->tunnels, t, t_next) {
+			line[n++] = tunnel_line(t->t);
 		}
 		qsort(line, n, sizeof(*line), line_cmp);
 		for (size_t i = 0; i < n; i++)
@@ -483,8 +518,83 @@ void kern_mem_foreign_policy_del(struct kern *k, const struct kern_selector *sel
 	kern_mem_event_give(k, &e);
 }
 
+/* --- tunnels ---------------------------------------------------------------- */
+
+static void tunnel_drop(struct kern *k, struct mem_tunnel *t)
+{
+	HASH_DEL(k->tunnels, t);
+	free(t->t);
+	free(t);
+}
+
+static int mem_tunnel_put(struct kern *k, const struct kern_tunnel *t,
+    const struct kern_tunnel *was, struct kern_fault *f)
+{
+	bool refused = fails(k, f);
+	struct kern_tunnel *copy;
+	struct mem_tunnel *e;
+
+	(void)was;
+	if (refused && f->kind != KERN_NO_REPLY)
+		return -1;
+	HASH_FIND(hh, k->tunnels, &t->id, sizeof(t->id), e);
+	copy = kern_tunnel_copy(t);
+	if (copy && !e && (e = calloc(1, sizeof(*e)))) {
+		e->id = t->id;
+		HASH_ADD(hh, k->tunnels, id, sizeof(e->id), e);
+	}
+	if (!copy || !e) {
+		free(copy);
+		return kern_fault_set(f, KERN_REFUSED, ENOMEM, "tunnel");
+	}
+	free(e->t);
+	e->t = copy;
+	return refused ? -1 : 0;
+}
+
+static int mem_tunnel_del(struct kern *k, uint32_t id, struct kern_fault *f)
+{
+	struct mem_tunnel *e;
+
+	if (fails(k, f))
+		return -1;
+	HASH_FIND(hh, k->tunnels, &id, sizeof(id), e);
+	if (!e)
+		return kern_fault_set(f, KERN_ABSENT, ENODEV, "tunnel %u", (unsigned)id);
+	tunnel_drop(k, e);
+	return 0;
+}
+
+static int mem_tunnel_dump(struct kern *k, void (*fn)(void *arg, const struct kern_tunnel *t),
+    void *arg, struct kern_fault *f)
+{
+	struct mem_tunnel *e, *next;
+
+	(void)f;
+	HASH_ITER (hh, k->tunnels, e, next) {
+		fn(arg, e->t);
+	}
+	return 0;
+}
+
+static int mem_tunnel_fd(struct kern *k)
+{
+	(void)k;
+	return -1;
+}
+
+static void mem_tunnel_read(struct kern *k,
+    void (*fn)(void *arg, enum kern_tunnel_event e, uint32_t id, const struct prefix *dst),
+    void *arg)
+{
+	(void)k;
+	(void)fn;
+	(void)arg;
+}
+
 const struct kern_ops kern_mem_ops = {
     .name = "mem",
+    .one_family = true,
     .open = mem_open,
     .close = mem_close,
     .can = mem_can,
@@ -497,6 +607,11 @@ const struct kern_ops kern_mem_ops = {
     .policy_del = mem_policy_del,
     .sa_dump = mem_sa_dump,
     .policy_dump = mem_policy_dump,
+    .tunnel_put = mem_tunnel_put,
+    .tunnel_del = mem_tunnel_del,
+    .tunnel_dump = mem_tunnel_dump,
+    .tunnel_fd = mem_tunnel_fd,
+    .tunnel_read = mem_tunnel_read,
     .event_fd = mem_event_fd,
     .event_read = mem_event_read,
 };

@@ -24,6 +24,7 @@
 
 #include "common/log.h"
 #include "pep/kern_pfkey_msg.h"
+#include "pep/kern_link.h"
 #include "pep/kern_suite.h"
 #include "pep/local_addr.h"
 
@@ -50,6 +51,7 @@ struct kern {
 	int event;
 	int epoll; /* event and wake, for event_fd */
 	int wake;
+	int links; /* events of interfaces and routes */
 	uint32_t seq;
 	uint32_t pid;
 	unsigned since_drain;
@@ -297,6 +299,18 @@ static uint8_t host_len(const struct addr *a)
 	return (uint8_t)(8 * addr_len(a));
 }
 
+/*
+ * Linux lets through an SA of PF_KEY what is of the outer family, unless a proxy address says
+ * otherwise.
+ */
+static void put_inner(struct pfkey_build *b, const struct kern_sa *sa)
+{
+	struct addr any = {.family = sa->inner};
+
+	if (sa->mode == KERN_TUNNEL && sa->inner != 0 && sa->inner != sa->id.dst.family)
+		pfkey_put_addr(b, SADB_EXT_ADDRESS_PROXY, &any, 0, 0, 0);
+}
+
 static void build_sa_add(struct pfkey_build *b, const struct kern_sa *sa)
 {
 	pfkey_put_sa(b, sa->id.spi, (uint8_t)sa->replay_window, kern_suite_integ(sa->integ)->sadb,
@@ -306,6 +320,7 @@ static void build_sa_add(struct pfkey_build *b, const struct kern_sa *sa)
 	pfkey_put_lifetime(b, SADB_EXT_LIFETIME_SOFT, &sa->soft);
 	pfkey_put_addr(b, SADB_EXT_ADDRESS_SRC, &sa->src, host_len(&sa->src), 0, 0);
 	pfkey_put_addr(b, SADB_EXT_ADDRESS_DST, &sa->id.dst, host_len(&sa->id.dst), 0, 0);
+	put_inner(b, sa);
 	pfkey_put_key(b, SADB_EXT_KEY_AUTH, sa->integ_key, sa->integ_key_len);
 	pfkey_put_key(b, SADB_EXT_KEY_ENCRYPT, sa->encr_key, sa->encr_key_len);
 }
@@ -634,6 +649,20 @@ static void pfkey_event_read(
 		(void)!read(k->wake, &n, sizeof(n));
 }
 
+/* --- tunnels: see kern_link.c ------------------------------------------------ */
+
+static int pfkey_tunnel_fd(struct kern *k)
+{
+	return k->links;
+}
+
+static void pfkey_tunnel_read(struct kern *k,
+    void (*fn)(void *arg, enum kern_tunnel_event e, uint32_t id, const struct prefix *dst),
+    void *arg)
+{
+	kern_link_read(k->links, fn, arg);
+}
+
 /* --- life ------------------------------------------------------------------- */
 
 static int watch(int epoll, int fd)
@@ -646,7 +675,7 @@ static void pfkey_close(struct kern *k)
 {
 	if (!k)
 		return;
-	int fd[] = {k->request, k->event, k->epoll, k->wake};
+	int fd[] = {k->request, k->event, k->epoll, k->wake, k->links};
 	for (size_t i = 0; i < sizeof(fd) / sizeof(fd[0]); i++)
 		if (fd[i] >= 0)
 			close(fd[i]);
@@ -663,13 +692,14 @@ static struct kern *pfkey_open(struct kern_fault *f)
 		return NULL;
 	}
 	k->pid = (uint32_t)getpid();
+	k->links = kern_link_watch();
 	k->request = pfkey_socket();
 	err = k->request < 0 ? errno : 0;
 	k->event = pfkey_socket();
 	k->epoll = epoll_create1(EPOLL_CLOEXEC);
 	k->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (!err && (k->event < 0 || k->epoll < 0 || k->wake < 0 || watch(k->epoll, k->event) < 0 ||
-			watch(k->epoll, k->wake) < 0))
+	if (!err && (k->event < 0 || k->epoll < 0 || k->wake < 0 || k->links < 0 ||
+			watch(k->epoll, k->event) < 0 || watch(k->epoll, k->wake) < 0))
 		err = errno;
 	if (!err)
 		err = register_esp(k, k->event);
@@ -684,6 +714,7 @@ static struct kern *pfkey_open(struct kern_fault *f)
 
 const struct kern_ops kern_pfkey_ops = {
     .name = "pfkey",
+    .one_family = true,
     .open = pfkey_open,
     .close = pfkey_close,
     .can = pfkey_can,
@@ -696,6 +727,11 @@ const struct kern_ops kern_pfkey_ops = {
     .policy_del = pfkey_policy_del,
     .sa_dump = pfkey_sa_dump,
     .policy_dump = pfkey_policy_dump,
+    .tunnel_put = kern_link_put,
+    .tunnel_del = kern_link_del,
+    .tunnel_dump = kern_link_dump,
+    .tunnel_fd = pfkey_tunnel_fd,
+    .tunnel_read = pfkey_tunnel_read,
     .event_fd = pfkey_event_fd,
     .event_read = pfkey_event_read,
 };

@@ -22,7 +22,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include "pep/kern_link.h"
 #include "pep/kern_suite.h"
 #include "pep/kern_xfrm_msg.h"
 #include "pep/local_addr.h"
@@ -44,6 +46,7 @@ struct probe { /* algorithms this kernel has been seen to take */
 struct kern {
 	struct mnl_socket *request;
 	struct mnl_socket *event;
+	int links;	 /* events of interfaces and routes */
 	uint32_t portid; /* of request: its changes bear it */
 	uint32_t seq;
 	struct probe probe[PROBES_MAX];
@@ -462,6 +465,20 @@ static void xfrm_event_read(
 	}
 }
 
+/* --- tunnels: see kern_link.c ------------------------------------------------ */
+
+static int xfrm_tunnel_fd(struct kern *k)
+{
+	return k->links;
+}
+
+static void xfrm_tunnel_read(struct kern *k,
+    void (*fn)(void *arg, enum kern_tunnel_event e, uint32_t id, const struct prefix *dst),
+    void *arg)
+{
+	kern_link_read(k->links, fn, arg);
+}
+
 /* --- life --------------------------------------------------------------------------------- */
 
 static unsigned group(unsigned g)
@@ -477,6 +494,8 @@ static void xfrm_close(struct kern *k)
 		mnl_socket_close(k->request);
 	if (k->event != NULL)
 		mnl_socket_close(k->event);
+	if (k->links >= 0)
+		close(k->links);
 	free(k);
 }
 
@@ -484,7 +503,9 @@ static struct kern *xfrm_open(struct kern_fault *f)
 {
 	struct kern *k = calloc(1, sizeof(*k));
 
-	if (k != NULL && (k->request = xfrm_socket(0)) != NULL) {
+	if (k != NULL)
+		k->links = kern_link_watch();
+	if (k != NULL && k->links >= 0 && (k->request = xfrm_socket(0)) != NULL) {
 		k->portid = mnl_socket_get_portid(k->request);
 		k->event = xfrm_socket(group(XFRMNLGRP_ACQUIRE) | group(XFRMNLGRP_EXPIRE) |
 				       group(XFRMNLGRP_SA) | group(XFRMNLGRP_POLICY));
@@ -511,6 +532,11 @@ const struct kern_ops kern_xfrm_ops = {
     .policy_del = xfrm_policy_del,
     .sa_dump = xfrm_sa_dump,
     .policy_dump = xfrm_policy_dump,
+    .tunnel_put = kern_link_put,
+    .tunnel_del = kern_link_del,
+    .tunnel_dump = kern_link_dump,
+    .tunnel_fd = xfrm_tunnel_fd,
+    .tunnel_read = xfrm_tunnel_read,
     .event_fd = xfrm_event_fd,
     .event_read = xfrm_event_read,
 };

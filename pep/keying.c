@@ -369,7 +369,7 @@ static int sa_plan(
 	    .encr_column = PIB_CE_VPN_PEER_KEY_COL_ENCR,
 	    .integ_column = PIB_CE_VPN_PEER_KEY_COL_INTEG,
 	};
-	struct kern_sa sa = {.mode = KERN_TUNNEL, .reqid = pl->p->reqid};
+	struct kern_sa sa = {.mode = pl->m->mode, .reqid = pl->p->reqid, .inner = pl->p->inner};
 	uint8_t secret[SITEKEY_LEN];
 	int rc;
 

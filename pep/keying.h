@@ -36,6 +36,7 @@ struct keying_member {
 	uint32_t member; /* m */
 	uint8_t vpn_id[7];
 	struct addr local;
+	enum kern_mode mode; /* of its SAs */
 	struct keying_transform transform;
 	uint32_t rekey_serial;
 	uint32_t epoch_floor;
@@ -59,6 +60,7 @@ struct keying_peer {
 	const char *name; /* certificate identity */
 	struct addr addr;
 	uint32_t reqid;
+	uint8_t inner; /* family of what its SAs carry; 0 = both */
 	struct keying_peer_key key[KEYING_EPOCHS];
 	uint8_t keys;
 	uint32_t acked; /* our newest epoch this peer holds; 0 = none */

@@ -18,8 +18,10 @@ enum phase { /* in the order of execution */
 	PHASE_POLICY_PUT,
 	PHASE_SA_IN,
 	PHASE_SA_OUT,
+	PHASE_TUNNEL_PUT,
 	PHASE_COMMIT,
-	PHASE_SA_DEL = PHASE_COMMIT,
+	PHASE_TUNNEL_DEL = PHASE_COMMIT,
+	PHASE_SA_DEL,
 	PHASE_POLICY_DEL,
 	PHASE_OWNER, /* the kernel holds it already; only its owner is new */
 	PHASES
@@ -31,6 +33,8 @@ struct kplan_op {
 	struct korigin origin;
 	struct shadow_policy *entry; /* of policy operations */
 	struct shadow_sa *shadow;    /* of SA additions: ready for the shadow */
+	struct shadow_tunnel *at;    /* of tunnel operations */
+	struct kern_tunnel *tunnel;  /* to be put; ready for the shadow */
 	uint64_t owner;
 	union {
 		struct kern_policy policy;
@@ -79,6 +83,10 @@ void kplan_free(struct kplan *p)
 		for (unsigned i = 0; i < c->used; i++) {
 			struct kplan_op *op = &c->op[i];
 			free(op->shadow);
+			free(op->tunnel);
+			if (op->phase == PHASE_TUNNEL_PUT && op->at &&
+			    op->at->state == SHADOW_PLANNED)
+				kstate_tunnel_drop(p->ks, op->at);
 			if (op->phase == PHASE_POLICY_PUT && op->entry &&
 			    op->entry->state == SHADOW_PLANNED)
 				kstate_policy_drop(p->ks, op->entry);
@@ -219,7 +227,7 @@ void kplan_sa_add(struct kplan *p, const struct kern_sa *sa, bool inbound, const
 	op->shadow = e;
 	e->inbound = inbound;
 	e->sa = (struct kern_sa_state) {
-	    .id = sa->id, .src = sa->src, .mode = sa->mode, .reqid = sa->reqid};
+	    .id = sa->id, .src = sa->src, .mode = sa->mode, .reqid = sa->reqid, .inner = sa->inner};
 }
 
 void kplan_sa_del(struct kplan *p, const struct kern_sa_id *id)
@@ -239,6 +247,73 @@ void kplan_sa_drop(struct kplan *p, uint32_t reqid)
 {
 	if (reqid)
 		kstate_sa_each(p->ks, reqid, drop_sa, p);
+}
+
+/* What this plan says of a tunnel: nothing yet if it was not asked before. */
+static void tunnel_touch(struct kplan *p, struct shadow_tunnel *e)
+{
+	if (e->plan == p->serial)
+		return;
+	e->plan = p->serial;
+	e->put = false;
+	e->dropped = false;
+}
+
+void kplan_tunnel_put(struct kplan *p, const struct kern_tunnel *t, const struct korigin *o)
+{
+	struct shadow_tunnel *e = kstate_tunnel_get(p->ks, t->id);
+	struct kplan_op *op;
+
+	if (!e) {
+		p->no_memory = true;
+		return;
+	}
+	tunnel_touch(p, e);
+	if (e->put)
+		return;
+	e->put = true;
+	p->cancelled += e->dropped;
+	if (e->state == SHADOW_LIVE && kern_tunnel_same(e->t, t))
+		return;
+	if (!(op = op_new(p, PHASE_TUNNEL_PUT, o))) {
+		if (e->state == SHADOW_PLANNED)
+			kstate_tunnel_drop(p->ks, e);
+		return;
+	}
+	op->at = e;
+	if (!(op->tunnel = kern_tunnel_copy(t)))
+		p->no_memory = true;
+}
+
+static void tunnel_del(struct kplan *p, struct shadow_tunnel *e)
+{
+	struct kplan_op *op;
+
+	tunnel_touch(p, e);
+	if (e->dropped || e->state == SHADOW_PLANNED || e->state == SHADOW_OWED_DEL)
+		return;
+	if (!(op = op_new(p, PHASE_TUNNEL_DEL, NULL)))
+		return;
+	e->dropped = true;
+	op->at = e;
+	p->cancelled += e->put;
+}
+
+void kplan_tunnel_del(struct kplan *p, uint32_t id)
+{
+	struct shadow_tunnel *e = kstate_tunnel_find(p->ks, id);
+
+	if (e)
+		tunnel_del(p, e);
+}
+
+void kplan_tunnel_del_all(struct kplan *p)
+{
+	struct shadow_tunnel *e, *next;
+
+	HASH_ITER (hh, p->ks->tunnels, e, next) {
+		tunnel_del(p, e);
+	}
 }
 
 size_t kplan_count(const struct kplan *p)
@@ -315,10 +390,30 @@ static int put_sa(struct kplan *p, const struct kplan_op *op, struct kern_fault 
 	return ops->sa_add(p->ks->kern, &op->u.sa, f);
 }
 
+static int put_tunnel(struct kplan *p, const struct kplan_op *op, struct kern_fault *f)
+{
+	const struct kern_ops *ops = p->ks->ops;
+	const struct kern_tunnel *was = op->at->t;
+	char name[KERN_TUNNEL_NAME_LEN];
+
+	if (!ops->tunnel_put)
+		return kern_fault_set(f, KERN_UNSUPPORTED_MODE, 0,
+		    "interface %s: no tunnels with back end %s", kern_tunnel_name(op->at->id, name),
+		    ops->name);
+	if (op->at->state != SHADOW_LIVE && was) { /* owed: nobody knows what is there */
+		if (ops->tunnel_del(p->ks->kern, op->at->id, f) < 0 && f->kind != KERN_ABSENT)
+			return -1;
+		was = NULL;
+	}
+	return ops->tunnel_put(p->ks->kern, op->tunnel, was, f);
+}
+
 static int execute(struct kplan *p, const struct kplan_op *op, struct kern_fault *f)
 {
 	if (op->phase == PHASE_POLICY_PUT)
 		return p->ks->ops->policy_put(p->ks->kern, &op->u.policy, f);
+	if (op->phase == PHASE_TUNNEL_PUT)
+		return put_tunnel(p, op, f);
 	return put_sa(p, op, f);
 }
 
@@ -346,12 +441,30 @@ static void undo_sa(struct kplan *p, struct kplan_op *op)
 		op->shadow = NULL;
 }
 
+/* The one before, made anew; none, if there was none. */
+static void undo_tunnel(struct kplan *p, struct shadow_tunnel *e)
+{
+	const struct kern_ops *ops = p->ks->ops;
+	bool live = e->t && (e->state == SHADOW_LIVE || e->state == SHADOW_OWED_PUT);
+	struct kern_fault f;
+
+	if (!ops->tunnel_put)
+		return;
+	if ((ops->tunnel_del(p->ks->kern, e->id, &f) == 0 || f.kind == KERN_ABSENT) &&
+	    (!live || ops->tunnel_put(p->ks->kern, e->t, NULL, &f) == 0))
+		return;
+	log_err("undo: %s; it will be tried again", f.text);
+	kstate_tunnel_owe(p->ks, e, live ? SHADOW_OWED_PUT : SHADOW_OWED_DEL);
+}
+
 static void undo(struct kplan *p, struct kplan_op **list, size_t count)
 {
 	while (count > 0) {
 		struct kplan_op *op = list[--count];
 		if (op->phase == PHASE_POLICY_PUT)
 			undo_policy(p, op->entry);
+		else if (op->phase == PHASE_TUNNEL_PUT)
+			undo_tunnel(p, op->at);
 		else
 			undo_sa(p, op);
 	}
@@ -396,6 +509,20 @@ static void delete_policy(struct kplan *p, struct shadow_policy *e)
 	kstate_policy_owe(p->ks, e, SHADOW_OWED_DEL);
 }
 
+static void delete_tunnel(struct kplan *p, struct shadow_tunnel *e)
+{
+	struct kern_fault f;
+
+	if (e->put)
+		return;
+	if (p->ks->ops->tunnel_del(p->ks->kern, e->id, &f) == 0 || f.kind == KERN_ABSENT) {
+		kstate_tunnel_drop(p->ks, e);
+		return;
+	}
+	log_warn("%s; it will be tried again", f.text);
+	kstate_tunnel_owe(p->ks, e, SHADOW_OWED_DEL);
+}
+
 /* From here on nothing fails. */
 static void commit(struct kplan *p, struct kplan_op **list, size_t count)
 {
@@ -410,6 +537,14 @@ static void commit(struct kplan *p, struct kplan_op **list, size_t count)
 		case PHASE_SA_IN:
 		case PHASE_SA_OUT:
 			commit_sa(p, op);
+			break;
+		case PHASE_TUNNEL_PUT:
+			kstate_tunnel_live(p->ks, op->at, op->tunnel);
+			op->tunnel = NULL;
+			op->at = NULL;
+			break;
+		case PHASE_TUNNEL_DEL:
+			delete_tunnel(p, op->at);
 			break;
 		case PHASE_SA_DEL:
 			delete_sa(p, op);
@@ -452,7 +587,13 @@ int kplan_apply(struct kplan *p, struct kern_fault *f, struct korigin *o)
 		if (ret < 0) {
 			*o = list[i]->origin;
 			/* without an answer it may have happened */
-			undo(p, list, i + (f->kind == KERN_NO_REPLY));
+			undo(p, list,
+			    i + (f->kind == KERN_NO_REPLY ||
+				    (list[i]->phase == PHASE_TUNNEL_PUT && list[i]->at->t)));
+			if (f->row && o->route_cls) {
+				o->cls = o->route_cls;
+				o->instance = f->row;
+			}
 		}
 	}
 	if (ret == 0)

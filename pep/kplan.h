@@ -3,11 +3,11 @@
  * undone as a whole when one is refused.  Also keeps the shadow: what we know to be
  * in the kernel.
  *
- * Order: policies put, inbound SAs added, outbound SAs added -- commit point -- SAs
- * deleted, policies deleted.  Before the commit point a refusal undoes everything in
- * reverse; after it nothing fails any more: a delete that is refused is kept and
- * retried (kstate_retry), one that finds nothing is done.  So no SA ever has to be put
- * back and no key is installed twice.
+ * Order: policies put, inbound SAs added, outbound SAs added, tunnels put -- commit
+ * point -- tunnels deleted, SAs deleted, policies deleted.  Before the commit point a refusal
+ * undoes everything in reverse; after it nothing fails any more: a delete that is refused is kept
+ * and retried (kstate_retry), one that finds nothing is done.  So no SA ever has to be put back and
+ * no key is installed twice.
  *
  * Every policy has an owner, a number its maker chose for the part of the rows it comes from; a
  * part that changed drops all its policies and puts them anew, and only what differs
@@ -31,6 +31,11 @@ struct korigin {
 	uint32_t alg_instance;
 	uint8_t encr_column;
 	uint8_t integ_column;
+	/* of a tunnel: the class of its routes' rows, and the row that asks for one at all */
+	const struct pib_class *route_cls;
+	const struct pib_class *mode_cls;
+	uint32_t mode_instance;
+	uint8_t mode_column;
 };
 
 /* The shadow.  Policies by selector and by owner, SAs by (dst, SPI) and by reqid. */
@@ -60,6 +65,9 @@ void kstate_sa_forget(struct kstate *ks, const struct kern_sa_id *id);
 /* Is anything owed: an operation that must not fail, and was refused? */
 /* fn is told of every SA that is about to be deleted, and may read it; NULL: nobody. */
 void kstate_watch(struct kstate *ks, void (*fn)(void *arg, const struct kern_sa_id *id), void *arg);
+/* Is this tunnel one of those that should be there; and does one have this route? */
+bool kstate_tunnel_known(const struct kstate *ks, uint32_t id);
+bool kstate_tunnel_routes(const struct kstate *ks, const struct prefix *dst);
 bool kstate_owes(const struct kstate *ks);
 /* Run operations that are still owed. Returns how many remain. */
 size_t kstate_retry(struct kstate *ks);
@@ -83,6 +91,11 @@ void kplan_sa_add(struct kplan *p, const struct kern_sa *sa, bool inbound, const
 void kplan_sa_del(struct kplan *p, const struct kern_sa_id *id);
 /* kplan_sa_del for every SA with this reqid. */
 void kplan_sa_drop(struct kplan *p, uint32_t reqid);
+/* The plan keeps a copy.  Nothing is done if the shadow holds exactly this. */
+void kplan_tunnel_put(struct kplan *p, const struct kern_tunnel *t, const struct korigin *o);
+/* Delete, unless this plan puts it, earlier or later; every one. */
+void kplan_tunnel_del(struct kplan *p, uint32_t id);
+void kplan_tunnel_del_all(struct kplan *p);
 /* Operations on the kernel that kplan_apply will make. */
 size_t kplan_count(const struct kplan *p);
 /*

@@ -34,6 +34,7 @@ static void kstate_clear(struct kstate *ks)
 	HASH_ITER (hh, ks->policies, p, p_next) {
 		kstate_policy_drop(ks, p);
 	}
+	kstate_tunnels_clear(ks);
 }
 
 static void reqid_drop_empty(struct kstate *ks, struct shadow_reqid *r)
@@ -312,7 +313,10 @@ static void load_note_reqid(struct load *l, const struct kern_policy *p)
 		return;
 	}
 	r->reqid = p->reqid;
-	r->local = p->sel.dir == KERN_OUT ? p->tmpl_src : p->tmpl_dst;
+	if (p->mode == KERN_TUNNEL)
+		r->local = p->sel.dir == KERN_OUT ? p->tmpl_src : p->tmpl_dst;
+	else
+		r->local = p->sel.dir == KERN_OUT ? p->sel.src.addr : p->sel.dst.addr;
 	HASH_ADD(hh, l->reqids, reqid, sizeof(r->reqid), r);
 }
 
@@ -370,6 +374,8 @@ int kstate_load(struct kstate *ks, bool (*is_ours)(void *arg, const struct kern_
 	ret = ks->ops->policy_dump(ks->kern, load_policy, &l, f);
 	if (ret == 0)
 		ret = ks->ops->sa_dump(ks->kern, load_sa, &l, f);
+	if (ret == 0)
+		ret = kstate_tunnels_load(ks, f);
 	HASH_ITER (hh, l.reqids, r, next) {
 		HASH_DEL(l.reqids, r);
 		free(r);
@@ -396,7 +402,7 @@ static void retry_policy(struct kstate *ks, struct shadow_policy *e)
 
 bool kstate_owes(const struct kstate *ks)
 {
-	return !LIST_EMPTY(&ks->owed_sas) || !LIST_EMPTY(&ks->owed_policies);
+	return ks->owed_tunnels || !LIST_EMPTY(&ks->owed_sas) || !LIST_EMPTY(&ks->owed_policies);
 }
 
 void kstate_watch(struct kstate *ks, void (*fn)(void *arg, const struct kern_sa_id *id), void *arg)
@@ -421,6 +427,8 @@ size_t kstate_retry(struct kstate *ks)
 		p_next = LIST_NEXT(p, in_owed);
 		retry_policy(ks, p);
 	}
+	kstate_tunnels_retry(ks);
+	left = ks->owed_tunnels;
 	LIST_FOREACH (sa, &ks->owed_sas, in_owed)
 		left++;
 	LIST_FOREACH (p, &ks->owed_policies, in_owed)

@@ -54,6 +54,17 @@ struct shadow_owner {
 	UT_hash_handle hh;
 };
 
+struct shadow_tunnel {
+	uint32_t id;
+	enum shadow_state state;
+	struct kern_tunnel *t; /* owned; what the kernel holds, as far as we know. NULL: planned */
+	/* as with policies */
+	uint64_t plan;
+	bool put;
+	bool dropped;
+	UT_hash_handle hh;
+};
+
 struct kstate {
 	const struct kern_ops *ops;
 	struct kern *kern;
@@ -61,6 +72,8 @@ struct kstate {
 	struct shadow_policy *policies;
 	struct shadow_reqid *reqids;
 	struct shadow_owner *owners;
+	struct shadow_tunnel *tunnels;
+	size_t owed_tunnels;
 	LIST_HEAD(, shadow_sa) owed_sas;
 	LIST_HEAD(, shadow_policy) owed_policies;
 	size_t sa_live;
@@ -84,5 +97,16 @@ struct shadow_reqid *kstate_reqid_find(const struct kstate *ks, uint32_t reqid);
 int kstate_sa_give(struct kstate *ks, struct shadow_sa *e, enum shadow_state state);
 void kstate_sa_owe(struct kstate *ks, struct shadow_sa *e);
 void kstate_sa_drop(struct kstate *ks, struct shadow_sa *e);
+
+/* Tunnels (kstate_tunnel.c). A new one is planned; NULL: no memory. */
+struct shadow_tunnel *kstate_tunnel_get(struct kstate *ks, uint32_t id);
+struct shadow_tunnel *kstate_tunnel_find(const struct kstate *ks, uint32_t id);
+/* Takes t. */
+void kstate_tunnel_live(struct kstate *ks, struct shadow_tunnel *e, struct kern_tunnel *t);
+void kstate_tunnel_owe(struct kstate *ks, struct shadow_tunnel *e, enum shadow_state state);
+void kstate_tunnel_drop(struct kstate *ks, struct shadow_tunnel *e);
+void kstate_tunnels_clear(struct kstate *ks);
+int kstate_tunnels_load(struct kstate *ks, struct kern_fault *f);
+void kstate_tunnels_retry(struct kstate *ks);
 
 #endif

@@ -10,6 +10,7 @@ pep_libpep_la_SOURCES += \
 	pep/boot_id.c pep/boot_id.h \
 	pep/kern.c pep/kern.h \
 	pep/kern_if.c pep/kern_if.h \
+	pep/kern_link.c pep/kern_link.h \
 	pep/kern_mem.c pep/kern_mem.h \
 	pep/kern_pfkey.c \
 	pep/kern_pfkey_msg.c pep/kern_pfkey_msg.h \
@@ -18,6 +19,7 @@ pep_libpep_la_SOURCES += \
 	pep/kern_suite.c pep/kern_suite.h \
 	pep/kplan.c pep/kplan.h \
 	pep/kstate.c pep/kstate.h \
+	pep/kstate_tunnel.c \
 	pep/local_addr.c pep/local_addr.h \
 	pep/spd.c pep/spd.h \
 	pep/vpn.c pep/vpn.h pep/vpn_int.h \

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define PRIO_FIRST 0x100 /* below it the control channel alone */
 #define BITS_MAX   256	 /* of two IPv6 prefixes */
@@ -87,20 +88,45 @@ static void protect(struct spd *s, enum kern_dir dir, const struct prefix *src,
 	e->policy.tmpl_dst = dir == KERN_OUT ? t->remote : t->local;
 }
 
+static struct prefix host(const struct addr *a)
+{
+	return (struct prefix) {.addr = *a, .len = (uint8_t)(8 * addr_len(a))};
+}
+
 void spd_control(struct spd *s, const struct addr *pdp, uint16_t port)
 {
-	struct prefix host = {.addr = *pdp, .len = (uint8_t)(8 * addr_len(pdp))};
+	struct prefix server = host(pdp);
 	struct prefix all = any(pdp->family);
 	struct spd_entry *e;
 
-	if ((e = add(s, KERN_OUT, &all, &host, KERN_BYPASS, SPD_CONTROL, 0))) {
+	if ((e = add(s, KERN_OUT, &all, &server, KERN_BYPASS, SPD_CONTROL, 0))) {
 		e->policy.sel.proto = IPPROTO_TCP;
 		e->policy.sel.dport = port;
 	}
-	if ((e = add(s, KERN_IN, &host, &all, KERN_BYPASS, SPD_CONTROL, 0))) {
+	if ((e = add(s, KERN_IN, &server, &all, KERN_BYPASS, SPD_CONTROL, 0))) {
 		e->policy.sel.proto = IPPROTO_TCP;
 		e->policy.sel.sport = port;
 	}
+}
+
+/* ICMPv6 types of one link's business (RFC 2710, 3810, 4861). */
+static const uint8_t link_type[] = {130, 131, 132, 133, 134, 135, 136, 137, 143};
+
+_Static_assert(SPD_NEIGHBOURS == 3 * sizeof(link_type), "three directions");
+
+void spd_neighbours(struct spd *s)
+{
+	struct prefix all = any(AF_INET6);
+
+	for (size_t i = 0; i < sizeof(link_type); i++)
+		for (int dir = KERN_IN; dir <= KERN_FWD; dir++) {
+			struct spd_entry *e = add(s, (enum kern_dir)dir, &all, &all,
+			    dir == KERN_FWD ? KERN_DISCARD : KERN_BYPASS, SPD_CONTROL, 0);
+			if (!e)
+				return;
+			e->policy.sel.proto = IPPROTO_ICMPV6;
+			e->policy.sel.sport = link_type[i]; /* where the kernel has the type */
+		}
 }
 
 static void site_alone(struct spd *s, const struct spd_near *near, const struct spd_prefix *l)
@@ -162,9 +188,36 @@ static void peer_prefix(struct spd *s, const struct spd_near *near, const struct
 	catch_rest(s, r);
 }
 
+/* The packets of a tunnel's interface: protected between these two hosts, and not otherwise. */
+static void outer(struct spd *s, const struct spd_tunnel *t)
+{
+	struct prefix all = any(t->remote.family);
+	struct prefix own = host(&t->local);
+	struct prefix peer = host(&t->remote);
+	size_t first = s->count;
+
+	add(s, KERN_OUT, &own, &peer, KERN_PROTECT, SPD_PROTECT, 0);
+	add(s, KERN_IN, &peer, &own, KERN_PROTECT, SPD_PROTECT, 0);
+	add(s, KERN_OUT, &all, &peer, KERN_DISCARD, SPD_CATCH, 0);
+	add(s, KERN_IN, &peer, &all, KERN_DISCARD, SPD_CATCH, 0);
+	for (size_t i = first; i < s->count; i++) {
+		struct kern_policy *p = &s->entry[i].policy;
+		p->sel.proto = IPPROTO_IPIP;
+		if (p->action != KERN_PROTECT)
+			continue;
+		p->mode = KERN_TRANSPORT;
+		p->reqid = t->reqid;
+	}
+}
+
 void spd_peer(struct spd *s, const struct spd_near *near, const struct spd_tunnel *t,
     const struct spd_list *far)
 {
+	if (t->ipip) {
+		spd_blocked(s, near, far);
+		outer(s, t);
+		return;
+	}
 	for (size_t i = 0; i < far->count; i++)
 		peer_prefix(s, near, t, &far->p[i]);
 }
@@ -180,6 +233,8 @@ static void relay_one(struct spd *s, const struct spd_tunnel *in, const struct s
 void spd_relay(struct spd *s, const struct spd_tunnel *a, const struct spd_list *behind_a,
     const struct spd_tunnel *b, const struct spd_list *behind_b)
 {
+	if (a->ipip || b->ipip)
+		return;
 	for (size_t i = 0; i < behind_a->count; i++)
 		for (size_t j = 0; j < behind_b->count; j++) {
 			relay_one(s, a, &behind_a->p[i], b, &behind_b->p[j]);

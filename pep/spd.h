@@ -6,6 +6,8 @@
  * a peer, n any l and, when this CE relays, any s.
  *
  *   control    out any > PDP, in PDP > any                       bypass
+ *   neighbours out and in any > any, of ND's and MLD's ICMPv6    bypass
+ *              fwd any > any of them                             discard
  *   site       out any > l, all directions l > l'                bypass
  *   space      out any > s, in and fwd s > l                     discard
  *   other      out l > any, in and fwd any > l                   discard (if so told)
@@ -13,9 +15,17 @@
  *              out any > r                                       discard
  *   relay      out and fwd q > r, r behind one peer, q another   protect (if no space)
  *   blocked    out n > r, in r > l, fwd r > n, out any > r       discard
+ *   ipip peer  as blocked: its interface is not asked for these  discard
+ *              out L > R, in R > L, of IP in IP, outer addresses protect
+ *              out any > R, in R > any, of IP in IP              discard
  *
  * Out any > l is there because packets that leave a tunnel are looked up once more as they
  * are sent on to the site, where the discard of a space around l would meet them.
+ *
+ * Neighbour discovery (RFC 4861) and the multicast reports it depends on (RFC 3810) never leave
+ * their link, and hosts cannot do without them whatever else is discarded.  So what this host
+ * sends and receives of them passes, and they are forwarded nowhere: nobody can get a packet
+ * past the tunnels by calling it one of them.
  *
  * Order is by specificity, the sum of both prefix lengths, and at equal specificity
  * by enum spd_rank; spd_priority() is the one place.
@@ -56,6 +66,7 @@ struct spd_tunnel {
 	struct addr local;
 	struct addr remote;
 	uint32_t reqid;
+	bool ipip; /* an interface in front of transport mode (RFC 3884) */
 };
 
 struct spd_entry {
@@ -77,10 +88,12 @@ uint32_t spd_priority(const struct kern_selector *sel, enum spd_rank rank);
 
 /* Each appends. Prefixes of different families meet nowhere. */
 void spd_control(struct spd *s, const struct addr *pdp, uint16_t port);
+#define SPD_NEIGHBOURS 27 /* entries */
+void spd_neighbours(struct spd *s);
 void spd_site(struct spd *s, const struct spd_near *near);
 void spd_peer(struct spd *s, const struct spd_near *near, const struct spd_tunnel *t,
     const struct spd_list *far);
-/* Both ways between two peers of a CE that relays. */
+/* Both ways between two peers of a CE that relays; with interfaces, routes do it. */
 void spd_relay(struct spd *s, const struct spd_tunnel *a, const struct spd_list *behind_a,
     const struct spd_tunnel *b, const struct spd_list *behind_b);
 void spd_blocked(struct spd *s, const struct spd_near *near, const struct spd_list *far);

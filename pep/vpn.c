@@ -216,6 +216,8 @@ static void settle_net(struct vpn *v, const struct vpn_touch *e)
 		p->settle(v, &n);
 		vpn_net_clear(&n);
 	}
+	if (e->what & VPN_STALE)
+		p->lost(v, row->member);
 	if (e->what & VPN_ACK) {
 		struct acks a = {.store = v->store, .min = UINT32_MAX};
 		pib_store_referrers(v->store, &pib_ce_vpn_peer_class,
@@ -521,6 +523,24 @@ static void on_kernel(evutil_socket_t fd, short what, void *arg)
 	v->ops->event_read(v->kern, kernel_event, v);
 }
 
+static void tunnel_event(void *arg, enum kern_tunnel_event e, uint32_t id, const struct prefix *dst)
+{
+	struct vpn *v = arg;
+
+	if (e == KERN_TUNNEL_LOST || (e == KERN_TUNNEL_DOWN && kstate_tunnel_known(v->ks, id)) ||
+	    (e == KERN_TUNNEL_ROUTE && kstate_tunnel_routes(v->ks, dst)))
+		change_soon(v);
+}
+
+static void on_tunnels(evutil_socket_t fd, short what, void *arg)
+{
+	struct vpn *v = arg;
+
+	(void)fd;
+	(void)what;
+	v->ops->tunnel_read(v->kern, tunnel_event, v);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
@@ -567,11 +587,18 @@ static int kern_start(struct vpn *v, char *err, unsigned long err_len)
 static int events_start(struct vpn *v)
 {
 	int fd = v->ops->event_fd(v->kern);
+	int tunnels;
 
 	v->on_tick = evtimer_new(v->env.base, on_tick, v);
 	v->on_change = evtimer_new(v->env.base, on_change, v);
 	if (!v->on_tick || !v->on_change)
 		return -1;
+	if (v->ops->tunnel_fd && (tunnels = v->ops->tunnel_fd(v->kern)) >= 0) {
+		v->on_tunnels = event_new(
+		    v->env.base, tunnels, EV_READ | EV_PERSIST, on_tunnels, v);
+		if (!v->on_tunnels || event_add(v->on_tunnels, NULL) < 0)
+			return -1;
+	}
 	if (fd < 0)
 		return 0;
 	v->on_kernel = event_new(v->env.base, fd, EV_READ | EV_PERSIST, on_kernel, v);
@@ -586,6 +613,8 @@ static void vpn_stop(void *self)
 		return;
 	if (v->on_kernel)
 		event_free(v->on_kernel);
+	if (v->on_tunnels)
+		event_free(v->on_tunnels);
 	if (v->on_tick)
 		event_free(v->on_tick);
 	if (v->on_change)

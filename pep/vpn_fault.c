@@ -84,6 +84,12 @@ int vpn_fault_kernel(struct vpn_faults *f, const struct kern_fault *k, const str
 		pib_fault_row(&p, o->alg_cls, o->alg_instance);
 		return record(f, &p, k->text);
 	}
+	if (o->mode_cls && k->kind == KERN_UNSUPPORTED_MODE) {
+		p.cperr = PIB_CPERR_ENUM_SUP;
+		p.sub = o->mode_column;
+		pib_fault_row(&p, o->mode_cls, o->mode_instance);
+		return record(f, &p, k->text);
+	}
 	if (o->cls)
 		pib_fault_row(&p, o->cls, o->instance);
 	if (k->err == ENOMEM || k->err == ENOBUFS) {

@@ -38,6 +38,7 @@ enum vpn_what {
 	VPN_MEMBER = 16, /* of a VPN: our membership, to be settled with its keying */
 	VPN_ACK = 32,	 /* of a VPN: what its peers acknowledged */
 	VPN_CHECK = 64,	 /* of a VPN: its row is new, check it against this host */
+	VPN_STALE = 128, /* of a VPN: SAs of another kind are there, its keys are to be renewed */
 };
 
 struct vpn_touch {
@@ -101,6 +102,7 @@ struct vpn {
 	uint8_t boot_id[BOOT_ID_LEN];
 	bool rebooted;
 	struct event *on_kernel;
+	struct event *on_tunnels;
 	struct event *on_tick;
 	struct event *on_change; /* reality was changed by others: reconcile */
 	uint64_t acquires;

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "common/log.h"
 #include "pib/pib_codec.h"
@@ -138,6 +139,13 @@ static void gather_far(void *arg, const struct pib_row *row)
 		return;
 	}
 	list_add(g, g->far, &p, row->cls);
+	if (g->far->count > 1 && g->env->ops->one_family &&
+	    g->far->p[0].prefix.addr.family != p.prefix.addr.family)
+		g->ret = vpn_fault(g->f, row->cls, row->instance, PIB_CPERR_VALUE_SUP,
+		    PIB_CE_VPN_PEER_PREFIX_COL_ADDR_TYPE,
+		    "%s has one family inside a tunnel: IPv4 and IPv6 behind one peer need the "
+		    "back end xfrm",
+		    g->env->ops->name);
 }
 
 /* --- VPN -------------------------------------------------------------------- */
@@ -261,9 +269,9 @@ static int check_vpn(const struct vpn_env *env, const struct pib_ce_vpn *v, stru
 {
 	struct same_member s = {.v = v};
 
-	if (v->mode != PIB_CE_VPN_MODE_TUNNEL)
+	if (v->mode == PIB_CE_VPN_MODE_IPIP_TRANSPORT && !env->ops->tunnel_put)
 		return vpn_fault(f, vpn_class, v->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_MODE,
-		    "only tunnel mode is supported");
+		    "only tunnel mode is supported with back end %s", env->ops->name);
 	if (v->activation != PIB_CE_VPN_ACTIVATION_PERMANENT)
 		return vpn_fault(f, vpn_class, v->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_ACTIVATION,
 		    "only permanent tunnels are supported");
@@ -294,6 +302,8 @@ int vpn_net_load(
 	n->member.rekey_serial = v->rekey_serial;
 	n->member.epoch_floor = v->epoch_floor;
 	memcpy(n->member.vpn_id, v->vpn_id.p, sizeof(n->member.vpn_id));
+	n->ipip = v->mode == PIB_CE_VPN_MODE_IPIP_TRANSPORT;
+	n->member.mode = n->ipip ? KERN_TRANSPORT : KERN_TUNNEL;
 	n->near.relay = v->relay == PIB_CE_VPN_RELAY_TRUE;
 	n->near.discard_other = v->non_vpn_traffic == PIB_CE_VPN_NON_VPN_TRAFFIC_DISCARD;
 	pib_store_referrers(env->store, &pib_ce_vpn_local_prefix_class,
@@ -351,6 +361,48 @@ static int check_peer(struct vpn_peer *p, const struct vpn_net *n, struct vpn_fa
 	return 0;
 }
 
+static void note_family(void *arg, const struct pib_row *row)
+{
+	const struct pib_ce_vpn_peer_prefix *r = row->data;
+	uint8_t *family = arg;
+
+	if (*family == 0)
+		*family = r->addr_type == PIB_CE_VPN_PEER_PREFIX_ADDR_TYPE_IPV6 ? AF_INET6
+										: AF_INET;
+}
+
+/* Of what is behind the peer, where an SA has to know; 0: both, or there is nothing. */
+static uint8_t inner_family(const struct vpn_env *env, uint32_t peer)
+{
+	uint8_t family = 0;
+
+	if (env->ops->one_family)
+		pib_store_referrers(env->store, &pib_ce_vpn_peer_prefix_class,
+		    pib_column_find(&pib_ce_vpn_peer_prefix_class, PIB_CE_VPN_PEER_PREFIX_COL_PEER),
+		    peer, note_family, &family);
+	return family;
+}
+
+/* What is behind a tunnel interface is reached by routes. */
+static int check_routed(const struct vpn_peer *p, const struct vpn_net *n,
+    const struct spd_prefix *far, struct vpn_faults *f)
+{
+	const struct pib_class *cls = &pib_ce_vpn_peer_prefix_class;
+	char text[PREFIX_STRLEN];
+
+	if (far->prefix.addr.family != AF_INET)
+		return vpn_fault(f, cls, far->row, PIB_CPERR_ENUM_SUP,
+		    PIB_CE_VPN_PEER_PREFIX_COL_ADDR_TYPE,
+		    "%s: only IPv4 goes through a tunnel interface (mode ipip-transport)",
+		    prefix_print(&far->prefix, text));
+	if (prefix_has(&far->prefix, &p->peer.addr) || prefix_has(&far->prefix, &n->member.local))
+		return vpn_fault(f, cls, far->row, PIB_CPERR_VALUE_SUP,
+		    PIB_CE_VPN_PEER_PREFIX_COL_ADDR,
+		    "%s has an end of the tunnel in it, which cannot be routed into the tunnel",
+		    prefix_print(&far->prefix, text));
+	return 0;
+}
+
 int vpn_peer_load(struct vpn_peer *p, const struct vpn_env *env, const struct vpn_net *n,
     uint32_t instance, bool prefixes, struct vpn_faults *f)
 {
@@ -367,6 +419,10 @@ int vpn_peer_load(struct vpn_peer *p, const struct vpn_env *env, const struct vp
 		pib_store_referrers(env->store, &pib_ce_vpn_peer_prefix_class,
 		    pib_column_find(&pib_ce_vpn_peer_prefix_class, PIB_CE_VPN_PEER_PREFIX_COL_PEER),
 		    instance, gather_far, &g);
+	p->peer.inner = inner_family(env, instance);
+	for (size_t i = 0; n->ipip && i < p->far.count; i++)
+		if (check_routed(p, n, &p->far.p[i], f) < 0)
+			g.ret = -1;
 	if (g.ret < 0)
 		vpn_peer_clear(p);
 	return g.ret;

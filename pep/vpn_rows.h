@@ -39,6 +39,7 @@ int vpn_fault_kernel(struct vpn_faults *f, const struct kern_fault *k, const str
 /* One VPN as its rows say. */
 struct vpn_net {
 	const struct pib_ce_vpn *row; /* borrowed from the store */
+	bool ipip;		      /* tunnel interfaces and transport mode */
 	struct spd_near near;	      /* owned */
 	struct keying_member member;
 };

@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
+#include "pep/local_addr.h"
 #include "pep/pep_conf.h"
 #include "pep/vpn_int.h"
 #include "pib/pib_store.h"
@@ -87,6 +89,7 @@ static void control_unit(struct run *r)
 {
 	for (unsigned i = 0; i < r->v->conf->pdps; i++)
 		spd_control(&r->spd, &r->v->conf->pdp[i].addr, r->v->conf->pdp[i].port);
+	spd_neighbours(&r->spd);
 	put_unit(r, vpn_owner(VPN_OWNER_CONTROL, 0), NULL, 0);
 }
 
@@ -135,8 +138,10 @@ static uint32_t reqid_get(struct run *r, uint32_t peer)
 
 static struct spd_tunnel tunnel_of(const struct vpn_net *n, const struct vpn_peer *p)
 {
-	return (struct spd_tunnel) {
-	    .local = n->member.local, .remote = p->peer.addr, .reqid = p->peer.reqid};
+	return (struct spd_tunnel) {.local = n->member.local,
+	    .remote = p->peer.addr,
+	    .reqid = p->peer.reqid,
+	    .ipip = n->ipip};
 }
 
 static void peer_sas(struct run *r, const struct vpn_net *n, struct vpn_peer *p)
@@ -149,10 +154,78 @@ static void peer_sas(struct run *r, const struct vpn_net *n, struct vpn_peer *p)
 	provider->plan(r->v, n, p, r->plan, r->f);
 }
 
+static int by_dst(const void *a, const void *b)
+{
+	return prefix_cmp(
+	    &((const struct kern_route *)a)->dst, &((const struct kern_route *)b)->dst);
+}
+
+/* An interface, and routes to all that is behind the peer; none in tunnel mode. */
+static void peer_tunnel(struct run *r, const struct vpn_net *n, const struct vpn_peer *p)
+{
+	struct kern_tunnel t = {
+	    .id = p->peer.peer, .local = n->member.local, .remote = p->peer.addr};
+	const struct korigin o = {
+	    .cls = &pib_ce_vpn_peer_class,
+	    .instance = p->peer.peer,
+	    .column = PIB_CE_VPN_PEER_COL_ADDR,
+	    .route_cls = &pib_ce_vpn_peer_prefix_class,
+	    .mode_cls = &pib_ce_vpn_class,
+	    .mode_instance = n->member.vpn,
+	    .mode_column = PIB_CE_VPN_COL_MODE,
+	};
+
+	if (!n->ipip) {
+		kplan_tunnel_del(r->plan, t.id);
+		return;
+	}
+	if (!(t.route = calloc(p->far.count + 1, sizeof(*t.route)))) {
+		vpn_fault_memory(r->f);
+		return;
+	}
+	for (; t.routes < p->far.count; t.routes++)
+		t.route[t.routes] = (struct kern_route) {
+		    .dst = p->far.p[t.routes].prefix, .row = p->far.p[t.routes].row};
+	qsort(t.route, t.routes, sizeof(*t.route), by_dst);
+	for (size_t i = 0; t.routes && i < n->near.site.count && !t.src.family; i++) {
+		const struct prefix *l = &n->near.site.p[i].prefix;
+		if (l->addr.family != AF_INET || !local_addr_within(l, &t.src))
+			t.src = (struct addr) {0};
+	}
+	kplan_tunnel_put(r->plan, &t, &o);
+	free(t.route);
+}
+
+struct kind { /* of a peer's SAs: wanted, and whether one is of another */
+	uint8_t inner;
+	enum kern_mode mode;
+	bool other;
+};
+
+static void match_kind(void *arg, const struct kern_sa_state *sa, bool inbound)
+{
+	struct kind *k = arg;
+
+	(void)inbound;
+	k->other |= sa->mode != k->mode;
+	k->other |= sa->inner && k->inner && sa->inner != k->inner;
+}
+
+/* An SA cannot be made another, nor its key be used again: SAs of another kind need new keys. */
+static void check_kind(struct run *r, const struct vpn_net *n, const struct vpn_peer *p)
+{
+	struct kind k = {.inner = p->peer.inner, .mode = n->member.mode};
+
+	kstate_sa_each(r->v->ks, p->peer.reqid, match_kind, &k);
+	if (k.other)
+		vpn_touch(r->t, VPN_PART_NET, n->member.vpn, VPN_STALE);
+}
+
 static void peer_gone(struct run *r, uint32_t peer)
 {
 	kplan_policy_drop(r->plan, vpn_owner(VPN_OWNER_PEER, peer));
 	kplan_sa_drop(r->plan, vpn_reqids_find(r->v->reqids, peer));
+	kplan_tunnel_del(r->plan, peer);
 }
 
 static void peer_part(struct run *r, const struct vpn_touch *e)
@@ -176,6 +249,8 @@ static void peer_part(struct run *r, const struct vpn_touch *e)
 			spd_peer(&r->spd, &n->near, &tunnel, &p.far);
 			put_unit(r, vpn_owner(VPN_OWNER_PEER, row->id),
 			    &pib_ce_vpn_peer_prefix_class, PIB_CE_VPN_PEER_PREFIX_COL_ADDR);
+			peer_tunnel(r, n, &p);
+			check_kind(r, n, &p);
 		}
 		if (e->what & VPN_KEYS)
 			peer_sas(r, n, &p);
@@ -299,6 +374,7 @@ static void collect(struct run *r)
 		kstate_sa_each(r->v->ks, 0, claim_reqid, r);
 		kstate_sa_each(r->v->ks, 0, drop_stray, r);
 		kplan_policy_drop(r->plan, 0);
+		kplan_tunnel_del_all(r->plan);
 		control_unit(r);
 	}
 	vpn_touch_expand(r->t, r->store);

@@ -14,6 +14,7 @@
 #include "common/diag.h"
 #include "copsctl/pki.h"
 #include "pep/kern_mem.h"
+#include "pep/spd.h"
 #include "pep/pep_conf.h"
 #include "pep/vpn.h"
 #include "pep/vpn_show.h"
@@ -21,6 +22,9 @@
 #include "pib/gen/framework_pib.h"
 #include "pib/pib_codec.h"
 #include "pib/pib_store.h"
+
+/* to and from the PDP, and of neighbour discovery */
+#define CONTROL_POLICIES (2 + SPD_NEIGHBOURS)
 
 static char top[] = "/tmp/test_pep_vpn.XXXXXX";
 static struct event_base *base;
@@ -469,7 +473,7 @@ START_TEST(removing_the_peer_removes_all_of_it)
 	remove_row(t, &pib_ce_vpn_class, 1);
 	remove_row(t, &pib_ce_vpn_proposal_class, 50);
 	must(&a, t);
-	ck_assert_uint_eq(kern_mem_policy_count(a.kern), 2);
+	ck_assert_uint_eq(kern_mem_policy_count(a.kern), CONTROL_POLICIES);
 	ck_assert_uint_eq(kern_mem_sa_count(a.kern), 0);
 }
 END_TEST
@@ -488,9 +492,35 @@ struct wrong {
 	change;                                                                                    \
 	install(t, &pib_##name##_class, &r)
 
-static void bad_mode(struct pib_txn *t)
+/* only IPv4 goes through a tunnel interface */
+static void bad_inner(struct pib_txn *t)
 {
-	CHANGED(ce_vpn, vpn_row_of(1), r.mode = PIB_CE_VPN_MODE_IPIP_TRANSPORT);
+	{
+		CHANGED(ce_vpn, vpn_row_of(1), r.mode = PIB_CE_VPN_MODE_IPIP_TRANSPORT);
+	}
+	CHANGED(ce_vpn_peer_prefix, peer_prefix(2), r.addr_type = 2; r.addr = ip("2001:db8:2::");
+		r.prefix_length = 48);
+}
+
+/* nor what holds the tunnel's own end */
+static void bad_route(struct pib_txn *t)
+{
+	{
+		CHANGED(ce_vpn, vpn_row_of(1), r.mode = PIB_CE_VPN_MODE_IPIP_TRANSPORT);
+	}
+	CHANGED(ce_vpn_peer_prefix, peer_prefix(2), r.addr = ip("192.0.0.0"); r.prefix_length = 16);
+}
+
+/* the back end has one family in an SA */
+static void bad_families(struct pib_txn *t)
+{
+	struct pib_ce_vpn_peer_prefix r = peer_prefix(2);
+
+	r.id = 77;
+	r.addr_type = 2;
+	r.addr = ip("2001:db8:2::");
+	r.prefix_length = 48;
+	install(t, &pib_ce_vpn_peer_prefix_class, &r);
 }
 
 static void bad_keying(struct pib_txn *t)
@@ -586,7 +616,12 @@ static void bad_key_alg(struct pib_txn *t)
 }
 
 static const struct wrong wrongs[] = {
-    {"mode", bad_mode, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_MODE, &pib_ce_vpn_class, 1},
+    {"inner", bad_inner, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_PEER_PREFIX_COL_ADDR_TYPE,
+	&pib_ce_vpn_peer_prefix_class, 102},
+    {"route", bad_route, PIB_CPERR_VALUE_SUP, PIB_CE_VPN_PEER_PREFIX_COL_ADDR,
+	&pib_ce_vpn_peer_prefix_class, 102},
+    {"families", bad_families, PIB_CPERR_VALUE_SUP, PIB_CE_VPN_PEER_PREFIX_COL_ADDR_TYPE,
+	&pib_ce_vpn_peer_prefix_class, 102},
     {"keying", bad_keying, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_KEYING, &pib_ce_vpn_class, 1},
     {"local", bad_local, PIB_CPERR_SPECIFIC, PIB_CE_VPN_ERR_NO_SUCH_LOCAL_ADDRESS,
 	&pib_ce_vpn_class, 1},
@@ -704,11 +739,62 @@ START_TEST(kernel_refusals_undo_and_name)
 }
 END_TEST
 
+static size_t lines_with(const char *word)
+{
+	char *dump = kern_mem_dump(a.kern);
+	size_t n = count_lines(dump, word);
+
+	free(dump);
+	return n;
+}
+
+/* the same with tunnel interfaces, where there was tunnel mode, and back */
+START_TEST(modes_change_as_a_whole)
+{
+	static const int32_t mode[] = {PIB_CE_VPN_MODE_IPIP_TRANSPORT, PIB_CE_VPN_MODE_TUNNEL};
+	struct pib_fault f;
+	struct pib_txn *t;
+
+	join();
+	for (unsigned i = 0; i < 4; i++)
+		for (unsigned k = 1;; k++) {
+			char *was = kern_mem_dump(a.kern);
+			char *is;
+			int ret;
+
+			t = pib_txn_begin(a.store);
+			{
+				CHANGED(ce_vpn, vpn_row_of(1), r.mode = mode[i % 2]);
+			}
+			kern_mem_fail_at(a.kern, k, i < 2 ? KERN_REFUSED : KERN_NO_REPLY, EINVAL);
+			ret = commit(&a, t, &f);
+			kern_mem_fail_at(a.kern, 0, KERN_REFUSED, 0);
+			is = kern_mem_dump(a.kern);
+			if (ret < 0)
+				ck_assert_str_eq(was, is);
+			free(was);
+			free(is);
+			if (ret == 0)
+				break;
+		}
+	ck_assert_uint_eq(lines_with("tunnel cv"), 0);
+	t = pib_txn_begin(a.store);
+	{
+		CHANGED(ce_vpn, vpn_row_of(1), r.mode = mode[0]);
+	}
+	must(&a, t);
+	ck_assert_uint_eq(lines_with("tunnel cv2 "), 1);
+	undo_all(&a);
+	ck_assert_uint_eq(lines_with("tunnel cv"), 0);
+	ck_assert_uint_eq(kern_mem_policy_count(a.kern), CONTROL_POLICIES);
+}
+END_TEST
+
 START_TEST(everything_removed_is_nothing_left)
 {
 	join();
 	undo_all(&a);
-	ck_assert_uint_eq(kern_mem_policy_count(a.kern), 2);
+	ck_assert_uint_eq(kern_mem_policy_count(a.kern), CONTROL_POLICIES);
 	ck_assert_uint_eq(kern_mem_sa_count(a.kern), 0);
 }
 END_TEST
@@ -906,7 +992,7 @@ START_TEST(restart_without_rows_waits)
 	t = pib_txn_begin(a.store);
 	INSTALL(t, ce_vpn_proposal, proposal());
 	must(&a, t);
-	ck_assert_uint_eq(kern_mem_policy_count(a.kern), 2);
+	ck_assert_uint_eq(kern_mem_policy_count(a.kern), CONTROL_POLICIES);
 	ck_assert_uint_eq(kern_mem_sa_count(a.kern), 0);
 }
 END_TEST
@@ -1074,6 +1160,7 @@ int main(void)
 	tcase_add_test(t, list_of_proposals_takes_the_first_possible);
 	tcase_add_test(t, kernel_refusals_undo_and_name);
 	tcase_add_test(t, everything_removed_is_nothing_left);
+	tcase_add_test(t, modes_change_as_a_whole);
 	tcase_add_test(t, changes_are_local);
 	tcase_add_test(t, reqids_run_out);
 	tcase_add_test(t, two_vpns_cannot_share_a_selector);

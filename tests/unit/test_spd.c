@@ -138,6 +138,49 @@ START_TEST(row102_cross_product)
 }
 END_TEST
 
+/* With an interface the prefixes are discarded elsewhere, and the outer header is protected. */
+START_TEST(interface)
+{
+	struct spd_near near = {.site = list("10.1.0.0/16", NULL)};
+	struct spd_list far = list("10.2.0.0/16", NULL);
+	struct spd_tunnel t = tunnel(2);
+	unsigned outer = 0;
+
+	t.ipip = true;
+	spd_site(&spd, &near);
+	spd_peer(&spd, &near, &t, &far);
+	spd_finish(&spd);
+	FATE(KERN_OUT, "10.1.0.1", "10.2.0.1", DISCARDED);
+	FATE(KERN_OUT, "10.9.0.1", "10.2.0.1", DISCARDED);
+	FATE(KERN_IN, "10.2.0.1", "10.1.0.1", DISCARDED);
+	FATE(KERN_FWD, "10.2.0.1", "10.1.0.1", DISCARDED);
+	for (size_t i = 0; i < spd.count; i++) {
+		const struct kern_policy *p = &spd.entry[i].policy;
+		if (p->sel.proto == 0)
+			continue;
+		ck_assert_uint_eq(p->sel.proto, IPPROTO_IPIP);
+		ck_assert_int_eq(p->action, outer++ < 2 ? KERN_PROTECT : KERN_DISCARD);
+		ck_assert(p->action == KERN_DISCARD ||
+			  (p->mode == KERN_TRANSPORT && p->reqid == 2 && !p->tmpl_src.family));
+	}
+	ck_assert_uint_eq(outer, 4);
+}
+END_TEST
+
+START_TEST(neighbours)
+{
+	spd_neighbours(&spd);
+	spd_finish(&spd);
+	ck_assert_uint_eq(spd.count, SPD_NEIGHBOURS);
+	for (size_t i = 0; i < spd.count; i++) {
+		const struct kern_policy *p = &spd.entry[i].policy;
+		ck_assert_uint_eq(p->sel.proto, IPPROTO_ICMPV6);
+		ck_assert_uint_ge(p->sel.sport, 130);
+		ck_assert_int_eq(p->action, p->sel.dir == KERN_FWD ? KERN_DISCARD : KERN_BYPASS);
+	}
+}
+END_TEST
+
 START_TEST(mesh)
 {
 	struct spd_near near = {.site = list("10.1.0.0/24", "10.1.1.0/24")};
@@ -382,6 +425,8 @@ int main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, mesh_word_by_word);
 	tcase_add_test(t, row102_cross_product);
+	tcase_add_test(t, interface);
+	tcase_add_test(t, neighbours);
 	tcase_add_test(t, mesh);
 	tcase_add_test(t, other_traffic_discarded);
 	tcase_add_test(t, spoke_with_space);
