@@ -186,6 +186,8 @@ static void on_forgotten(void *arg, const char *ce)
 
 	if (!on_admits(arg, ce))
 		acl_remove(p->acl, ce);
+	if (t->client == &pdp_client_vpn)
+		vpn_forget(p->vpn, ce);
 	if (p->db.ops->save_ces(p->db.store, &gone, 1, err, sizeof(err)) != 0)
 		log_err("%s", err);
 	log_note(

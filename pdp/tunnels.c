@@ -139,6 +139,19 @@ int tunnels_request(struct tunnels *t, const char *ce, const struct pdp_request 
 	return 0;
 }
 
+void tunnels_forget(struct tunnels *t, const char *ce)
+{
+	struct reporter *r = reporter_find(t, ce);
+
+	if (r == NULL)
+		return;
+	for (size_t i = 0; i < r->links; i++)
+		side_drop(t, r->link[i].member);
+	HASH_DEL(t->ces, r);
+	free(r->link);
+	free(r);
+}
+
 bool tunnels_can(const struct tunnels *t, const char *ce)
 {
 	const struct reporter *r = reporter_find(t, ce);

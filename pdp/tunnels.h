@@ -47,6 +47,8 @@ int tunnels_links(struct tunnels *t, const char *ce, const struct model_ce *mode
 /* An accounting report of ce's; what is not of its peers is ignored. */
 void tunnels_report(
     struct tunnels *t, const struct model_ce *model, const struct pdp_request *report);
+/* ce is gone, and what it said with it. */
+void tunnels_forget(struct tunnels *t, const char *ce);
 /* Borrowed until the next call that is not const; NULL: it has said nothing. */
 const struct tunnel *tunnels_find(
     const struct tunnels *t, const struct model_member *r, const struct model_member *m);

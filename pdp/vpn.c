@@ -412,6 +412,17 @@ static void report(void *self, const char *name, const struct pdp_request *rows)
 		tunnels_report(v->tunnels, ce, rows);
 }
 
+void vpn_forget(struct vpn *v, const char *ce)
+{
+	struct site *s = site_find(v, ce);
+
+	tunnels_forget(v->tunnels, ce);
+	if (s == NULL)
+		return;
+	HASH_DEL(v->sites, s);
+	free(s);
+}
+
 void vpn_set_reports(struct vpn *v, bool on)
 {
 	tunnels_set_off(v->tunnels, !on);

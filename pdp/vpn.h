@@ -28,6 +28,8 @@ struct vpn_site {
 	char software[64];
 	char backend[33];
 };
+/* ce has left, and what it said of itself and its tunnels is of no use any more. */
+void vpn_forget(struct vpn *v, const char *ce);
 /* false: CEs are asked for no reports on tunnels. */
 void vpn_set_reports(struct vpn *v, bool on);
 /* What CEs reported of their tunnels. */

@@ -16,6 +16,7 @@
 #include "pdp/delta.h"
 #include "pdp/vpn.h"
 #include "pib/gen/ce_vpn_pib.h"
+#include "pib/gen/framework_feedback_pib.h"
 #include "pib/gen/framework_pib.h"
 #include "pib/pib_codec.h"
 #include "tests/unit/capture.h"
@@ -670,12 +671,41 @@ void pep_request_other(struct pep *p, uint8_t at)
 	req_send(p, &b, mark);
 }
 
+static void put_caps(struct buf *b)
+{
+	const struct pib_class *sel = &pib_ce_vpn_class, *usage = &pib_ce_vpn_peer_status_class;
+	const struct pib_frwk_feedback_link_caps row = {.id = 1,
+	    .selection = {sel->ber, sel->ber_len},
+	    .usage = {usage->ber, usage->ber_len},
+	    .threshold = {(const uint8_t *)"", 1}};
+
+	put_row(b, &pib_frwk_feedback_link_caps_class, 1, &row);
+}
+
+void pep_usage(struct pep *p, const struct pib_ce_vpn_peer_status *row, size_t rows)
+{
+	size_t mark, named;
+	struct buf b;
+
+	buf_init(&b, 0);
+	mark = cops_msg_begin(&b, COPS_OP_RPT, false, VPN_TYPE);
+	put_handle(&b, p->at);
+	cops_put_u16x2(&b, COPS_C_REPORT_TYPE, 1, COPS_RPT_ACCOUNTING, 0);
+	named = cops_named_open(&b, COPS_C_CLIENT_SI, 2);
+	for (size_t i = 0; i < rows; i++)
+		put_row(&b, &pib_ce_vpn_peer_status_class, row[i].id, &row[i]);
+	cops_named_close(&b, named);
+	send_all(p, &b, mark);
+}
+
 void pep_request(struct pep *p, bool full, struct pep_key *key, size_t keys)
 {
 	struct buf b;
 	size_t mark = req_begin(&b, p->at), named = cops_named_open(&b, COPS_C_CLIENT_SI, 2);
 
 	put_incarnation(p, p->at, &b, full);
+	if (p->reports && full)
+		put_caps(&b);
 	for (size_t i = 0; i < keys; i++)
 		put_key(p->w, &b, &key[i]);
 	cops_named_close(&b, named);

@@ -67,6 +67,7 @@ struct pep {
 	bool mute;	     /* reports are lost on the way */
 	bool flagless;	     /* reports lack the Solicited flag */
 	bool refuse;	     /* report a failure of ceVpn.1 column 10 */
+	bool reports;	     /* says that it can report on tunnels */
 	bool silent;	     /* never send the REQ by itself */
 	bool up;	     /* CAT was received */
 	bool ended;
@@ -108,6 +109,9 @@ void pep_request(struct pep *p, bool full, struct pep_key *key, size_t keys);
 /* A REQ with full state for another handle. */
 void pep_request_other(struct pep *p, uint8_t at);
 void pep_delete(struct pep *p, uint8_t at); /* DRQ */
+struct pib_ce_vpn_peer_status;
+/* An accounting report with these rows. */
+void pep_usage(struct pep *p, const struct pib_ce_vpn_peer_status *row, size_t rows);
 void pep_withdraw(struct pep *p, uint32_t member, uint32_t epoch);
 /* Report on the decision that was held. */
 void pep_release(struct pep *p);

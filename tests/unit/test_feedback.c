@@ -250,7 +250,194 @@ static void teardown(void)
 	pib_schema_free(schema);
 }
 
+/* ------------------------------------------------------------------ a class of its own */
+
+#define PEERS 3
+
+static struct pib_ce_vpn_peer_status peer[PEERS]; /* peer 0: not there */
+static struct pib_ce_vpn_peer_status heard[PEERS];
+static long heard_rows;
+
+static int own_rows(void *self, const struct pib_store *st, const struct pib_class *usage,
+    uint32_t selected, void (*put)(void *arg, const struct pep_usage_row *row), void *arg)
+{
+	(void)self, (void)st;
+	ck_assert_ptr_eq(usage, &pib_ce_vpn_peer_status_class);
+	ck_assert_uint_eq(selected, 9);
+	if (blind)
+		return -1;
+	for (uint32_t i = 0; i < PEERS; i++) {
+		struct pib_ce_vpn_peer_status row = peer[i];
+
+		if (row.peer != 0)
+			put(arg, &(struct pep_usage_row) {.which = row.peer,
+				     .state = (uint64_t)row.state << 32 | (uint32_t)row.why,
+				     .row = &row});
+	}
+	return 0;
+}
+
+static const struct pep_usage_caps own_caps[] = {
+    {&pib_ce_vpn_class, &pib_ce_vpn_peer_status_class, NULL}};
+static const struct pep_client own_client = {.client_type = 0x4001,
+    .module = modules,
+    .module_count = 3,
+    .usage = own_caps,
+    .usages = 1,
+    .usage_rows = own_rows};
+
+static void hear(const struct buf *b)
+{
+	struct cops_sub_iter subs;
+	struct cops_obj_iter it;
+	struct cops_fault fault;
+	struct cops_obj o;
+	struct cops_sub s;
+	struct cops_msg m;
+	struct pib_fault f;
+	bool surplus;
+
+	ck_assert_int_eq(cops_msg_parse(&m, b->data, b->len, 1 << 20, &fault), (int)b->len);
+	cops_si_iter_init(&it, &m);
+	while (cops_si_iter_next(&it, &o)) {
+		cops_sub_iter_init(&subs, &o);
+		while (cops_sub_iter_next(&subs, &s) == COPS_SUB_OK) {
+			if (s.s_num == COPS_S_PRID)
+				continue;
+			ck_assert_int_lt(heard_rows, PEERS);
+			ck_assert_int_eq(pib_epd_decode(&pib_ce_vpn_peer_status_class, s.body,
+					     s.len, &heard[heard_rows], &surplus, &f),
+			    0);
+			heard[heard_rows++].error = (struct pib_octets) {0};
+		}
+	}
+}
+
+static long own_due(int64_t now_ms)
+{
+	static const uint8_t handle[4] = {0, 0, 0, 1};
+	struct buf b;
+	long rows;
+
+	heard_rows = 0;
+	buf_init(&b, 0);
+	rows = pep_feedback_put(fb, store, PEP_FEEDBACK_DUE, handle, sizeof(handle), now_ms, &b);
+	if (rows > 0)
+		hear(&b);
+	buf_clear(&b);
+	if (rows >= 0)
+		ck_assert_int_eq(rows, heard_rows);
+	return rows;
+}
+
+/* One link, interval 4 times 5 s, rows for peers 1 and 2 of VPN 9. */
+static void own_setup(void)
+{
+	uint8_t s[80];
+	const uint8_t flags = PERIODIC | CHANGE_ONLY;
+	const struct pib_class *usage = &pib_ce_vpn_peer_status_class;
+	struct pib_frwk_feedback_link row = {.id = 3,
+	    .sel = oid_row(&pib_ce_vpn_class, 9, s),
+	    .usage = {usage->ber, usage->ber_len},
+	    .interval = 4,
+	    .threshold = {(const uint8_t *)"", 1},
+	    .flags = {&flags, 1}};
+
+	pep_feedback_free(fb);
+	fb = pep_feedback_new(&own_client, NULL, FIRST);
+	memset(peer, 0, sizeof(peer));
+	for (uint32_t i = 1; i < PEERS; i++)
+		peer[i] = (struct pib_ce_vpn_peer_status) {
+		    .peer = i, .state = PIB_CE_VPN_PEER_STATUS_STATE_UP, .why = 1};
+	pep_feedback_open(fb, 5, 0);
+	ck_assert_int_eq(install(&pib_frwk_feedback_link_class, 3, &row), 0);
+	pep_feedback_rows(fb, store, 100);
+}
+
 /* ------------------------------------------------------------------ tests */
+
+START_TEST(own_rows_when_they_change)
+{
+	own_setup();
+	/* how things are, at the first multiple of the timer */
+	ck_assert_int_eq(pep_feedback_next(fb, 100), 5000);
+	ck_assert_int_eq(own_due(4999), 0);
+	ck_assert_int_eq(own_due(5000), 2);
+	ck_assert_uint_eq(heard[0].link_ref_id, 3);
+	ck_assert_uint_eq(heard[0].peer + heard[1].peer, 3);
+	ck_assert_uint_ne(heard[0].id, heard[1].id);
+	/* counters wait for the interval, and what did not change is not said */
+	peer[1].packets_in = 7;
+	ck_assert_int_eq(pep_feedback_next(fb, 5001), 20000);
+	pep_feedback_stir(fb, 6000);
+	ck_assert_int_eq(own_due(10000), 0);
+	ck_assert_int_eq(own_due(20000), 1);
+	ck_assert_uint_eq(heard[0].packets_in, 7);
+	ck_assert_int_eq(own_due(40000), 0);
+	/* a state does not */
+	peer[2].state = PIB_CE_VPN_PEER_STATUS_STATE_DOWN;
+	peer[1].packets_in = 8;
+	pep_feedback_stir(fb, 41000);
+	pep_feedback_stir(fb, 44000);
+	ck_assert_int_eq(pep_feedback_next(fb, 44000), 45000);
+	ck_assert_int_eq(own_due(45000), 1);
+	ck_assert_uint_eq(heard[0].peer, 2);
+	ck_assert_int_eq(heard[0].state, PIB_CE_VPN_PEER_STATUS_STATE_DOWN);
+	ck_assert_int_eq(own_due(60000), 1);
+	ck_assert_uint_eq(heard[0].packets_in, 8);
+}
+END_TEST
+
+START_TEST(own_rows_come_and_go)
+{
+	uint32_t id;
+
+	own_setup();
+	ck_assert_int_eq(own_due(5000), 2);
+	id = heard[0].peer == 2 ? heard[0].id : heard[1].id;
+	peer[2].peer = 0;
+	ck_assert_int_eq(own_due(20000), 0);
+	peer[2].peer = 2; /* counts anew, and another number says so */
+	pep_feedback_stir(fb, 21000);
+	ck_assert_int_eq(own_due(25000), 1);
+	ck_assert_uint_gt(heard[0].id, id);
+	/* what cannot be read now is not lost */
+	peer[1].state = PIB_CE_VPN_PEER_STATUS_STATE_DOWN;
+	pep_feedback_stir(fb, 26000);
+	blind = true;
+	ck_assert_int_eq(own_due(30000), -1);
+	blind = false;
+	ck_assert_int_ge(own_due(31000), 1);
+}
+END_TEST
+
+START_TEST(own_rows_after_a_fail_over)
+{
+	own_setup();
+	ck_assert_int_eq(own_due(5000), 2);
+	pep_feedback_lost(fb);
+	peer[1].state = PIB_CE_VPN_PEER_STATUS_STATE_DOWN;
+	pep_feedback_stir(fb, 6000);
+	pep_feedback_open(fb, 5, 100000);
+	pep_feedback_stir(fb, 100000);
+	ck_assert_int_eq(own_due(120000), 0); /* RFC 3571 2.2.6: not before "resume" */
+	action(RESUME, 0);
+	action(SOLICIT, 0);
+	ck_assert_int_eq(own_due(121000), 2);
+	action(SUSPEND_REPORTS, 0);
+	peer[1].state = PIB_CE_VPN_PEER_STATUS_STATE_UP;
+	pep_feedback_stir(fb, 122000);
+	ck_assert_int_eq(own_due(160000), 0);
+	/* AcctTimer 0: nothing unasked */
+	pep_feedback_open(fb, 0, 200000);
+	action(RESUME, 0);
+	pep_feedback_stir(fb, 200000);
+	ck_assert_int_eq(pep_feedback_next(fb, 200000), INT64_MAX);
+	ck_assert_int_eq(own_due(300000), 0);
+	action(SOLICIT, 0);
+	ck_assert_int_eq(own_due(300001), 2);
+}
+END_TEST
 
 START_TEST(row97_interval_times_timer)
 {
@@ -523,7 +710,8 @@ int main(void)
 	const TTest *const tests[] = {row97_interval_times_timer, row97_spacing,
 	    row97_counters_not_to_be_read, row98_change_only, row98_threshold, row98_both_must_hold,
 	    row98_only_when_asked, row99_final_report, row100_timer_of_zero, suspend_and_resume,
-	    fail_over, never_less, links_judged};
+	    fail_over, never_less, links_judged, own_rows_when_they_change, own_rows_come_and_go,
+	    own_rows_after_a_fail_over};
 	Suite *s = suite_create("feedback");
 	TCase *tc = tcase_create("feedback");
 	SRunner *sr = srunner_create(s);

@@ -13,6 +13,7 @@
 #include "common/buf.h"
 #include "common/diag.h"
 #include "copsctl/pki.h"
+#include "pep/client.h"
 #include "pep/kern_mem.h"
 #include "pep/spd.h"
 #include "pep/pep_conf.h"
@@ -396,6 +397,80 @@ static void note_policy(void *arg, const struct vpn_show_policy *p)
 		ck_assert_str_eq(p->peer, "ce2.example.net");
 	++*n;
 }
+
+struct seen_tunnel {
+	unsigned count;
+	char state[16], why[64];
+	uint32_t spi_in, spi_out;
+	int64_t since;
+};
+
+static void note_tunnel(void *arg, const struct vpn_show_tunnel *t)
+{
+	struct seen_tunnel *s = arg;
+
+	s->count++;
+	snprintf(s->state, sizeof(s->state), "%s", t->state);
+	snprintf(s->why, sizeof(s->why), "%s", t->why);
+	s->spi_in = t->spi_in;
+	s->spi_out = t->spi_out;
+	s->since = t->since;
+	ck_assert_str_eq(t->peer, "ce2.example.net");
+}
+
+static void note_row(void *arg, const struct pep_usage_row *u)
+{
+	struct pib_ce_vpn_peer_status *row = arg;
+
+	memcpy(row, u->row, sizeof(*row));
+	ck_assert_uint_eq(u->which, row->peer);
+}
+
+/* As it is shown, and as the row of usage feedback says it. */
+static struct seen_tunnel tunnel(void)
+{
+	struct pib_ce_vpn_peer_status row = {0};
+	struct seen_tunnel s = {0};
+
+	ck_assert_int_eq(vpn_show_tunnels(a.self, NULL, note_tunnel, &s), 0);
+	ck_assert_uint_eq(s.count, 1);
+	ck_assert_int_eq(pep_client_vpn.usage_rows(
+			     a.self, a.store, &pib_ce_vpn_peer_status_class, 1, note_row, &row),
+	    0);
+	ck_assert_uint_eq(row.peer, 2);
+	ck_assert_uint_eq(row.spi_in, s.spi_in);
+	ck_assert_uint_eq(row.spi_out, s.spi_out);
+	ck_assert_int_eq((int64_t)row.since, s.since);
+	ck_assert_int_ne(s.since, 0);
+	return s;
+}
+
+START_TEST(show_tunnels)
+{
+	struct pib_txn *t = pib_txn_begin(a.store);
+	struct seen_tunnel s = {0};
+
+	first_rows(t, 1, 2);
+	must(&a, t);
+	s = tunnel();
+	ck_assert_str_eq(s.state, "down");
+	ck_assert_str_eq(s.why, "the peer has published no key");
+	ck_assert_uint_eq(s.spi_out, 0);
+	t = pib_txn_begin(b.store);
+	first_rows(t, 2, 1);
+	must(&b, t);
+	exchange();
+	usleep(150000); /* counters of a moment ago are good */
+	s = tunnel();
+	ck_assert_str_eq(s.state, "up");
+	ck_assert_str_eq(s.why, "");
+	ck_assert_uint_eq(s.spi_in >> 8, 2);
+	ck_assert_uint_eq(s.spi_out >> 8, 1);
+	s.count = 0;
+	ck_assert_int_eq(vpn_show_tunnels(a.self, "no such VPN", note_tunnel, &s), 0);
+	ck_assert_uint_eq(s.count, 0);
+}
+END_TEST
 
 START_TEST(show)
 {
@@ -1154,6 +1229,7 @@ int main(void)
 	tcase_add_test(t, policies_before_keys);
 	tcase_add_test(t, keys_make_a_pair);
 	tcase_add_test(t, show);
+	tcase_add_test(t, show_tunnels);
 	tcase_add_test(t, rekey);
 	tcase_add_test(t, removing_the_peer_removes_all_of_it);
 	tcase_add_loop_test(t, wrong_rows_are_named, 0, (int)(sizeof(wrongs) / sizeof(wrongs[0])));
