@@ -8,7 +8,9 @@
 #include <openssl/x509.h>
 #include <string.h>
 
-static const char label[] = "copsvpn site key 1";
+#include "common/suites.h"
+
+static const char label[] = "copsvpn site key 2";
 
 /* --------------------------------------------------------------------- text */
 
@@ -29,19 +31,22 @@ static uint8_t *put_u32(uint8_t *to, uint32_t v)
 size_t sitekey_text(uint8_t out[SITEKEY_TEXT_MAX], const uint8_t vpn_id[SITEKEY_VPN_ID_LEN],
     const struct sitekey *k)
 {
+	size_t transforms_len = k->transforms_len < SUITES_LEN_MAX ? k->transforms_len
+								   : SUITES_LEN_MAX;
 	uint8_t *p = put(out, label, sizeof(label) - 1);
 
-	_Static_assert(
-	    sizeof(label) - 1 + SITEKEY_VPN_ID_LEN + 5 * 4 + 2 * SITEKEY_LEN <= SITEKEY_TEXT_MAX,
+	_Static_assert(sizeof(label) - 1 + SITEKEY_VPN_ID_LEN + 3 * 4 + 2 * SITEKEY_LEN +
+			       SUITES_LEN_MAX + SENDS_LEN_MAX <=
+			   SITEKEY_TEXT_MAX,
 	    "room for the text");
 	p = put(p, vpn_id, SITEKEY_VPN_ID_LEN);
 	p = put_u32(p, k->member);
 	p = put_u32(p, k->epoch);
 	p = put(p, k->public_key, SITEKEY_LEN);
 	p = put(p, k->nonce, SITEKEY_LEN);
-	p = put_u32(p, k->encr);
-	p = put_u32(p, k->encr_key_bits);
-	p = put_u32(p, k->integ);
+	p = put_u32(p, (uint32_t)transforms_len);
+	p = put(p, k->transforms, transforms_len);
+	p = put(p, k->sends, k->sends_len < SENDS_LEN_MAX ? k->sends_len : SENDS_LEN_MAX);
 	return (size_t)(p - out);
 }
 

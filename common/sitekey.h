@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #define SITEKEY_LEN	      32 /* X25519 public and private keys, secrets, nonces */
-#define SITEKEY_TEXT_MAX      128
+#define SITEKEY_TEXT_MAX      768
 #define SITEKEY_SIGNATURE_MAX 1024
 #define SITEKEY_VPN_ID_LEN    7
 
@@ -23,9 +23,10 @@ struct sitekey {
 	uint32_t epoch;
 	const uint8_t *public_key; /* SITEKEY_LEN */
 	const uint8_t *nonce;	   /* SITEKEY_LEN */
-	uint16_t encr;
-	uint16_t encr_key_bits;
-	uint16_t integ;
+	const uint8_t *transforms; /* common/suites.h */
+	size_t transforms_len;	   /* at most SUITES_LEN_MAX, as in the rows */
+	const uint8_t *sends;
+	size_t sends_len; /* at most SENDS_LEN_MAX */
 };
 
 /* What its signature covers; returns its octets. */

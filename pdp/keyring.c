@@ -13,17 +13,25 @@
 #include <utlist.h>
 
 #include "common/log.h"
+#include "common/suites.h"
 #include "pdp/decision.h"
 #include "pib/gen/ce_vpn_pib.h"
 #include "pib/pib_codec.h"
 
 #define SLOTS 16
 
+struct kr_suites { /* a key's lists (common/suites.h): what it takes, then what it can send */
+	uint16_t takes_len;
+	uint16_t sends_len;
+	uint8_t octets[];
+};
+
 struct kr_key {
 	uint32_t epoch;
 	uint64_t lsn;		    /* of its publication or withdrawal */
 	struct cops_chunk *install; /* NULL: withdrawn */
 	struct cops_chunk *remove;
+	struct kr_suites *suites; /* of a live one */
 };
 
 struct kr_ack {
@@ -148,7 +156,9 @@ static void key_clear(struct kr_key *key)
 {
 	cops_chunk_unref(key->install);
 	cops_chunk_unref(key->remove);
+	free(key->suites);
 	key->install = key->remove = NULL;
+	key->suites = NULL;
 }
 
 static uint32_t key_instance(uint32_t m, uint32_t epoch)
@@ -186,15 +196,40 @@ static void newest_set(struct kr_member *km)
 		}
 }
 
-/* Put a key (or, install NULL, its withdrawal) into its slot; takes install. -1: memory. */
-static int key_put(struct kr_member *km, uint32_t epoch, uint64_t lsn, struct cops_chunk *install)
+/* The lists in a ceVpnPeerKey row; malloc()ed.  NULL: it is not such a row, or no memory. */
+static struct kr_suites *suites_of(const uint8_t *epd, size_t epd_len)
+{
+	struct pib_ce_vpn_peer_key row = {0};
+	struct kr_suites *s;
+	struct pib_fault f;
+	bool surplus;
+
+	if (pib_epd_decode(&pib_ce_vpn_peer_key_class, epd, epd_len, &row, &surplus, &f) != 0 ||
+	    !suites_ok(row.transforms.p, row.transforms.len, SUITES_MAX) ||
+	    !suites_ok(row.sends.p, row.sends.len, SENDS_MAX) ||
+	    (s = malloc(sizeof(*s) + row.transforms.len + row.sends.len)) == NULL)
+		return NULL;
+	s->takes_len = (uint16_t)row.transforms.len;
+	s->sends_len = (uint16_t)row.sends.len;
+	memcpy(s->octets, row.transforms.p, row.transforms.len);
+	memcpy(s->octets + row.transforms.len, row.sends.p, row.sends.len);
+	return s;
+}
+
+/*
+ * Put a key, epd being its ceVpnPeerKey row (or, install NULL, its withdrawal) into its slot; takes
+ * install.  -1: memory.
+ */
+static int key_put(struct kr_member *km, uint32_t epoch, uint64_t lsn, struct cops_chunk *install,
+    const uint8_t *epd, size_t epd_len)
 {
 	struct kr_key *key = key_find(km, epoch & (SLOTS - 1));
 	struct cops_chunk *remove = decision_remove_one(
 	    &pib_ce_vpn_peer_key_class, key_instance(km->m, epoch));
+	struct kr_suites *suites = install != NULL ? suites_of(epd, epd_len) : NULL;
 	struct kr_key *more;
 
-	if (remove == NULL)
+	if (remove == NULL || (install != NULL && suites == NULL))
 		goto bad;
 	if (key == NULL) {
 		more = reallocarray(km->key, km->keys + 1u, sizeof(*more));
@@ -205,13 +240,15 @@ static int key_put(struct kr_member *km, uint32_t epoch, uint64_t lsn, struct co
 		*key = (struct kr_key) {0};
 	}
 	key_clear(key);
-	*key = (struct kr_key) {.epoch = epoch, .lsn = lsn, .install = install, .remove = remove};
+	*key = (struct kr_key) {
+	    .epoch = epoch, .lsn = lsn, .install = install, .remove = remove, .suites = suites};
 	if (epoch > km->floor)
 		km->floor = epoch;
 	newest_set(km);
 	keys_changed(km, lsn);
 	return 0;
 bad:
+	free(suites);
 	cops_chunk_unref(install);
 	cops_chunk_unref(remove);
 	return -1;
@@ -307,16 +344,24 @@ int keyring_load_key(struct keyring *k, const struct store_key *key, uint32_t vp
 {
 	struct kr_member *km = member_get(k, key->member, vpn);
 	struct cops_chunk *install = NULL;
+	struct kr_suites *suites;
+	bool live;
 
 	if (km == NULL)
 		return -1;
-	if (!key->withdrawn && !dead) {
+	suites = suites_of(key->epd, key->epd_len);
+	if (!key->withdrawn && !dead && suites == NULL)
+		log_warn("epoch %u of member %u is not a row of today: its CE will send it again",
+		    key->epoch, key->member);
+	live = !key->withdrawn && !dead && suites != NULL;
+	free(suites);
+	if (live) {
 		install = decision_install_one(&pib_ce_vpn_peer_key_class,
 		    key_instance(key->member, key->epoch), key->epd, key->epd_len);
 		if (install == NULL)
 			return -1;
 	}
-	return key_put(km, key->epoch, key->lsn, install);
+	return key_put(km, key->epoch, key->lsn, install, key->epd, key->epd_len);
 }
 
 int keyring_load_ack(struct keyring *k, const struct store_ack *a)
@@ -373,9 +418,8 @@ static void peer_row(const struct pib_ce_vpn_site_key *in, struct pib_ce_vpn_pee
 	    .epoch = in->epoch,
 	    .public_key = in->public_key,
 	    .nonce = in->nonce,
-	    .encr = in->encr,
-	    .encr_key_bits = in->encr_key_bits,
-	    .integ = in->integ,
+	    .transforms = in->transforms,
+	    .sends = in->sends,
 	    .certificate = in->certificate,
 	    .signature = in->signature,
 	};
@@ -718,8 +762,8 @@ int keyring_commit(struct keyring *k, const struct store_ops *ops, struct store 
 	for (size_t i = 0; i < k->skeys; i++) {
 		struct staged_key *s = &k->skey[i];
 
-		if (s->lsn == 0 &&
-		    key_put(s->member, s->epoch, s->member->vpn->batch_lsn, s->install) != 0)
+		if (s->lsn == 0 && key_put(s->member, s->epoch, s->member->vpn->batch_lsn,
+				       s->install, s->epd, s->epd_len) != 0)
 			log_err("out of memory: epoch %u of member %u waits for a restart",
 			    s->epoch, s->member->m);
 		free(s->epd);
@@ -913,9 +957,30 @@ uint32_t keyring_ack(const struct keyring *k, uint32_t subject, uint32_t holder)
 	return a != NULL ? a->epoch : 0;
 }
 
+static const struct kr_key *key_newest(const struct keyring *k, uint32_t m)
+{
+	const struct kr_member *km = member_find(k, m);
+
+	for (uint8_t i = 0; km != NULL && i < km->keys; i++)
+		if (km->key[i].install != NULL && km->key[i].epoch == km->newest)
+			return &km->key[i];
+	return NULL;
+}
+
+const uint8_t *keyring_suite(const struct keyring *k, uint32_t sender, uint32_t receiver)
+{
+	const struct kr_key *s = key_newest(k, sender), *r = key_newest(k, receiver);
+
+	return s != NULL && r != NULL
+		   ? suites_choose(r->suites->octets, r->suites->takes_len,
+			 s->suites->octets + s->suites->takes_len, s->suites->sends_len)
+		   : NULL;
+}
+
 bool keyring_pair(const struct keyring *k, uint32_t a, uint32_t b)
 {
 	uint32_t ea = keyring_epoch(k, a), eb = keyring_epoch(k, b);
 
-	return ea != 0 && eb != 0 && keyring_ack(k, a, b) == ea && keyring_ack(k, b, a) == eb;
+	return ea != 0 && eb != 0 && keyring_ack(k, a, b) == ea && keyring_ack(k, b, a) == eb &&
+	       keyring_suite(k, a, b) != NULL && keyring_suite(k, b, a) != NULL;
 }

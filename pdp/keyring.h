@@ -79,7 +79,13 @@ unsigned keyring_live(const struct keyring *k, uint32_t m);  /* epochs live */
 uint32_t keyring_epoch(const struct keyring *k, uint32_t m); /* newest live, 0 = none */
 /* The newest epoch of subject that holder acknowledged, 0 = none. */
 uint32_t keyring_ack(const struct keyring *k, uint32_t subject, uint32_t holder);
-/* Both published, and each acknowledged the other's newest. */
+/*
+ * What traffic from sender to receiver under their newest epochs is made of (common/suites.h),
+ * borrowed.  NULL: one has not published, or the
+ * receiver wants nothing that the sender can send.
+ */
+const uint8_t *keyring_suite(const struct keyring *k, uint32_t sender, uint32_t receiver);
+/* Both published, have transforms both ways, and each acknowledged the other's newest. */
 bool keyring_pair(const struct keyring *k, uint32_t a, uint32_t b);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "common/log.h"
 #include "common/sitekey.h"
+#include "common/suites.h"
 #include "pdp/delta.h"
 #include "pdp/sync.h"
 #include "pdp/tunnels.h"
@@ -118,15 +119,30 @@ static int by_epoch(const void *a, const void *b)
 	return (x->epoch > y->epoch) - (x->epoch < y->epoch);
 }
 
-static bool transform_offered(const struct model_vpn *vpn, const struct pib_ce_vpn_site_key *key)
+/* Of one of the VPN's proposals? */
+static bool suite_offered(const struct model_vpn *vpn, const uint8_t suite[SUITE_LEN])
 {
 	const struct model_proposal *p = vpn->proposal;
+	struct suite s;
 
+	if (!suite_get(&s, suite))
+		return false;
 	for (size_t i = 0; i < vpn->proposals; i++)
-		if (p[i].encr == key->encr && p[i].encr_key_bits == key->encr_key_bits &&
-		    p[i].integ == key->integ)
+		if (p[i].encr == s.encr && p[i].encr_key_bits == s.encr_key_bits &&
+		    p[i].integ == s.integ && p[i].ah == (s.protocol == SUITE_AH) &&
+		    p[i].esn == s.esn)
 			return true;
 	return false;
+}
+
+static bool transforms_offered(const struct model_vpn *vpn, const struct pib_octets *list)
+{
+	if (!suites_ok(list->p, list->len, SUITES_MAX))
+		return false;
+	for (size_t at = 0; at < list->len; at += SUITE_LEN)
+		if (!suite_offered(vpn, list->p + at))
+			return false;
+	return true;
 }
 
 static bool signature_good(const struct model_vpn *vpn, const struct pib_ce_vpn_site_key *key)
@@ -136,9 +152,10 @@ static bool signature_good(const struct model_vpn *vpn, const struct pib_ce_vpn_
 	    .epoch = key->epoch,
 	    .public_key = key->public_key.p,
 	    .nonce = key->nonce.p,
-	    .encr = (uint16_t)key->encr,
-	    .encr_key_bits = (uint16_t)key->encr_key_bits,
-	    .integ = (uint16_t)key->integ,
+	    .transforms = key->transforms.p,
+	    .transforms_len = key->transforms.len,
+	    .sends = key->sends.p,
+	    .sends_len = key->sends.len,
 	};
 	uint8_t text[SITEKEY_TEXT_MAX];
 	size_t len = sitekey_text(text, vpn->vpn_id, &k);
@@ -153,8 +170,10 @@ static uint16_t key_fault(
 {
 	if (doubt != 0)
 		return doubt;
-	if (!transform_offered(vpn, key))
-		return PIB_CE_VPN_SITE_KEY_COL_ENCR;
+	if (!transforms_offered(vpn, &key->transforms))
+		return PIB_CE_VPN_SITE_KEY_COL_TRANSFORMS;
+	if (!suites_ok(key->sends.p, key->sends.len, SENDS_MAX))
+		return PIB_CE_VPN_SITE_KEY_COL_SENDS;
 	return signature_good(vpn, key) ? 0 : PIB_CE_VPN_SITE_KEY_COL_SIGNATURE;
 }
 

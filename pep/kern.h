@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "common/addr.h"
+#include "common/suites.h"
 
 #define KERN_KEY_MAX 64 /* octets */
 /* Our entries in the SPD are those with a priority in this band (smaller is looked up first). */
@@ -65,6 +66,7 @@ struct kern_sa {
 	uint16_t integ_key_len;
 	uint32_t replay_window; /* packets */
 	uint8_t inner;		/* family inside a tunnel; 0 = of the back end's choice (both) */
+	bool esn;		/* 64-bit sequence numbers; a window of 0 is made 32 then */
 	struct kern_lifetime soft;
 	struct kern_lifetime hard;
 };
@@ -110,6 +112,8 @@ enum kern_fault_kind {
 	KERN_UNSUPPORTED_KEY_BITS, /* the algorithm is known, not with this key length */
 	KERN_UNSUPPORTED_INTEG,
 	KERN_UNSUPPORTED_WINDOW,
+	KERN_UNSUPPORTED_PROTOCOL, /* AH */
+	KERN_UNSUPPORTED_ESN,
 	KERN_UNSUPPORTED_SELECTOR,
 	KERN_UNSUPPORTED_MODE,
 	KERN_NO_REPLY, /* the kernel did not answer */
@@ -155,10 +159,9 @@ struct kern_ops {
 	/* NULL and *f on failure. */
 	struct kern *(*open)(struct kern_fault *f);
 	void (*close)(struct kern *k);
-	/* Can SAs with these algorithms be made?  0, or -1 and which is at fault.  No SA remains.
-	 */
-	int (*can)(struct kern *k, uint16_t encr, uint16_t encr_key_bits, uint16_t integ,
-	    uint32_t replay_window, struct kern_fault *f);
+	/* Can SAs be made of this?  0, or -1 and what of it is at fault.  No SA remains. */
+	int (*can)(
+	    struct kern *k, const struct suite *s, uint32_t replay_window, struct kern_fault *f);
 	uint32_t (*reqid_max)(const struct kern *k);
 	/* Is this one of the host's own addresses? */
 	bool (*has_addr)(const struct kern *k, const struct addr *a);

@@ -164,11 +164,11 @@ static bool fails(struct kern *k, struct kern_fault *f)
 	return true;
 }
 
-static int mem_can(struct kern *k, uint16_t encr, uint16_t encr_key_bits, uint16_t integ,
-    uint32_t replay_window, struct kern_fault *f)
+static int mem_can(
+    struct kern *k, const struct suite *s, uint32_t replay_window, struct kern_fault *f)
 {
 	(void)k;
-	return kern_suite_check(&kern_limits_pfkey, encr, encr_key_bits, integ, replay_window, f);
+	return kern_suite_check(&kern_limits_pfkey, s, replay_window, f);
 }
 
 static bool mem_has_addr(const struct kern *k, const struct addr *a)

@@ -229,17 +229,17 @@ static bool in_range(const struct alg_range *r, unsigned bits)
 	return r->max && bits >= r->min && bits <= r->max;
 }
 
-static int pfkey_can(struct kern *k, uint16_t encr, uint16_t encr_key_bits, uint16_t integ,
-    uint32_t replay_window, struct kern_fault *f)
+static int pfkey_can(
+    struct kern *k, const struct suite *s, uint32_t replay_window, struct kern_fault *f)
 {
 	const struct kern_alg *e, *i;
 
-	if (kern_suite_check(&kern_limits_pfkey, encr, encr_key_bits, integ, replay_window, f) < 0)
+	if (kern_suite_check(&kern_limits_pfkey, s, replay_window, f) < 0)
 		return -1;
-	e = kern_suite_encr(encr);
-	i = kern_suite_integ(integ);
+	e = kern_suite_encr(s->encr);
+	i = kern_suite_integ(s->integ);
 	for (int again = 0;; again++) {
-		bool has_e = in_range(&k->encrypt[e->sadb], encr_key_bits);
+		bool has_e = in_range(&k->encrypt[e->sadb], s->encr_key_bits);
 		bool has_i = in_range(&k->auth[i->sadb], i->bits[0]);
 		if (has_e && has_i)
 			return 0;

@@ -12,7 +12,7 @@ const struct kern_limits kern_limits_pfkey = {
 
 /* The kernel takes any reqid and windows of 4096; a table of our own bounds the reqids. */
 const struct kern_limits kern_limits_xfrm = {
-    .name = "XFRM", .reqid_max = 0xfffff, .window_max = 4096};
+    .name = "XFRM", .reqid_max = 0xfffff, .window_max = 4096, .esn = true};
 
 static const char no_aead[] = "PF_KEY cannot express combined-mode algorithms";
 static const char must_not[] = "must not be used (RFC 8221)";
@@ -68,12 +68,42 @@ bool kern_suite_aead(const struct kern_alg *encr)
 	return encr->icv_bits != 0;
 }
 
+unsigned kern_suite_key_bits(const struct kern_alg *encr, unsigned bits)
+{
+	return bits == 0 && encr->bits[1] == 0 ? encr->bits[0] : bits;
+}
+
 static bool has_bits(const struct kern_alg *a, unsigned bits)
 {
 	for (size_t i = 0; i < sizeof(a->bits) / sizeof(a->bits[0]); i++)
 		if (a->bits[i] && a->bits[i] == bits)
 			return true;
 	return false;
+}
+
+static size_t list_encr(
+    const struct kern_alg *e, const struct kern_alg *i, struct suite *out, size_t max)
+{
+	size_t n = 0;
+
+	for (size_t b = 0; b < 3 && e->bits[b] != 0 && n < max; b++)
+		out[n++] = (struct suite) {.protocol = SUITE_ESP,
+		    .encr = e->number,
+		    .encr_key_bits = e->bits[1] != 0 ? e->bits[b] : 0,
+		    .integ = i->number};
+	return n;
+}
+
+size_t kern_suite_list(struct suite *out, size_t max)
+{
+	size_t n = 0;
+
+	for (size_t e = 0; e < sizeof(encr_table) / sizeof(encr_table[0]); e++)
+		for (size_t i = 0; i < sizeof(integ_table) / sizeof(integ_table[0]); i++)
+			if (!encr_table[e].refused && !integ_table[i].refused &&
+			    kern_suite_aead(&encr_table[e]) == (integ_table[i].number == 0))
+				n += list_encr(&encr_table[e], &integ_table[i], out + n, max - n);
+	return n;
 }
 
 static const char *why_not(const struct kern_limits *l, const struct kern_alg *a)
@@ -101,22 +131,15 @@ static int check_integ(
 	return 0;
 }
 
-int kern_suite_check(const struct kern_limits *l, uint16_t encr, unsigned encr_key_bits,
-    uint16_t integ, uint32_t replay_window, struct kern_fault *f)
+/* What an interface has no room for, whatever the algorithms. */
+static int check_limits(const struct kern_limits *l, const struct suite *s, uint32_t replay_window,
+    struct kern_fault *f)
 {
-	const struct kern_alg *e = kern_suite_encr(encr);
-
-	if (!e)
-		return kern_fault_set(f, KERN_UNSUPPORTED_ENCR, 0,
-		    "encryption transform %u: unknown", (unsigned)encr);
-	if (why_not(l, e))
-		return kern_fault_set(
-		    f, KERN_UNSUPPORTED_ENCR, 0, "%s: %s", e->name, why_not(l, e));
-	if (!has_bits(e, encr_key_bits))
-		return kern_fault_set(f, KERN_UNSUPPORTED_KEY_BITS, 0, "%s: no keys of %u bits",
-		    e->name, encr_key_bits);
-	if (check_integ(e, integ, l, f) < 0)
-		return -1;
+	if (s->protocol != SUITE_ESP)
+		return kern_fault_set(f, KERN_UNSUPPORTED_PROTOCOL, 0, "only ESP is supported");
+	if (s->esn && !l->esn)
+		return kern_fault_set(f, KERN_UNSUPPORTED_ESN, 0,
+		    "%s cannot express extended sequence numbers", l->name);
 	if (replay_window > l->window_max)
 		return kern_fault_set(f, KERN_UNSUPPORTED_WINDOW, 0,
 		    "replay window of %u packets: %s has at most %u", (unsigned)replay_window,
@@ -124,9 +147,30 @@ int kern_suite_check(const struct kern_limits *l, uint16_t encr, unsigned encr_k
 	return 0;
 }
 
+int kern_suite_check(const struct kern_limits *l, const struct suite *s, uint32_t replay_window,
+    struct kern_fault *f)
+{
+	const struct kern_alg *e = kern_suite_encr(s->encr);
+
+	if (!e)
+		return kern_fault_set(f, KERN_UNSUPPORTED_ENCR, 0,
+		    "encryption transform %u: unknown", (unsigned)s->encr);
+	if (why_not(l, e))
+		return kern_fault_set(
+		    f, KERN_UNSUPPORTED_ENCR, 0, "%s: %s", e->name, why_not(l, e));
+	if (!has_bits(e, kern_suite_key_bits(e, s->encr_key_bits)))
+		return kern_fault_set(f, KERN_UNSUPPORTED_KEY_BITS, 0, "%s: no keys of %u bits",
+		    e->name, (unsigned)s->encr_key_bits);
+	if (check_integ(e, s->integ, l, f) < 0)
+		return -1;
+	return check_limits(l, s, replay_window, f);
+}
+
 int kern_suite_check_sa(const struct kern_limits *l, const struct kern_sa *sa, struct kern_fault *f)
 {
 	const struct kern_alg *e = kern_suite_encr(sa->encr);
+	struct suite suite = {
+	    .protocol = SUITE_ESP, .esn = sa->esn, .encr = sa->encr, .integ = sa->integ};
 	char id[KERN_STRLEN];
 
 	if (sa->encr_key_len > KERN_KEY_MAX || sa->integ_key_len > KERN_KEY_MAX ||
@@ -140,8 +184,8 @@ int kern_suite_check_sa(const struct kern_limits *l, const struct kern_sa *sa, s
 	if (sa->reqid > l->reqid_max)
 		return kern_fault_set(f, KERN_REFUSED, 0, "SA %s: reqid %u above %u",
 		    kern_sa_id_print(&sa->id, id), (unsigned)sa->reqid, (unsigned)l->reqid_max);
-	if (kern_suite_check(l, sa->encr, e ? (sa->encr_key_len - e->salt) * 8U : 0, sa->integ,
-		sa->replay_window, f) < 0)
+	suite.encr_key_bits = (uint16_t)(e ? (sa->encr_key_len - e->salt) * 8U : 0);
+	if (kern_suite_check(l, &suite, sa->replay_window, f) < 0)
 		return -1;
 	if (sa->integ_key_len != kern_suite_integ(sa->integ)->bits[0] / 8U)
 		return kern_fault_set(f, KERN_UNSUPPORTED_INTEG, 0, "%s: no keys of %u bits",

@@ -16,6 +16,7 @@ struct kern_limits {
 	bool pfkey;	     /* its algorithms are the ones PF_KEY can express */
 	uint32_t reqid_max;  /* above it the kernel would put a reqid of its own */
 	uint32_t window_max; /* packets of a replay window */
+	bool esn;	     /* extended sequence numbers */
 };
 
 extern const struct kern_limits kern_limits_pfkey;
@@ -37,9 +38,13 @@ struct kern_alg {
 const struct kern_alg *kern_suite_encr(uint16_t number);
 const struct kern_alg *kern_suite_integ(uint16_t number);
 bool kern_suite_aead(const struct kern_alg *encr);
+/* The length of the key where a transform says 0: the only one there is. */
+unsigned kern_suite_key_bits(const struct kern_alg *encr, unsigned bits);
+/* Every combination that is accepted at all, as transforms; how many, at most max. */
+size_t kern_suite_list(struct suite *out, size_t max);
 /* Each 0, or -1 and *f, which names the field at fault. */
-int kern_suite_check(const struct kern_limits *l, uint16_t encr, unsigned encr_key_bits,
-    uint16_t integ, uint32_t replay_window, struct kern_fault *f);
+int kern_suite_check(const struct kern_limits *l, const struct suite *s, uint32_t replay_window,
+    struct kern_fault *f);
 int kern_suite_check_sa(
     const struct kern_limits *l, const struct kern_sa *sa, struct kern_fault *f);
 int kern_suite_check_policy(

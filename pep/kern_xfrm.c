@@ -34,14 +34,8 @@
 #define REPLY_TIMEOUT_S 5
 
 #define EVENTS_READ_MAX 64 /* datagrams at one go, then the event loop has its turn */
-#define PROBES_MAX	16
+#define PROBES_MAX	64
 #define PROBE_SPI	0x43505631U
-
-struct probe { /* algorithms this kernel has been seen to take */
-	uint16_t encr;
-	uint16_t bits;
-	uint16_t integ;
-};
 
 struct kern {
 	struct mnl_socket *request;
@@ -49,7 +43,7 @@ struct kern {
 	int links;	 /* events of interfaces and routes */
 	uint32_t portid; /* of request: its changes bear it */
 	uint32_t seq;
-	struct probe probe[PROBES_MAX];
+	struct suite probe[PROBES_MAX]; /* what this kernel has been seen to take */
 	size_t probes;
 	uint8_t in[IN_LEN] __attribute__((aligned(8)));
 	uint8_t event_in[IN_LEN] __attribute__((aligned(8))); /* whoever is told may request */
@@ -309,12 +303,15 @@ static int xfrm_policy_del(struct kern *k, const struct kern_selector *sel, stru
  * XFRM has no list of algorithms: an SA to ourselves, which nothing uses, is made and
  * taken away again.  That also loads the modules, as the first real one would.
  */
-static int probe(struct kern *k, const struct kern_alg *e, const struct kern_alg *i, unsigned bits,
-    struct kern_fault *f)
+static int probe(struct kern *k, const struct suite *s, struct kern_fault *f)
 {
+	const struct kern_alg *e = kern_suite_encr(s->encr);
+	const struct kern_alg *i = kern_suite_integ(s->integ);
+	unsigned bits = kern_suite_key_bits(e, s->encr_key_bits);
 	struct kern_sa sa = {.mode = KERN_TRANSPORT,
 	    .encr = e->number,
 	    .integ = i->number,
+	    .esn = s->esn,
 	    .encr_key_len = (uint16_t)(bits / 8 + e->salt),
 	    .integ_key_len = i->bits[0] / 8};
 
@@ -335,20 +332,24 @@ static int probe(struct kern *k, const struct kern_alg *e, const struct kern_alg
 	return -1;
 }
 
-static int xfrm_can(struct kern *k, uint16_t encr, uint16_t encr_key_bits, uint16_t integ,
-    uint32_t replay_window, struct kern_fault *f)
+static bool same(const struct suite *a, const struct suite *b)
 {
-	const struct probe wanted = {encr, encr_key_bits, integ};
+	return a->protocol == b->protocol && a->esn == b->esn && a->encr == b->encr &&
+	       a->encr_key_bits == b->encr_key_bits && a->integ == b->integ;
+}
 
-	if (kern_suite_check(&kern_limits_xfrm, encr, encr_key_bits, integ, replay_window, f) < 0)
+static int xfrm_can(
+    struct kern *k, const struct suite *s, uint32_t replay_window, struct kern_fault *f)
+{
+	if (kern_suite_check(&kern_limits_xfrm, s, replay_window, f) < 0)
 		return -1;
 	for (size_t i = 0; i < k->probes; i++)
-		if (memcmp(&k->probe[i], &wanted, sizeof(wanted)) == 0)
+		if (same(&k->probe[i], s))
 			return 0;
-	if (probe(k, kern_suite_encr(encr), kern_suite_integ(integ), encr_key_bits, f) < 0)
+	if (probe(k, s, f) < 0)
 		return -1;
 	if (k->probes < PROBES_MAX)
-		k->probe[k->probes++] = wanted;
+		k->probe[k->probes++] = *s;
 	return 0;
 }
 

@@ -125,16 +125,22 @@ static void put_aead(struct xfrm_build *b, const struct kern_sa *sa, const struc
 	explicit_bzero(octet, sizeof(octet));
 }
 
-/* Windows of more than 32 packets have a bitmap, which the old struct has no room for. */
-static void put_replay(struct xfrm_build *b, struct xfrm_usersa_info *x, uint32_t window)
+/*
+ * Windows of more than 32 packets have a bitmap, which the old struct has no room for, nor for the
+ * upper half of extended sequence numbers.  These need a window also to be known at all.
+ */
+static void put_replay(struct xfrm_build *b, struct xfrm_usersa_info *x, const struct kern_sa *sa)
 {
+	uint32_t window = sa->esn && sa->replay_window == 0 ? 32 : sa->replay_window;
 	uint8_t octet[sizeof(struct xfrm_replay_state_esn) + XFRMA_REPLAY_ESN_MAX / 8] = {0};
 	struct xfrm_replay_state_esn *r = (struct xfrm_replay_state_esn *)octet;
 
-	if (window <= 32) {
+	if (window <= 32 && !sa->esn) {
 		x->replay_window = (uint8_t)window;
 		return;
 	}
+	if (sa->esn)
+		x->flags |= XFRM_STATE_ESN;
 	r->bmp_len = (window + 31) / 32;
 	r->replay_window = window;
 	mnl_attr_put(&b->hdr, XFRMA_REPLAY_ESN_VAL, sizeof(*r) + r->bmp_len * 4, r);
@@ -171,7 +177,7 @@ void xfrm_build_sa_add(struct xfrm_build *b, const struct kern_sa *sa)
 		put_crypt(b, sa, e);
 		put_auth(b, sa, kern_suite_integ(sa->integ));
 	}
-	put_replay(b, x, sa->replay_window);
+	put_replay(b, x, sa);
 }
 
 void xfrm_build_sa_id(struct xfrm_build *b, uint16_t type, const struct kern_sa_id *id)

@@ -46,6 +46,8 @@ struct peer_seen {
 struct keying {
 	struct kc_identity *identity;
 	struct epochs own;
+	uint8_t sends[SENDS_LEN_MAX];
+	size_t sends_len;
 	const struct keying_ops *ops;
 	void *arg;
 	int64_t grace_ms;
@@ -104,6 +106,13 @@ void keying_free(struct keying *k)
 	epochs_clear(&k->own);
 	kc_identity_free(k->identity);
 	free(k);
+}
+
+void keying_set_sends(struct keying *k, const struct suite *s, size_t count)
+{
+	k->sends_len = 0;
+	for (size_t i = 0; i < count && i < SENDS_MAX; i++, k->sends_len += SUITE_LEN)
+		suite_put(k->sends + k->sends_len, &s[i]);
 }
 
 void keying_set_times(struct keying *k, int64_t grace_ms, int64_t linger_ms)
@@ -183,16 +192,17 @@ static int refuse(uint16_t *install_error, uint16_t number, char *err, unsigned 
 /* What signs a key of a membership in m's VPN. */
 static size_t signed_text(uint8_t text[SITEKEY_TEXT_MAX], const struct keying_member *m,
     uint32_t member, uint32_t epoch, const uint8_t *public_key, const uint8_t *nonce,
-    const struct keying_transform *t)
+    const struct pib_octets *transforms, const struct pib_octets *sends)
 {
 	const struct sitekey key = {
 	    .member = member,
 	    .epoch = epoch,
 	    .public_key = public_key,
 	    .nonce = nonce,
-	    .encr = t->encr,
-	    .encr_key_bits = t->encr_key_bits,
-	    .integ = t->integ,
+	    .transforms = transforms->p,
+	    .transforms_len = transforms->len,
+	    .sends = sends->p,
+	    .sends_len = sends->len,
 	};
 
 	return sitekey_text(text, m->vpn_id, &key);
@@ -213,7 +223,8 @@ int keying_verify(struct keying *k, const struct keying_member *m, const struct 
 	if (epoch_stale(k, p->peer, pk->epoch))
 		return refuse(install_error, PIB_CE_VPN_PEER_KEY_ERR_STALE_EPOCH, err, err_len, p,
 		    pk, "far older than one seen before");
-	len = signed_text(text, m, p->peer, pk->epoch, pk->public_key, pk->nonce, &pk->transform);
+	len = signed_text(
+	    text, m, p->peer, pk->epoch, pk->public_key, pk->nonce, &pk->transforms, &pk->sends);
 	if (row_digest(m, p, pk, text, len, digest) != 0)
 		return refuse(install_error, PIB_CE_VPN_PEER_KEY_ERR_BAD_SIGNATURE, err, err_len, p,
 		    pk, "cannot be checked");
@@ -354,37 +365,76 @@ static void sa_lifetimes(struct kern_sa *sa, const struct keying_transform *t)
 					    : percent(sa->hard.octets, SOFT_PERCENT);
 }
 
+static const struct keying_transform *suite_find(
+    const struct keying_transform *t, unsigned count, const uint8_t suite[SUITE_LEN])
+{
+	uint8_t octets[SUITE_LEN];
+
+	for (unsigned i = 0; i < count; i++) {
+		keying_suite(&t[i], octets);
+		if (memcmp(octets, suite, SUITE_LEN) == 0)
+			return &t[i];
+	}
+	return NULL;
+}
+
+/*
+ * What an SA between own epoch e and the peer's key pk is made of: the first of the receiver's
+ * signed list that the sender can send.  Window and lifetimes are ours.  False: there is none.
+ */
+static bool sa_transform(const struct keying_member *m, const struct epoch *e,
+    const struct keying_peer_key *pk, bool inbound, struct keying_transform *out)
+{
+	const uint8_t *octets = inbound ? suites_choose(
+					      e->suites, e->suites_len, pk->sends.p, pk->sends.len)
+					: suites_choose(pk->transforms.p, pk->transforms.len,
+					      e->sends, e->sends_len);
+	const struct keying_transform *t;
+	struct suite suite;
+
+	if (octets == NULL || !suite_get(&suite, octets))
+		return false;
+	t = suite_find(m->transform, m->transforms, octets);
+	if (t != NULL) {
+		*out = *t;
+		return true;
+	}
+	/* Of proposals that one of us does not have any more, or not yet. */
+	t = suite_find(e->transform, e->transforms, octets);
+	*out = t != NULL ? *t : m->transform[0];
+	out->protocol = suite.protocol;
+	out->esn = suite.esn;
+	out->encr = suite.encr;
+	out->encr_key_bits = suite.encr_key_bits;
+	out->integ = suite.integ;
+	out->proposal = 0;
+	return true;
+}
+
 /* Derive and add the SA between own epoch e and the peer's key pk. */
-static int sa_plan(
-    struct planning *pl, const struct epoch *e, const struct keying_peer_key *pk, bool inbound)
+static int sa_plan(struct planning *pl, const struct epoch *e, const struct keying_peer_key *pk,
+    const struct keying_transform *t, bool inbound)
 {
 	const struct keying_end own = {pl->m->member, e->number, e->nonce};
 	const struct keying_end peer = {pl->p->peer, pk->epoch, pk->nonce};
-	const struct keying_transform *t = inbound ? &e->transform : &pk->transform;
 	struct korigin o = {
 	    .cls = &pib_ce_vpn_peer_key_class,
 	    .instance = pk->instance,
-	    .alg_cls = &pib_ce_vpn_peer_key_class,
-	    .alg_instance = pk->instance,
-	    .encr_column = PIB_CE_VPN_PEER_KEY_COL_ENCR,
-	    .integ_column = PIB_CE_VPN_PEER_KEY_COL_INTEG,
+	    .alg_cls = t->proposal != 0 ? &pib_ce_vpn_proposal_class : NULL,
+	    .alg_instance = t->proposal,
+	    .encr_column = PIB_CE_VPN_PROPOSAL_COL_ENCR,
+	    .integ_column = PIB_CE_VPN_PROPOSAL_COL_INTEG,
 	};
 	struct kern_sa sa = {.mode = pl->m->mode, .reqid = pl->p->reqid, .inner = pl->p->inner};
 	uint8_t secret[SITEKEY_LEN];
 	int rc;
 
-	if (inbound) {
-		o.alg_cls = &pib_ce_vpn_proposal_class;
-		o.alg_instance = pl->m->transform.proposal;
-		o.encr_column = PIB_CE_VPN_PROPOSAL_COL_ENCR;
-		o.integ_column = PIB_CE_VPN_PROPOSAL_COL_INTEG;
-	}
 	sa.src = inbound ? pl->p->addr : pl->m->local;
 	sa.id.dst = inbound ? pl->m->local : pl->p->addr;
 	sa.id.spi = inbound ? keying_spi(peer.member, peer.epoch, own.epoch)
 			    : keying_spi(own.member, own.epoch, peer.epoch);
-	sa.replay_window = pl->m->transform.replay_window;
-	sa_lifetimes(&sa, &pl->m->transform);
+	sa.replay_window = t->replay_window;
+	sa_lifetimes(&sa, t);
 	rc = sitekey_agree(e->priv, pk->public_key, secret);
 	if (rc == 0)
 		rc = keying_keymat(
@@ -400,17 +450,23 @@ static int sa_plan(
 	return rc;
 }
 
-enum want { WANT_HELD, WANT_ADDED, WANT_SPENT, WANT_FAILED };
+enum want { WANT_HELD, WANT_ADDED, WANT_SPENT, WANT_NONE, WANT_FAILED };
 
-/* See to it that one SA is there when the plan is done. */
+/*
+ * See to it that one SA is there when the plan is done.  WANT_NONE: there cannot be one, as the two
+ * epochs have no transform in common.
+ */
 static enum want sa_want(
     struct planning *pl, struct epoch *e, const struct keying_peer_key *pk, bool inbound)
 {
 	uint32_t spi = inbound ? keying_spi(pl->p->peer, pk->epoch, e->number)
 			       : keying_spi(pl->m->member, e->number, pk->epoch);
+	struct keying_transform t;
 	struct epoch_used *u = used_find(e, pl->p->peer, pk->epoch, !inbound);
 	struct have *h = have_find(pl, spi, inbound);
 
+	if (!sa_transform(pl->m, e, pk, inbound, &t))
+		return WANT_NONE;
 	if (h != NULL && u != NULL) {
 		h->keep = true;
 		u->installed = true;
@@ -427,7 +483,7 @@ static enum want sa_want(
 	}
 	u->id.spi = spi;
 	u->id.dst = inbound ? pl->m->local : pl->p->addr;
-	return sa_plan(pl, e, pk, inbound) == 0 ? WANT_ADDED : WANT_FAILED;
+	return sa_plan(pl, e, pk, &t, inbound) == 0 ? WANT_ADDED : WANT_FAILED;
 }
 
 static int plan_inbound(struct planning *pl)
@@ -559,9 +615,45 @@ static void member_changed(struct keying *k, struct epoch_member *m)
 		m->epoch[i]->complete = used_settle(k, m->epoch[i]);
 }
 
+/* Which of its transforms its SAs are made of the peers decide: the shortest life counts ... */
+static int64_t life_shortest_ms(const struct epoch *e)
+{
+	uint32_t s = 0;
+
+	for (unsigned i = 0; i < e->transforms; i++)
+		if (e->transform[i].lifetime_s != 0 && (s == 0 || e->transform[i].lifetime_s < s))
+			s = e->transform[i].lifetime_s;
+	return (int64_t)s * 1000;
+}
+
+/* ... and the longest, when all of them must be over. */
+static int64_t life_longest_ms(const struct epoch *e)
+{
+	uint32_t s = 0;
+
+	for (unsigned i = 0; i < e->transforms; i++) {
+		if (e->transform[i].lifetime_s == 0)
+			return 0;
+		if (e->transform[i].lifetime_s > s)
+			s = e->transform[i].lifetime_s;
+	}
+	return (int64_t)s * 1000;
+}
+
+/* What the rows say of when a new key is due; 0: nothing. */
+static int64_t soft_earliest_ms(const struct epoch *e)
+{
+	uint32_t s = 0;
+
+	for (unsigned i = 0; i < e->transforms; i++)
+		if (e->transform[i].soft_s != 0 && (s == 0 || e->transform[i].soft_s < s))
+			s = e->transform[i].soft_s;
+	return (int64_t)s * 1000;
+}
+
 static void epoch_times(struct epoch *e, int64_t now_ms)
 {
-	int64_t life_ms = (int64_t)e->transform.lifetime_s * 1000;
+	int64_t life_ms = life_shortest_ms(e);
 	uint16_t random = 0;
 
 	e->born_ms = now_ms;
@@ -571,15 +663,26 @@ static void epoch_times(struct epoch *e, int64_t now_ms)
 		return;
 	(void)kc_random((uint8_t *)&random, sizeof(random));
 	e->rekey_ms = now_ms + life_ms / 100 * (REKEY_PERCENT - 5) + life_ms / 10 * random / 65536;
-	if (e->transform.soft_s)
-		e->rekey_ms = now_ms + (int64_t)e->transform.soft_s * 1000;
-	e->dead_ms = now_ms + life_ms;
+	if (soft_earliest_ms(e) != 0)
+		e->rekey_ms = now_ms + soft_earliest_ms(e);
+	if (life_longest_ms(e) != 0)
+		e->dead_ms = now_ms + life_longest_ms(e);
+}
+
+static void epoch_transforms(struct epoch *e, const struct keying_member *m)
+{
+	memcpy(e->transform, m->transform, m->transforms * sizeof(e->transform[0]));
+	e->transforms = m->transforms;
 }
 
 static size_t epoch_text(
     const struct epoch_member *m, const struct epoch *e, uint8_t text[SITEKEY_TEXT_MAX])
 {
-	return signed_text(text, &m->conf, m->member, e->number, e->pub, e->nonce, &e->transform);
+	const struct pib_octets transforms = {e->suites, (uint32_t)e->suites_len};
+	const struct pib_octets sends = {e->sends, (uint32_t)e->sends_len};
+
+	return signed_text(
+	    text, &m->conf, m->member, e->number, e->pub, e->nonce, &transforms, &sends);
 }
 
 static struct epoch *epoch_make(struct keying *k, struct epoch_member *m, int64_t now_ms)
@@ -591,7 +694,10 @@ static struct epoch *epoch_make(struct keying *k, struct epoch_member *m, int64_
 	if (e == NULL)
 		return NULL;
 	e->number = epochs_next(m);
-	e->transform = m->conf.transform;
+	epoch_transforms(e, &m->conf);
+	e->suites_len = keying_suites(e->transform, e->transforms, e->suites);
+	memcpy(e->sends, k->sends, k->sends_len);
+	e->sends_len = k->sends_len;
 	e->has_key = true;
 	if (e->number == 0 || kc_pair_new(e->priv, e->pub) != 0 ||
 	    kc_random(e->nonce, sizeof(e->nonce)) != 0)
@@ -777,10 +883,21 @@ static bool member_renew(struct keying *k, struct epoch_member *m, enum renew wh
 
 static bool transform_same(const struct keying_transform *a, const struct keying_transform *b)
 {
-	return a->encr == b->encr && a->encr_key_bits == b->encr_key_bits && a->integ == b->integ &&
+	return a->protocol == b->protocol && a->esn == b->esn && a->encr == b->encr &&
+	       a->encr_key_bits == b->encr_key_bits && a->integ == b->integ &&
 	       a->replay_window == b->replay_window && a->lifetime_s == b->lifetime_s &&
 	       a->lifetime_kilobytes == b->lifetime_kilobytes && a->soft_s == b->soft_s &&
 	       a->soft_kilobytes == b->soft_kilobytes;
+}
+
+static bool transforms_same(const struct epoch *e, const struct keying_member *m)
+{
+	if (e->transforms != m->transforms)
+		return false;
+	for (unsigned i = 0; i < m->transforms; i++)
+		if (!transform_same(&e->transform[i], &m->transform[i]))
+			return false;
+	return true;
 }
 
 /* Epochs of the process before this one, or of the file. */
@@ -792,7 +909,7 @@ static void orphans_adopt(struct keying *k, struct epoch_member *m, int64_t now_
 		struct epoch *e = m->epoch[i];
 		size_t len = epoch_text(m, e, text);
 
-		e->transform.lifetime_s = m->conf.transform.lifetime_s;
+		epoch_transforms(e, &m->conf); /* for the lifetimes; its suites stay */
 		epoch_times(e, now_ms);
 		e->rekey_ms = INT64_MAX;
 		/* The certificate may have a new key since. */
@@ -828,8 +945,7 @@ void keying_settle(struct keying *k, const struct keying_member *conf, int64_t n
 		member_renew(k, m, RENEW_LOST, now_ms);
 	else if (e == NULL || !e->has_key)
 		member_renew(k, m, RENEW_FORCED, now_ms);
-	else if (due || m->want_new || e->number < conf->epoch_floor ||
-		 !transform_same(&e->transform, &conf->transform))
+	else if (due || m->want_new || e->number < conf->epoch_floor || !transforms_same(e, conf))
 		member_renew(k, m, RENEW_WANTED, now_ms);
 }
 
@@ -1040,9 +1156,8 @@ void keying_notify(struct keying *k,
 			    .epoch = e->number,
 			    .public_key = {e->pub, SITEKEY_LEN},
 			    .nonce = {e->nonce, SITEKEY_LEN},
-			    .encr = e->transform.encr,
-			    .encr_key_bits = e->transform.encr_key_bits,
-			    .integ = e->transform.integ,
+			    .transforms = {e->suites, (uint32_t)e->suites_len},
+			    .sends = {e->sends, (uint32_t)e->sends_len},
 			    .certificate = {cert, (uint32_t)cert_len},
 			    .signature = {e->signature, (uint32_t)e->signature_len},
 			};

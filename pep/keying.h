@@ -13,12 +13,15 @@
 #include <stdint.h>
 
 #include "common/addr.h"
+#include "common/suites.h"
 #include "pep/kplan.h"
 #include "pib/pib_class.h"
 
 struct keying;
 
 struct keying_transform {
+	uint8_t protocol; /* enum suite_protocol */
+	bool esn;
 	uint16_t encr;
 	uint16_t encr_key_bits;
 	uint16_t integ;
@@ -37,7 +40,8 @@ struct keying_member {
 	uint8_t vpn_id[7];
 	struct addr local;
 	enum kern_mode mode; /* of its SAs */
-	struct keying_transform transform;
+	struct keying_transform transform[SUITES_MAX]; /* that this CE can do, best first */
+	unsigned transforms;
 	uint32_t rekey_serial;
 	uint32_t epoch_floor;
 };
@@ -46,9 +50,10 @@ struct keying_member {
 struct keying_peer_key {
 	uint32_t instance; /* of the row */
 	uint32_t epoch;
-	const uint8_t *public_key;	   /* 32 octets */
-	const uint8_t *nonce;		   /* 32 octets */
-	struct keying_transform transform; /* encr, bits, integ for traffic to the peer */
+	const uint8_t *public_key;    /* 32 octets */
+	const uint8_t *nonce;	      /* 32 octets */
+	struct pib_octets transforms; /* common/suites.h */
+	struct pib_octets sends;
 	struct pib_octets certificate;
 	struct pib_octets signature;
 };
@@ -76,6 +81,8 @@ struct keying_ops { /* what keying asks of its owner */
 /* cert/key/ca: the CE's PEM files; state_dir keeps epoch numbers. NULL and err on failure. */
 struct keying *keying_new(const char *cert, const char *key, const char *ca, const char *state_dir,
     const struct keying_ops *ops, void *arg, char *err, unsigned long err_len);
+/* What this CE can send, at most SENDS_MAX: to be set before there is a membership. */
+void keying_set_sends(struct keying *k, const struct suite *s, size_t count);
 void keying_free(struct keying *k); /* cleanses private keys; SAs stay */
 /*
  * grace: from the last peer's acknowledgement of a newer epoch to the withdrawal of an

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-static const char sa_label[] = "copsvpn sa 1";
+static const char sa_label[] = "copsvpn sa 2";
 
 /* IKEv2 transforms: octets of keying material (RFC 7296 2.17; with the salt of an AEAD). */
 static const struct {
@@ -52,6 +52,24 @@ unsigned keying_spi_receiver_epoch(uint32_t spi)
 unsigned keying_spi_sender_epoch(uint32_t spi)
 {
 	return spi & 15;
+}
+
+void keying_suite(const struct keying_transform *t, uint8_t out[SUITE_LEN])
+{
+	const struct suite s = {.protocol = t->protocol,
+	    .esn = t->esn,
+	    .encr = t->encr,
+	    .encr_key_bits = t->encr_key_bits,
+	    .integ = t->integ};
+
+	suite_put(out, &s);
+}
+
+size_t keying_suites(const struct keying_transform *t, unsigned count, uint8_t out[SUITES_LEN_MAX])
+{
+	for (unsigned i = 0; i < count; i++)
+		keying_suite(&t[i], out + (size_t)i * SUITE_LEN);
+	return (size_t)count * SUITE_LEN;
 }
 
 bool keying_key_lens(const struct keying_transform *t, uint16_t *encr_len, uint16_t *integ_len)
@@ -106,6 +124,7 @@ int keying_keymat(const uint8_t vpn_id[7], const struct keying_end *s, const str
 	struct text info = {.len = 0};
 	uint8_t salt[2 * SITEKEY_LEN];
 	uint8_t mat[2 * KERN_KEY_MAX];
+	uint8_t suite[SUITE_LEN];
 	uint16_t encr_len;
 	uint16_t integ_len;
 	int rc;
@@ -120,14 +139,14 @@ int keying_keymat(const uint8_t vpn_id[7], const struct keying_end *s, const str
 	text_put_u32(&info, s->epoch);
 	text_put_u32(&info, r->member);
 	text_put_u32(&info, r->epoch);
-	text_put_u32(&info, t->encr);
-	text_put_u32(&info, t->encr_key_bits);
-	text_put_u32(&info, t->integ);
+	keying_suite(t, suite);
+	text_put(&info, suite, sizeof(suite));
 	rc = kc_hkdf_sha512(secret, SITEKEY_LEN, salt, sizeof(salt), info.octets, info.len, mat,
 	    (size_t)encr_len + integ_len);
 	if (rc == 0) {
 		sa->encr = t->encr;
 		sa->integ = t->integ;
+		sa->esn = t->esn;
 		sa->encr_key_len = encr_len;
 		sa->integ_key_len = integ_len;
 		memcpy(sa->encr_key, mat, encr_len);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/suites.h"
 #include "pep/keying.h"
 #include "pep/keying_crypto.h"
 
@@ -24,6 +25,10 @@ uint32_t keying_spi(uint32_t m_s, uint32_t e_s, uint32_t e_r);
 uint32_t keying_spi_sender(uint32_t spi);
 unsigned keying_spi_receiver_epoch(uint32_t spi);
 unsigned keying_spi_sender_epoch(uint32_t spi);
+
+/* A transform as it stands in signed lists, and a list of at most SUITES_MAX; its octets. */
+void keying_suite(const struct keying_transform *t, uint8_t out[SUITE_LEN]);
+size_t keying_suites(const struct keying_transform *t, unsigned count, uint8_t out[SUITES_LEN_MAX]);
 
 /* Are the lengths of this transform's keys known? Lengths in octets. */
 bool keying_key_lens(const struct keying_transform *t, uint16_t *encr_len, uint16_t *integ_len);

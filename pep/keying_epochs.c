@@ -1,10 +1,10 @@
 /*
  * keying_epochs.c - see keying_epochs.h.  The file, a line each:
  *
- *	copsvpn-epochs 1
+ *	copsvpn-epochs 2
  *	boot BOOT-ID
  *	member M LAST
- *	epoch M NUMBER ENCR BITS INTEG PUBLIC NONCE SIGNATURE
+ *	epoch M NUMBER TRANSFORMS SENDS PUBLIC NONCE SIGNATURE
  */
 #include "pep/keying_epochs.h"
 
@@ -17,7 +17,7 @@
 #include "common/buf.h"
 #include "pep/durable.h"
 
-#define FILE_MAGIC "copsvpn-epochs 1"
+#define FILE_MAGIC "copsvpn-epochs 2"
 #define FILE_MAX   (64U << 20)
 
 void epochs_forget_key(struct epoch *e)
@@ -136,8 +136,9 @@ static void put_member(struct buf *b, const struct epoch_member *m)
 
 		if (e->state != EPOCH_LIVE)
 			continue;
-		buf_printf(b, "epoch %" PRIu32 " %" PRIu32 " %u %u %u", m->member, e->number,
-		    e->transform.encr, e->transform.encr_key_bits, e->transform.integ);
+		buf_printf(b, "epoch %" PRIu32 " %" PRIu32, m->member, e->number);
+		put_hex(b, e->suites, e->suites_len);
+		put_hex(b, e->sends, e->sends_len);
 		put_hex(b, e->pub, SITEKEY_LEN);
 		put_hex(b, e->nonce, SITEKEY_LEN);
 		put_hex(b, e->signature, e->signature_len);
@@ -194,15 +195,11 @@ static int load_epoch(struct epochs *es, const char *line, bool same_boot)
 	struct epoch *e;
 	uint32_t member;
 	uint32_t number;
-	unsigned encr;
-	unsigned bits;
-	unsigned integ;
 	size_t pub_len;
 	size_t nonce_len;
 	int at = 0;
 
-	if (sscanf(line, "%" SCNu32 " %" SCNu32 " %5u %5u %5u%n", &member, &number, &encr, &bits,
-		&integ, &at) != 5 ||
+	if (sscanf(line, "%" SCNu32 " %" SCNu32 "%n", &member, &number, &at) != 2 ||
 	    (m = epochs_member_find(es, member)) == NULL)
 		return -1;
 	line += at;
@@ -213,12 +210,13 @@ static int load_epoch(struct epochs *es, const char *line, bool same_boot)
 		return -1;
 	e->number = number;
 	e->state = EPOCH_LIVE;
-	e->transform.encr = (uint16_t)encr;
-	e->transform.encr_key_bits = (uint16_t)bits;
-	e->transform.integ = (uint16_t)integ;
 	e->rekey_ms = INT64_MAX;
 	e->dead_ms = INT64_MAX;
-	if (get_hex(&line, e->pub, SITEKEY_LEN, &pub_len) != 0 ||
+	if (get_hex(&line, e->suites, sizeof(e->suites), &e->suites_len) != 0 ||
+	    !suites_ok(e->suites, e->suites_len, SUITES_MAX) ||
+	    get_hex(&line, e->sends, sizeof(e->sends), &e->sends_len) != 0 ||
+	    !suites_ok(e->sends, e->sends_len, SENDS_MAX) ||
+	    get_hex(&line, e->pub, SITEKEY_LEN, &pub_len) != 0 ||
 	    get_hex(&line, e->nonce, SITEKEY_LEN, &nonce_len) != 0 ||
 	    get_hex(&line, e->signature, SITEKEY_SIGNATURE_MAX, &e->signature_len) != 0 ||
 	    pub_len != SITEKEY_LEN || nonce_len != SITEKEY_LEN || *line != '\0' ||

@@ -49,7 +49,12 @@ struct epoch {
 	uint8_t nonce[SITEKEY_LEN];
 	uint8_t signature[SITEKEY_SIGNATURE_MAX];
 	size_t signature_len;
-	struct keying_transform transform;
+	uint8_t suites[SUITES_LEN_MAX]; /* as signed */
+	size_t suites_len;
+	uint8_t sends[SENDS_LEN_MAX];
+	size_t sends_len;
+	struct keying_transform transform[SUITES_MAX]; /* the same, with windows and lifetimes */
+	unsigned transforms;
 	int64_t born_ms;
 	int64_t rekey_ms;    /* make a newer one; INT64_MAX = never */
 	int64_t dead_ms;     /* its SAs are past their hard lifetime */

@@ -407,13 +407,14 @@ static void vpn_notify(void *self,
 	    .software = {(const uint8_t *)software, sizeof(software) - 1},
 	    .backend = {(const uint8_t *)v->ops->name, (uint32_t)strlen(v->ops->name)},
 	    .boot_id = {v->boot_id, sizeof(v->boot_id)},
-	    .replay_window_max = 32,
-	    .esn = PIB_CE_VPN_SITE_ESN_FALSE,
+	    .replay_window_max = v->caps.window_max,
+	    .esn = v->caps.esn ? PIB_CE_VPN_SITE_ESN_TRUE : PIB_CE_VPN_SITE_ESN_FALSE,
 	    .udp_encap = PIB_CE_VPN_SITE_UDP_ENCAP_FALSE,
 	    .ike = PIB_CE_VPN_SITE_IKE_FALSE,
 	};
 
 	put(arg, &pib_ce_vpn_site_class, site.id, &site);
+	vpn_caps_notify(&v->caps, put, arg);
 	vpn_providers_notify(v, put, arg);
 }
 
@@ -581,6 +582,7 @@ static int kern_start(struct vpn *v, char *err, unsigned long err_len)
 		snprintf(err, err_len, "%s", f.text);
 		return -1;
 	}
+	vpn_caps_find(&v->caps, v->ops, v->kern);
 	return 0;
 }
 

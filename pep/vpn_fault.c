@@ -63,6 +63,11 @@ static unsigned alg_column(const struct korigin *o, enum kern_fault_kind kind)
 		return o->encr_column + 1U;
 	case KERN_UNSUPPORTED_INTEG:
 		return o->integ_column;
+	case KERN_UNSUPPORTED_PROTOCOL:
+		return o->alg_cls == &pib_ce_vpn_proposal_class ? PIB_CE_VPN_PROPOSAL_COL_PROTOCOL
+								: 0U;
+	case KERN_UNSUPPORTED_ESN:
+		return o->alg_cls == &pib_ce_vpn_proposal_class ? PIB_CE_VPN_PROPOSAL_COL_ESN : 0U;
 	case KERN_UNSUPPORTED_WINDOW:
 		return o->alg_cls == &pib_ce_vpn_proposal_class
 			   ? PIB_CE_VPN_PROPOSAL_COL_REPLAY_WINDOW

@@ -19,6 +19,7 @@
 
 #include "pep/boot_id.h"
 #include "pep/client.h"
+#include "pep/vpn_caps.h"
 #include "pep/vpn_reqid.h"
 #include "pep/vpn_rows.h"
 
@@ -93,6 +94,7 @@ struct vpn {
 	struct kern *kern;
 	struct kstate *ks;
 	struct vpn_reqids *reqids;
+	struct vpn_caps caps;
 	struct keying *keying;
 	const struct pib_store *store; /* of the newest call; NULL before the first */
 	bool loaded;		       /* the shadow shows the kernel */

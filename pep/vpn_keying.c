@@ -169,6 +169,7 @@ int vpn_providers_start(struct vpn *v, char *err, unsigned long err_len)
 	if (!v->keying)
 		return -1;
 	keying_set_times(v->keying, c->grace_ms, c->linger_ms);
+	keying_set_sends(v->keying, v->caps.suite, v->caps.suites);
 	return 0;
 }
 

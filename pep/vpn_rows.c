@@ -150,48 +150,54 @@ static void gather_far(void *arg, const struct pib_row *row)
 
 /* --- VPN -------------------------------------------------------------------- */
 
-struct choice { /* the first proposal of a list that can be done */
-	const struct vpn_env *env;
+struct choice { /* the proposals of a list, best first */
 	uint32_t tag;
-	const struct pib_ce_vpn_proposal *best;	 /* that can */
-	const struct pib_ce_vpn_proposal *first; /* whether or not */
+	const struct pib_ce_vpn_proposal *p[SUITES_MAX];
+	unsigned count;
 };
+
+static struct suite suite_of(const struct pib_ce_vpn_proposal *p)
+{
+	return (struct suite) {
+	    .protocol = p->protocol == PIB_CE_VPN_PROPOSAL_PROTOCOL_AH ? SUITE_AH : SUITE_ESP,
+	    .esn = p->esn == PIB_CE_VPN_PROPOSAL_ESN_TRUE,
+	    .encr = (uint16_t)p->encr,
+	    .encr_key_bits = (uint16_t)p->encr_key_bits,
+	    .integ = (uint16_t)p->integ,
+	};
+}
 
 static int proposal_can(
     const struct vpn_env *env, const struct pib_ce_vpn_proposal *p, struct kern_fault *k)
 {
-	return env->ops->can(env->kern, (uint16_t)p->encr, (uint16_t)p->encr_key_bits,
-	    (uint16_t)p->integ, p->replay_window, k);
+	const struct suite s = suite_of(p);
+
+	return env->ops->can(env->kern, &s, p->replay_window, k);
 }
 
 static void choose(void *arg, const struct pib_row *row)
 {
 	const struct pib_ce_vpn_proposal *p = row->data;
 	struct choice *c = arg;
-	struct kern_fault k;
+	unsigned at = c->count;
 
 	if (p->tag != c->tag)
 		return;
-	if (!c->first || p->order < c->first->order)
-		c->first = p;
-	if ((!c->best || p->order < c->best->order) && proposal_can(c->env, p, &k) == 0)
-		c->best = p;
+	while (at > 0 && c->p[at - 1]->order > p->order)
+		at--;
+	if (at == SUITES_MAX)
+		return; /* worse than as many as we look at */
+	if (c->count < SUITES_MAX)
+		c->count++;
+	memmove(&c->p[at + 1], &c->p[at], (c->count - at - 1) * sizeof(c->p[0]));
+	c->p[at] = p;
 }
 
-/* What a row may say and nobody here can do. */
-static int check_proposal(const struct pib_ce_vpn_proposal *p, struct vpn_faults *f)
+static int check_soft(const struct pib_ce_vpn_proposal *p, struct vpn_faults *f)
 {
-	const struct pib_class *cls = &pib_ce_vpn_proposal_class;
-
-	if (p->protocol != PIB_CE_VPN_PROPOSAL_PROTOCOL_ESP)
-		return vpn_fault(f, cls, p->id, PIB_CPERR_ENUM_SUP,
-		    PIB_CE_VPN_PROPOSAL_COL_PROTOCOL, "only ESP is supported");
-	if (p->esn != PIB_CE_VPN_PROPOSAL_ESN_FALSE)
-		return vpn_fault(f, cls, p->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_PROPOSAL_COL_ESN,
-		    "extended sequence numbers are not supported");
 	if ((p->soft_seconds && p->soft_seconds >= p->lifetime_seconds) ||
 	    (p->soft_kilobytes && p->soft_kilobytes >= p->lifetime_kilobytes))
-		return vpn_fault(f, cls, p->id, PIB_CPERR_VALUE,
+		return vpn_fault(f, &pib_ce_vpn_proposal_class, p->id, PIB_CPERR_VALUE,
 		    p->soft_seconds && p->soft_seconds >= p->lifetime_seconds
 			? PIB_CE_VPN_PROPOSAL_COL_SOFT_SECONDS
 			: PIB_CE_VPN_PROPOSAL_COL_SOFT_KILOBYTES,
@@ -199,11 +205,43 @@ static int check_proposal(const struct pib_ce_vpn_proposal *p, struct vpn_faults
 	return 0;
 }
 
-static int load_transform(struct keying_transform *t, const struct vpn_env *env,
+static struct keying_transform transform_of(const struct pib_ce_vpn_proposal *p)
+{
+	const struct suite s = suite_of(p);
+
+	return (struct keying_transform) {
+	    .protocol = s.protocol,
+	    .esn = s.esn,
+	    .encr = s.encr,
+	    .encr_key_bits = s.encr_key_bits,
+	    .integ = s.integ,
+	    .replay_window = p->replay_window,
+	    .lifetime_s = p->lifetime_seconds,
+	    .lifetime_kilobytes = p->lifetime_kilobytes,
+	    .soft_s = p->soft_seconds,
+	    .soft_kilobytes = p->soft_kilobytes,
+	    .proposal = p->id,
+	};
+}
+
+static bool suite_twice(const struct keying_member *m, const struct keying_transform *t)
+{
+	for (unsigned i = 0; i < m->transforms; i++)
+		if (m->transform[i].protocol == t->protocol && m->transform[i].esn == t->esn &&
+		    m->transform[i].encr == t->encr &&
+		    m->transform[i].encr_key_bits == t->encr_key_bits &&
+		    m->transform[i].integ == t->integ)
+			return true;
+	return false;
+}
+
+/* The proposals that can be done; a VPN of which none can is refused for its first. */
+static int load_transforms(struct keying_member *m, const struct vpn_env *env,
     const struct pib_ce_vpn *v, struct vpn_faults *f)
 {
-	struct choice c = {.env = env, .tag = v->proposals};
+	struct choice c = {.tag = v->proposals};
 	struct kern_fault k;
+	struct kern_fault first = {0};
 	struct korigin o = {
 	    .cls = &pib_ce_vpn_proposal_class,
 	    .alg_cls = &pib_ce_vpn_proposal_class,
@@ -212,28 +250,21 @@ static int load_transform(struct keying_transform *t, const struct vpn_env *env,
 	};
 
 	pib_store_each(env->store, &pib_ce_vpn_proposal_class, choose, &c);
-	if (!c.first)
+	if (!c.count)
 		return vpn_fault(f, vpn_class, v->id, PIB_CPERR_REFERENCE, PIB_CE_VPN_COL_PROPOSALS,
 		    "there is no proposal with tag %u", (unsigned)v->proposals);
-	if (!c.best) {
-		o.instance = o.alg_instance = c.first->id;
-		proposal_can(env, c.first, &k);
-		return vpn_fault_kernel(f, &k, &o);
+	for (unsigned i = 0; i < c.count; i++) {
+		const struct keying_transform t = transform_of(c.p[i]);
+
+		if (check_soft(c.p[i], f) < 0)
+			return -1;
+		if (proposal_can(env, c.p[i], i == 0 ? &first : &k) == 0 && !suite_twice(m, &t))
+			m->transform[m->transforms++] = t;
 	}
-	if (check_proposal(c.best, f) < 0)
-		return -1;
-	*t = (struct keying_transform) {
-	    .encr = (uint16_t)c.best->encr,
-	    .encr_key_bits = (uint16_t)c.best->encr_key_bits,
-	    .integ = (uint16_t)c.best->integ,
-	    .replay_window = c.best->replay_window,
-	    .lifetime_s = c.best->lifetime_seconds,
-	    .lifetime_kilobytes = c.best->lifetime_kilobytes,
-	    .soft_s = c.best->soft_seconds,
-	    .soft_kilobytes = c.best->soft_kilobytes,
-	    .proposal = c.best->id,
-	};
-	return 0;
+	if (m->transforms)
+		return 0;
+	o.instance = o.alg_instance = c.p[0]->id;
+	return vpn_fault_kernel(f, &first, &o);
 }
 
 static int check_local(
@@ -315,7 +346,7 @@ int vpn_net_load(
 		f) < 0 ||
 	    check_local(env, &n->member.local, instance, f) < 0)
 		g.ret = -1;
-	if (load_transform(&n->member.transform, env, v, f) < 0)
+	if (load_transforms(&n->member, env, v, f) < 0)
 		g.ret = -1;
 	if (g.ret < 0)
 		vpn_net_clear(n);
@@ -435,29 +466,21 @@ void vpn_peer_clear(struct vpn_peer *p)
 }
 
 struct keys {
-	const struct vpn_env *env;
 	struct vpn_peer *p;
 	struct vpn_faults *f;
 	int ret;
 };
 
-static int check_key(
-    const struct vpn_env *env, const struct pib_ce_vpn_peer_key *r, struct vpn_faults *f)
+/* What a list's transforms can do is found out when an SA is to be made of one. */
+static int check_key(const struct pib_ce_vpn_peer_key *r, struct vpn_faults *f)
 {
-	struct korigin o = {
-	    .cls = &pib_ce_vpn_peer_key_class,
-	    .instance = r->id,
-	    .alg_cls = &pib_ce_vpn_peer_key_class,
-	    .alg_instance = r->id,
-	    .encr_column = PIB_CE_VPN_PEER_KEY_COL_ENCR,
-	    .integ_column = PIB_CE_VPN_PEER_KEY_COL_INTEG,
-	};
-	struct kern_fault k;
+	bool transforms = suites_ok(r->transforms.p, r->transforms.len, SUITES_MAX);
 
-	if (env->ops->can(env->kern, (uint16_t)r->encr, (uint16_t)r->encr_key_bits,
-		(uint16_t)r->integ, 0, &k) < 0)
-		return vpn_fault_kernel(f, &k, &o);
-	return 0;
+	if (transforms && suites_ok(r->sends.p, r->sends.len, SENDS_MAX))
+		return 0;
+	return vpn_fault(f, &pib_ce_vpn_peer_key_class, r->id, PIB_CPERR_VALUE,
+	    transforms ? PIB_CE_VPN_PEER_KEY_COL_SENDS : PIB_CE_VPN_PEER_KEY_COL_TRANSFORMS,
+	    "not a list of transforms");
 }
 
 static void gather_key(void *arg, const struct pib_row *row)
@@ -467,7 +490,7 @@ static void gather_key(void *arg, const struct pib_row *row)
 	struct keying_peer *p = &g->p->peer;
 	unsigned at = 0;
 
-	if (check_key(g->env, r, g->f) < 0) {
+	if (check_key(r, g->f) < 0) {
 		g->ret = -1;
 		return;
 	}
@@ -483,9 +506,8 @@ static void gather_key(void *arg, const struct pib_row *row)
 	    .epoch = r->epoch,
 	    .public_key = r->public_key.p,
 	    .nonce = r->nonce.p,
-	    .transform = {.encr = (uint16_t)r->encr,
-		.encr_key_bits = (uint16_t)r->encr_key_bits,
-		.integ = (uint16_t)r->integ},
+	    .transforms = r->transforms,
+	    .sends = r->sends,
 	    .certificate = r->certificate,
 	    .signature = r->signature,
 	};
@@ -508,7 +530,7 @@ uint32_t vpn_peer_acked(const struct pib_store *store, uint32_t peer)
 
 int vpn_peer_keys(struct vpn_peer *p, const struct vpn_env *env, struct vpn_faults *f)
 {
-	struct keys g = {.env = env, .p = p, .f = f};
+	struct keys g = {.p = p, .f = f};
 
 	pib_store_referrers(env->store, &pib_ce_vpn_peer_key_class,
 	    pib_column_find(&pib_ce_vpn_peer_key_class, PIB_CE_VPN_PEER_KEY_COL_PEER), p->row->id,

@@ -10,6 +10,7 @@
 
 #include "common/diag.h"
 #include "common/log.h"
+#include "common/suites.h"
 #include "common/tls.h"
 #include "copsctl/pki.h"
 #include "pdp/decision.h"
@@ -607,9 +608,10 @@ static void key_sign(struct world *w, struct pep_key *k, const struct pib_ce_vpn
 	    .epoch = row->epoch,
 	    .public_key = row->public_key.p,
 	    .nonce = row->nonce.p,
-	    .encr = (uint16_t)row->encr,
-	    .encr_key_bits = (uint16_t)row->encr_key_bits,
-	    .integ = (uint16_t)row->integ};
+	    .transforms = row->transforms.p,
+	    .transforms_len = row->transforms.len,
+	    .sends = row->sends.p,
+	    .sends_len = row->sends.len};
 	uint8_t text[SITEKEY_TEXT_MAX];
 	size_t len = sitekey_text(text, vpn != NULL ? vpn->vpn_id : (const uint8_t[7]) {0}, &sk);
 
@@ -619,6 +621,8 @@ static void key_sign(struct world *w, struct pep_key *k, const struct pib_ce_vpn
 
 static void put_key(struct world *w, struct buf *b, struct pep_key *k)
 {
+	const uint8_t suite[SUITE_LEN] = {
+	    0, SUITE_ESP, 0, 12, 1, 0, 0, (uint8_t)(k->integ != 0 ? k->integ : 14)};
 	uint8_t fill[32];
 	struct pib_ce_vpn_site_key row = {
 	    .id = k->member << 4 | (k->epoch & 15),
@@ -626,9 +630,8 @@ static void put_key(struct world *w, struct buf *b, struct pep_key *k)
 	    .epoch = k->epoch,
 	    .public_key = {fill, 32},
 	    .nonce = {fill, 32},
-	    .encr = 12,
-	    .encr_key_bits = 256,
-	    .integ = k->integ != 0 ? k->integ : 14,
+	    .transforms = {suite, sizeof(suite)},
+	    .sends = {suite, sizeof(suite)},
 	    .certificate = {k->cert != NULL ? k->cert : w->cert,
 		(uint32_t)(k->cert != NULL ? k->cert_len : w->cert_len)},
 	};

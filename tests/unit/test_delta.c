@@ -247,9 +247,8 @@ static void put_key(struct delta_list *l, uint32_t m, uint32_t epoch)
 	    .epoch = epoch,
 	    .public_key = key,
 	    .nonce = key,
-	    .encr = 12,
-	    .encr_key_bits = 256,
-	    .integ = 14,
+	    .transforms = {zero, 8},
+	    .sends = {zero, 8},
 	    .certificate = key,
 	    .signature = key,
 	};

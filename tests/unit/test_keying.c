@@ -37,13 +37,38 @@
 static char top[64]; /* directory of certificates and states */
 
 static const uint8_t vpn_id[7] = {0, 0, 0x5e, 0, 0, 0, 1};
-static const struct keying_transform aes = {.encr = 12,
+static const struct keying_transform aes = {.protocol = SUITE_ESP,
+    .encr = 12,
     .encr_key_bits = 256,
     .integ = 14,
     .replay_window = 32,
     .lifetime_s = 3600,
     .lifetime_kilobytes = 1000000,
     .proposal = 7};
+
+/* Lists of transforms that a VPN has one after the other; neighbours may have nothing in common. */
+static const struct keying_transform aes_short = {.protocol = SUITE_ESP,
+    .encr = 12,
+    .encr_key_bits = 128,
+    .integ = 13,
+    .replay_window = 32,
+    .lifetime_s = 3600,
+    .lifetime_kilobytes = 1000000,
+    .proposal = 8};
+static const struct {
+	const struct keying_transform *t[2];
+} lists[] = {{{&aes}}, {{&aes_short}}, {{&aes, &aes_short}}, {{&aes_short, &aes}}};
+
+static const struct suite sends[] = {
+    {.protocol = SUITE_ESP, .encr = 12, .encr_key_bits = 256, .integ = 14},
+    {.protocol = SUITE_ESP, .encr = 12, .encr_key_bits = 128, .integ = 13, .esn = true}};
+
+static void conf_list(struct keying_member *m, unsigned list)
+{
+	m->transforms = 0;
+	for (unsigned i = 0; i < 2 && lists[list].t[i] != NULL; i++)
+		m->transform[m->transforms++] = *lists[list].t[i];
+}
 
 /* ------------------------------------------------------------------ octets */
 
@@ -125,13 +150,13 @@ START_TEST(keymat_known_answer)
 	memset(n1, 1, sizeof(n1));
 	memset(n2, 2, sizeof(n2));
 	keymat_is(&a, &b,
-	    "50a0ec416a986d40ecc87ee04569abd32d3e006a6ce08635c6f3d3b3cd02cb00531c6eb2b31e2512e06d9a"
-	    "15e4481e75f085ac254e92dfb9d4d1b6aeb501b4bd7ca1622f94aacd0d6f4751a99e7384321cccd43b4ea0"
-	    "ad607e4772fd6f842775");
+	    "8b932e7de9dccd922b8f39c6149fe3a355496ee3b3e9ab7e65644449b7af649ea322d54cc7ea58471c0877"
+	    "3fed2c11d6e80269e32b33f07a4afe94b8f6ebee026dffa1a6954e1498448044679a19e5a08dbd7e493b20"
+	    "c8cb33de8fd4c532e639");
 	keymat_is(&b, &a,
-	    "f186b8e528624522ea53154c3306e12db11fb09286594b89901d6e950c8c37e66c9418449f4bf66e337aff"
-	    "81d7397902bb89f13709ae5954202c8f81a605e05be9b42ba778037dd1e4ee1937ef42c8a0ea3a4d605d5b"
-	    "b2f21e3e3160d61d2672");
+	    "4be7d7f70775b0ccd5aa3b8c972502d725533e19c7aeb9210d7d26a513e1a3e6ecf14c678676550ed15921"
+	    "5401b183d48e661ddcceded0c674f7ac0cdfd17e278f358a59625dfb1e2803b93bf02b38ab686abf9b96ec"
+	    "a64a2dd14638b1ebf92b");
 	ck_assert_uint_eq(keying_spi(5, 3, 18), 5 << 8 | 2 << 4 | 3);
 	ck_assert_uint_eq(keying_spi(0xffffff, 15, 15), 0xffffffff);
 }
@@ -181,7 +206,8 @@ struct installed { /* a key some kernel was given, and how often as sender and a
 struct row { /* ceVpnSiteKey, ceVpnPeerKey */
 	uint32_t member, epoch;
 	uint8_t pub[32], nonce[32];
-	uint16_t encr, bits, integ;
+	uint8_t suites[SUITES_LEN_MAX], sends[SENDS_LEN_MAX];
+	uint32_t suites_len, sends_len;
 	uint8_t cert[800], sig[128];
 	uint32_t cert_len, sig_len;
 };
@@ -206,6 +232,7 @@ struct node {
 	struct kern *kern;
 	struct kstate *ks;
 	struct keying_member conf;
+	unsigned list;	/* of its transforms */
 	struct dec dec; /* committed */
 	bool has_dec;
 	bool publish; /* a REQ is due */
@@ -234,6 +261,7 @@ static struct world {
 	int64_t now;
 	int64_t delay_max; /* no message is later; 0 = no such promise */
 	bool failures;
+	unsigned list; /* of the VPN; nodes learn of it at their time */
 	struct installed *installed;
 	unsigned steps;
 	unsigned verifications;
@@ -269,8 +297,9 @@ static int spy_sa_add(struct kern *k, const struct kern_sa *sa, struct kern_faul
 
 	if (rc != 0)
 		return rc;
-	memcpy(key, sa->encr_key, 32);
-	memcpy(key + 32, sa->integ_key, 64);
+	memset(key, 0, sizeof(key));
+	memcpy(key, sa->encr_key, sa->encr_key_len);
+	memcpy(key + 32, sa->integ_key, sa->integ_key_len);
 	HASH_FIND(hh, w.installed, key, sizeof(key), e);
 	if (e == NULL) {
 		e = calloc(1, sizeof(*e));
@@ -312,7 +341,8 @@ static void peer_fill(
 		    .epoch = r->epoch,
 		    .public_key = r->pub,
 		    .nonce = r->nonce,
-		    .transform = {.encr = r->encr, .encr_key_bits = r->bits, .integ = r->integ},
+		    .transforms = {r->suites, r->suites_len},
+		    .sends = {r->sends, r->sends_len},
 		    .certificate = {r->cert, r->cert_len},
 		    .signature = {r->sig, r->sig_len},
 		};
@@ -381,9 +411,10 @@ static void row_take(void *arg, const struct pib_class *cls, uint32_t instance, 
 	r->epoch = k->epoch;
 	memcpy(r->pub, k->public_key.p, 32);
 	memcpy(r->nonce, k->nonce.p, 32);
-	r->encr = (uint16_t)k->encr;
-	r->bits = (uint16_t)k->encr_key_bits;
-	r->integ = (uint16_t)k->integ;
+	memcpy(r->suites, k->transforms.p, k->transforms.len);
+	r->suites_len = k->transforms.len;
+	memcpy(r->sends, k->sends.p, k->sends.len);
+	r->sends_len = k->sends.len;
 	ck_assert_uint_le(k->certificate.len, sizeof(r->cert));
 	memcpy(r->cert, k->certificate.p, k->certificate.len);
 	r->cert_len = k->certificate.len;
@@ -484,6 +515,7 @@ static void node_open(struct node *n)
 	snprintf(ca, sizeof(ca), "%s/pki/ca.pem", top);
 	n->keying = keying_new(cert, key, ca, n->dir, &ops, n, err, sizeof(err));
 	ck_assert_msg(n->keying != NULL, "%s", err);
+	keying_set_sends(n->keying, sends, 2);
 }
 
 static void node_start(struct node *n)
@@ -706,8 +738,8 @@ static void world_open(unsigned nodes, unsigned seed)
 		snprintf(text, sizeof(text), "192.0.2.%u", i + 1);
 		addr_parse(&n->addr, text);
 		n->kern = kern_mem_ops.open(&f);
-		n->conf = (struct keying_member) {
-		    .vpn = 1, .member = n->member, .local = n->addr, .transform = aes};
+		n->conf = (struct keying_member) {.vpn = 1, .member = n->member, .local = n->addr};
+		conf_list(&n->conf, 0);
 		memcpy(n->conf.vpn_id, vpn_id, sizeof(vpn_id));
 	}
 	for (unsigned i = 0; i < nodes; i++)
@@ -833,8 +865,30 @@ struct kind {
 	unsigned restart; /* percent of steps */
 	unsigned boot;
 	unsigned fail;
-	unsigned lost;
+	unsigned lists; /* the VPN goes over to another list, or a node learns of it */
 };
+
+static void list_take(struct node *n)
+{
+	if (n->list == w.list)
+		return;
+	n->list = w.list;
+	conf_list(&n->conf, w.list);
+	node_settled(n);
+}
+
+/* One learns of the VPN's list; when all have, it gets another. */
+static void list_change(void)
+{
+	unsigned start = (unsigned)random();
+
+	for (unsigned i = 0; i < w.nodes; i++)
+		if (w.node[(start + i) % w.nodes].list != w.list) {
+			list_take(&w.node[(start + i) % w.nodes]);
+			return;
+		}
+	w.list = (unsigned)random() % (sizeof(lists) / sizeof(lists[0]));
+}
 
 static void random_event(const struct kind *k, bool *strict)
 {
@@ -854,6 +908,8 @@ static void random_event(const struct kind *k, bool *strict)
 		node_boot(n);
 	} else if (dice < 40 + 10 * (k->restart + k->boot + k->fail)) {
 		kern_mem_fail_at(n->kern, 1 + (unsigned)random() % 4, KERN_REFUSED, ENOBUFS);
+	} else if (dice < 40 + 10 * (k->restart + k->boot + k->fail + k->lists)) {
+		list_change();
 	}
 }
 
@@ -884,6 +940,8 @@ static void schedule(const struct kind *k, unsigned seed)
 	}
 	for (unsigned i = 0; i < w.nodes; i++)
 		kern_mem_fail_at(w.node[i].kern, 0, KERN_REFUSED, 0);
+	for (unsigned i = 0; i < w.nodes; i++)
+		list_take(&w.node[i]);
 	quiesce(strict);
 	if (!all_rest())
 		quiesce(strict); /* a lifetime came to its end just now */
@@ -900,6 +958,10 @@ static const struct kind kinds[] = {
     {.nodes = 2, .jump_max = 3000, .delay_max = 300, .fail = 3},
     {.nodes = 2, .jump_max = 20000, .boot = 1},
     {.nodes = 3, .jump_max = 20000, .boot = 1, .restart = 1},
+    {.nodes = 2, .jump_max = 20000, .lists = 30},
+    {.nodes = 3, .jump_max = 20000, .lists = 30},
+    {.nodes = 3, .jump_max = 3000, .delay_max = 300, .restart = 1, .lists = 10},
+    {.nodes = 2, .jump_max = 3000, .delay_max = 300, .fail = 3, .lists = 10},
 };
 
 START_TEST(schedules)
@@ -965,7 +1027,18 @@ START_TEST(refusals)
 	ck_assert_int_eq(verify(n, &r, NULL, &ie), -1);
 	ck_assert_uint_eq(ie, PIB_CE_VPN_PEER_KEY_ERR_BAD_SIGNATURE);
 	r = good;
-	r.bits = 128;
+	r.suites[5] ^= 1; /* another key length */
+	ck_assert_int_eq(verify(n, &r, NULL, &ie), -1);
+	r = good;
+	r.suites_len = 0;
+	ck_assert_int_eq(verify(n, &r, NULL, &ie), -1);
+	r = good;
+	r.sends[1] ^= 1;
+	ck_assert_int_eq(verify(n, &r, NULL, &ie), -1);
+	r = good; /* as a server would that wants the weaker one */
+	memcpy(r.suites + SUITE_LEN, r.suites, SUITE_LEN);
+	r.suites[5] ^= 1;
+	r.suites_len = 2 * SUITE_LEN;
 	ck_assert_int_eq(verify(n, &r, NULL, &ie), -1);
 	r = good;
 	r.sig[r.sig_len - 1] ^= 1;
@@ -1009,7 +1082,7 @@ START_TEST(refusals_of_keys)
 	uint8_t msg[SITEKEY_TEXT_MAX];
 	uint8_t sig[SITEKEY_SIGNATURE_MAX];
 	struct kc_identity *id;
-	struct row r = {.member = 81, .epoch = 1, .encr = 12, .bits = 256, .integ = 14};
+	struct row r = {.member = 81, .epoch = 1};
 	size_t len;
 	size_t sig_len;
 	const uint8_t *der;
@@ -1019,10 +1092,13 @@ START_TEST(refusals_of_keys)
 	    .epoch = r.epoch,
 	    .public_key = r.pub,
 	    .nonce = r.nonce,
-	    .encr = 12,
-	    .encr_key_bits = 256,
-	    .integ = 14};
+	    .transforms = r.suites,
+	    .transforms_len = SUITE_LEN,
+	    .sends = r.suites,
+	    .sends_len = SUITE_LEN};
 
+	r.suites_len = (uint32_t)keying_suites(&aes, 1, r.suites);
+	r.sends_len = (uint32_t)keying_suites(&aes, 1, r.sends);
 	world_open(2, 1);
 	for (unsigned other = 0; other < 2; other++) {
 		snprintf(text, sizeof(text), "%s/%s", top, other ? "otherpki" : "pki");
@@ -1102,9 +1178,10 @@ START_TEST(file_of_too_many)
 	for (unsigned n = EPOCHS_FORCED_MAX; n <= EPOCHS_FORCED_MAX + 1; n++) {
 		f = fopen(path, "we");
 		ck_assert_ptr_nonnull(f);
-		fprintf(f, "copsvpn-epochs 1\nboot %smember 81 %u\n", boot, n);
+		fprintf(f, "copsvpn-epochs 2\nboot %smember 81 %u\n", boot, n);
 		for (unsigned i = 1; i <= n; i++)
-			fprintf(f, "epoch 81 %u 12 256 14 %064x %064x aa\n", i, i, i);
+			fprintf(f, "epoch 81 %u 0003000c0100000e 0003000c0100000e %064x %064x aa\n",
+			    i, i, i);
 		fclose(f);
 		ck_assert_int_eq(
 		    epochs_load(&es, top, err, sizeof(err)), n == EPOCHS_FORCED_MAX ? 0 : -1);

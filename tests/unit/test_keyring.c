@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/suites.h"
 #include "pdp/keyring.h"
 #include "pib/gen/ce_vpn_pib.h"
 #include "pib/pib_codec.h"
@@ -79,6 +80,11 @@ static void teardown(void)
 	keyring_free(k);
 }
 
+/* What keys are published with: AES-CBC-256 and HMAC-SHA2-512-256, AES-GCM-16-256. */
+static const uint8_t suites[2 * SUITE_LEN] = {
+    0, SUITE_ESP, 0, 12, 1, 0, 0, 14, 0, SUITE_ESP, 0, 20, 1, 0, 0, 0};
+static const uint8_t *says_sends = suites;
+
 static int publish_as(uint32_t m, uint32_t epoch, uint8_t fill, uint32_t says, struct pib_fault *f)
 {
 	uint8_t octets[64];
@@ -88,9 +94,8 @@ static int publish_as(uint32_t m, uint32_t epoch, uint8_t fill, uint32_t says, s
 	    .epoch = epoch,
 	    .public_key = {octets, 32},
 	    .nonce = {octets, 32},
-	    .encr = 12,
-	    .encr_key_bits = 256,
-	    .integ = 14,
+	    .transforms = {suites, sizeof(suites)},
+	    .sends = {says_sends, SUITE_LEN},
 	    .certificate = {octets, 64},
 	    .signature = {octets, 64},
 	};

@@ -12,6 +12,7 @@
 
 #include "common/buf.h"
 #include "common/diag.h"
+#include "common/suites.h"
 #include "copsctl/pki.h"
 #include "pep/client.h"
 #include "pep/kern_mem.h"
@@ -244,9 +245,8 @@ static void relay_key(void *arg, const struct pib_class *cls, uint32_t instance,
 	    .epoch = k->epoch,
 	    .public_key = k->public_key,
 	    .nonce = k->nonce,
-	    .encr = k->encr,
-	    .encr_key_bits = k->encr_key_bits,
-	    .integ = k->integ,
+	    .transforms = k->transforms,
+	    .sends = k->sends,
 	    .certificate = k->certificate,
 	    .signature = k->signature};
 	install(relay_to, &pib_ce_vpn_peer_key_class, &p);
@@ -658,6 +658,8 @@ static void bad_length(struct pib_txn *t)
 	CHANGED(ce_vpn_local_prefix, local_prefix(1), r.prefix_length = 33);
 }
 
+static const uint8_t suite[SUITE_LEN + 1] = {0, SUITE_ESP, 0, 12, 1, 0, 0, 14};
+
 static void bad_key(struct pib_txn *t)
 {
 	static const uint8_t octets[32] = {1};
@@ -666,15 +668,14 @@ static void bad_key(struct pib_txn *t)
 	    .epoch = 1,
 	    .public_key = {octets, 32},
 	    .nonce = {octets, 32},
-	    .encr = 12,
-	    .encr_key_bits = 256,
-	    .integ = 14,
+	    .transforms = {suite, SUITE_LEN},
+	    .sends = {suite, SUITE_LEN},
 	    .certificate = {octets, 32},
 	    .signature = {octets, 32}};
 	install(t, &pib_ce_vpn_peer_key_class, &k);
 }
 
-static void bad_key_alg(struct pib_txn *t)
+static void bad_key_list(struct pib_txn *t)
 {
 	static const uint8_t octets[32] = {1};
 	struct pib_ce_vpn_peer_key k = {.id = 2 << 4 | 1,
@@ -682,9 +683,8 @@ static void bad_key_alg(struct pib_txn *t)
 	    .epoch = 1,
 	    .public_key = {octets, 32},
 	    .nonce = {octets, 32},
-	    .encr = 12,
-	    .encr_key_bits = 256,
-	    .integ = 12,
+	    .transforms = {suite, sizeof(suite)},
+	    .sends = {suite, SUITE_LEN},
 	    .certificate = {octets, 32},
 	    .signature = {octets, 32}};
 	install(t, &pib_ce_vpn_peer_key_class, &k);
@@ -719,7 +719,7 @@ static const struct wrong wrongs[] = {
 	&pib_ce_vpn_local_prefix_class, 101},
     {"key", bad_key, PIB_CPERR_SPECIFIC, PIB_CE_VPN_PEER_KEY_ERR_BAD_CERTIFICATE,
 	&pib_ce_vpn_peer_key_class, 33},
-    {"key's integ", bad_key_alg, PIB_CPERR_VALUE_SUP, PIB_CE_VPN_PEER_KEY_COL_INTEG,
+    {"key's transforms", bad_key_list, PIB_CPERR_VALUE, PIB_CE_VPN_PEER_KEY_COL_TRANSFORMS,
 	&pib_ce_vpn_peer_key_class, 33},
 };
 
