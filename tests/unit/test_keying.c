@@ -140,7 +140,7 @@ static void keymat_is(const struct keying_end *s, const struct keying_end *r, co
 	ck_assert_str_eq(text, expected);
 }
 
-START_TEST(keymat_known_answer)
+START_TEST(row116_keymat_known_answer)
 {
 	uint8_t n1[SITEKEY_LEN];
 	uint8_t n2[SITEKEY_LEN];
@@ -1070,8 +1070,48 @@ START_TEST(refusals)
 }
 END_TEST
 
+/*
+ * Points of small order, and what is not reduced (RFC 7748 6.1): none is a public key.  Others
+ * always are, since X25519 takes points of the twist as well.
+ */
+START_TEST(row117_public_values)
+{
+	static const char *const bad[] = {
+	    "0000000000000000000000000000000000000000000000000000000000000000",
+	    "0100000000000000000000000000000000000000000000000000000000000000",
+	    "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+	    "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+	    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", /* p - 1 */
+	    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", /* p */
+	    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", /* p + 1 */
+	};
+	uint8_t pub[SITEKEY_LEN];
+	uint8_t priv[SITEKEY_LEN];
+	uint8_t secret[SITEKEY_LEN];
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		for (unsigned top_bit = 0; top_bit < 2; top_bit++) { /* which is ignored */
+			for (unsigned j = 0; j < SITEKEY_LEN; j++) {
+				unsigned octet;
+
+				ck_assert_int_eq(sscanf(bad[i] + 2UL * j, "%2x", &octet), 1);
+				pub[j] = (uint8_t)octet;
+			}
+			pub[SITEKEY_LEN - 1] |= (uint8_t)(top_bit << 7);
+			ck_assert_msg(!sitekey_public_ok(pub), "%s is taken", bad[i]);
+			ck_assert_int_eq(kc_random(priv, sizeof(priv)), 0);
+			ck_assert_int_eq(sitekey_agree(priv, pub, secret), -1);
+		}
+	}
+	for (unsigned i = 0; i < 100; i++) {
+		ck_assert_int_eq(kc_pair_new(priv, pub), 0);
+		ck_assert(sitekey_public_ok(pub));
+	}
+}
+END_TEST
+
 /* A key that another CA vouches for, and a signed key of small order. */
-START_TEST(refusals_of_keys)
+START_TEST(row117_refusals_of_keys)
 {
 	char err[256];
 	char text[256];
@@ -1227,8 +1267,11 @@ START_TEST(peer_bound_to_an_old_epoch)
 	b->waiting = true; /* its decision has both, key and acknowledgement */
 	pdp_take(a);
 	pdp_take(b);
-	node_dec_take(a);
-	pdp_take(a);
+	for (unsigned i = 0; i < 2; i++) { /* what it lacked, then the new key */
+		node_dec_take(a);
+		pdp_take(a);
+	}
+	ck_assert_uint_eq(a->acks[b->index], 2);
 	b->waiting = false;
 	pdp_send(b);
 	node_dec_take(b);
@@ -1236,6 +1279,8 @@ START_TEST(peer_bound_to_an_old_epoch)
 		advance(2000);
 		look(true);
 	}
+	ck_assert_uint_eq(b->published.count, 2); /* the server has not heard of the withdrawal */
+	ck_assert(b->from_count > 1);
 	ck_assert_uint_eq(keying_epochs(b->keying, b->member, info, 16, w.now), 2);
 	quiesce(true);
 	all_is_new();
@@ -1374,12 +1419,13 @@ int main(void)
 	certificates_make();
 	tcase_add_test(octets, hkdf_known_answer);
 	tcase_add_test(octets, x25519_known_answer);
-	tcase_add_test(octets, keymat_known_answer);
+	tcase_add_test(octets, row116_keymat_known_answer);
 	tcase_add_test(octets, key_lengths);
 	suite_add_tcase(s, octets);
 	tcase_set_timeout(rules, 60);
 	tcase_add_test(rules, refusals);
-	tcase_add_test(rules, refusals_of_keys);
+	tcase_add_test(rules, row117_refusals_of_keys);
+	tcase_add_test(rules, row117_public_values);
 	tcase_add_test(rules, numbers_outlive_all);
 	tcase_add_test(rules, file_of_too_many);
 	tcase_add_test(rules, restarts_without_a_server);
