@@ -58,6 +58,10 @@ void kstate_policy_each(const struct kstate *ks,
 /* The entry with this selector, borrowed until the next plan or load. NULL: none of ours. */
 const struct kern_policy *kstate_policy_find(
     const struct kstate *ks, const struct kern_selector *sel);
+/* An SA that somebody makes for us is there. 0, or -1: no memory. */
+int kstate_sa_adopt(struct kstate *ks, const struct kern_sa_state *sa, bool inbound);
+bool kstate_sa_inbound(const struct kstate *ks, const struct kern_sa_id *id);
+uint32_t kstate_sa_reqid(const struct kstate *ks, const struct kern_sa_id *id); /* 0: not known */
 size_t kstate_policy_count(const struct kstate *ks);
 size_t kstate_sa_count(const struct kstate *ks);
 /* The kernel told us (expiry, foreign delete): forget it from the shadow. */

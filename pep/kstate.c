@@ -150,6 +150,34 @@ void kstate_sa_each(const struct kstate *ks, uint32_t reqid,
 	}
 }
 
+int kstate_sa_adopt(struct kstate *ks, const struct kern_sa_state *sa, bool inbound)
+{
+	struct shadow_sa *e;
+
+	if (kstate_sa_find(ks, &sa->id))
+		return 0;
+	if (!(e = calloc(1, sizeof(*e))))
+		return -1;
+	e->sa = *sa;
+	e->inbound = inbound;
+	if (kstate_sa_give(ks, e, SHADOW_LIVE) == 0)
+		return 0;
+	free(e);
+	return -1;
+}
+
+bool kstate_sa_inbound(const struct kstate *ks, const struct kern_sa_id *id)
+{
+	const struct shadow_sa *e = kstate_sa_find(ks, id);
+	return e && e->inbound;
+}
+
+uint32_t kstate_sa_reqid(const struct kstate *ks, const struct kern_sa_id *id)
+{
+	const struct shadow_sa *e = kstate_sa_find(ks, id);
+	return e ? e->sa.reqid : 0;
+}
+
 void kstate_sa_forget(struct kstate *ks, const struct kern_sa_id *id)
 {
 	struct shadow_sa *e = kstate_sa_find(ks, id);

@@ -24,6 +24,7 @@ pep_libpep_la_SOURCES += \
 	pep/spd.c pep/spd.h \
 	pep/vpn.c pep/vpn.h pep/vpn_int.h \
 	pep/vpn_fault.c \
+	pep/vpn_ike.c \
 	pep/vpn_keying.c \
 	pep/vpn_reqid.c pep/vpn_reqid.h \
 	pep/vpn_caps.c pep/vpn_caps.h \
@@ -41,6 +42,16 @@ pep_libpep_la_SOURCES += \
 	pep/keying_crypto.c pep/keying_crypto.h \
 	pep/keying_derive.c pep/keying_derive.h \
 	pep/keying_epochs.c pep/keying_epochs.h
+
+# IKE: charon over VICI
+pep_libpep_la_SOURCES += \
+	pep/ike.c pep/ike.h pep/ike_int.h \
+	pep/ike_conf.c pep/ike_conf.h \
+	pep/ike_psk.c pep/ike_psk.h \
+	pep/ike_sas.c \
+	pep/ike_try.c \
+	pep/vici.c pep/vici.h \
+	pep/vici_msg.c pep/vici_msg.h
 
 # the agent: connection, requests, decisions, cache
 pep_libpep_la_SOURCES += \

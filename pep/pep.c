@@ -144,6 +144,7 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
 	if (sig == SIGHUP) {
 		if (pep_agent_reload(d->agent, err, sizeof(err)) != 0)
 			log_err("certificates and keys are not read again: %s", err);
+		vpn_reload(pep_agent_self(d->agent, &pep_client_vpn));
 		log_note("told to connect anew");
 		pep_agent_reconnect(d->agent);
 		return;

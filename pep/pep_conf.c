@@ -55,6 +55,17 @@ static const struct conf_opt options[] = {
     {"backend", CONF_STRING, AT(backend), "pfkey", NULL, 1, 16,
 	"How the kernel is driven: pfkey, xfrm (netlink: combined-mode algorithms, wide replay "
 	"windows), or mem for a dry run that touches no kernel."},
+    {"vici-socket", CONF_STRING, AT(vici_socket), "/run/charon.vici", NULL, 0, 107,
+	"Where the IKE daemon (charon of strongSwan) listens for VICI.  It makes the tunnels of "
+	"VPNs "
+	"whose keys come from IKE; without it they are down and say so, and nothing of them leaves "
+	"in "
+	"clear.  Empty: there is no IKE here, and such VPNs are refused."},
+    {"psk-file", CONF_STRING, AT(psk_file), "", SYSCONFDIR "/cops/psk", 0, 4096,
+	"The file of pre-shared keys for IKE, which only its owner may be able to use.  A line has "
+	"the "
+	"peer's name and its key: 0x and hexadecimal digits, base64:, or \"text\", of 16 octets at "
+	"least.  They never travel by COPS.  Read again on SIGHUP."},
     {"client-types", CONF_LIST, AT(client_types), "",
 	"{ \"/usr/lib/copsvpn/resolver_pep.so /etc/resolv.conf\" }", 0, 15,
 	"Client-types beside the VPN: shared objects, each with what it is to be told after a "

@@ -56,6 +56,8 @@ struct pep_conf {
 	int64_t max_rows;
 	int64_t max_contexts;
 	struct conf_list roles; /* "INTERFACE ROLES", see pep_roles_parse() */
+	char *vici_socket;	/* "" = no IKE */
+	char *psk_file;		/* "" = none, see ike_psk.h */
 	FILE *trace;		/* of --trace, borrowed; NULL: none */
 };
 

@@ -257,6 +257,14 @@ static void tick(struct vpn *v)
 	evtimer_add(v->on_tick, &tv);
 }
 
+void vpn_tick_soon(struct vpn *v)
+{
+	const struct timeval now = {0};
+
+	if (v->on_tick)
+		evtimer_add(v->on_tick, &now);
+}
+
 /* Tell keying what came of it, now that it holds; clears t. */
 static void settle(struct vpn *v, struct vpn_touched *t)
 {
@@ -268,6 +276,10 @@ static void settle(struct vpn *v, struct vpn_touched *t)
 	HASH_ITER (hh, t->part, e, next)
 		if (e->key.part == VPN_PART_NET)
 			settle_net(v, e);
+	HASH_ITER (hh, t->part, e, next)
+		vpn_providers_touched(v, e);
+	if (v->loaded && !v->unclaimed)
+		vpn_providers_complete(v);
 	vpn_touched_clear(t);
 	tick(v);
 	vpn_status_changed(v);
@@ -379,6 +391,7 @@ static int reconcile(struct vpn *v, char *err, unsigned long err_len)
 	if (ret == 0) {
 		settle(v, &t);
 		lost_settle(v, &l);
+		vpn_ike_verify(v);
 		tick(v);
 	}
 	vpn_touched_clear(&t);
@@ -410,7 +423,7 @@ static void vpn_notify(void *self,
 	    .replay_window_max = v->caps.window_max,
 	    .esn = v->caps.esn ? PIB_CE_VPN_SITE_ESN_TRUE : PIB_CE_VPN_SITE_ESN_FALSE,
 	    .udp_encap = PIB_CE_VPN_SITE_UDP_ENCAP_FALSE,
-	    .ike = PIB_CE_VPN_SITE_IKE_FALSE,
+	    .ike = vpn_ike_up(v) ? PIB_CE_VPN_SITE_IKE_TRUE : PIB_CE_VPN_SITE_IKE_FALSE,
 	};
 
 	put(arg, &pib_ce_vpn_site_class, site.id, &site);
@@ -457,6 +470,10 @@ static void sa_expired(struct vpn *v, const struct kern_event *e)
 	uint32_t peer = vpn_reqids_peer(v->reqids, e->reqid);
 
 	kstate_sa_forget(v->ks, &e->sa);
+	if (vpn_ike_has(v, peer)) {
+		vpn_ike_missing(v, peer, &e->sa);
+		return;
+	}
 	if (!peer || !v->store || !vpn_peer_row(v->store, peer))
 		return;
 	vpn_touch_sas(&t, v->store, peer);
@@ -484,6 +501,20 @@ static void sa_expiring(struct vpn *v, const struct kern_event *e)
 	tick(v);
 }
 
+/* charon deletes its SAs itself; anybody else must not. */
+static void sa_deleted(struct vpn *v, const struct kern_event *e)
+{
+	uint32_t peer = vpn_reqids_peer(v->reqids, kstate_sa_reqid(v->ks, &e->sa));
+
+	if (!vpn_ike_has(v, peer)) {
+		if (kstate_sa_known(v->ks, &e->sa))
+			change_soon(v);
+		return;
+	}
+	kstate_sa_forget(v->ks, &e->sa);
+	vpn_ike_missing(v, peer, &e->sa);
+}
+
 static void kernel_event(void *arg, const struct kern_event *e)
 {
 	struct vpn *v = arg;
@@ -492,6 +523,8 @@ static void kernel_event(void *arg, const struct kern_event *e)
 	case KERN_EV_ACQUIRE:
 		v->acquires++;
 		log_debug("traffic waits for an SA of reqid %u", (unsigned)e->reqid);
+		if (vpn_ike_has(v, vpn_reqids_peer(v->reqids, e->reqid)))
+			vpn_ike_acquire(v, vpn_reqids_peer(v->reqids, e->reqid));
 		break;
 	case KERN_EV_EXPIRE_SOFT:
 		sa_expiring(v, e);
@@ -500,8 +533,7 @@ static void kernel_event(void *arg, const struct kern_event *e)
 		sa_expired(v, e);
 		break;
 	case KERN_EV_SA_DELETED:
-		if (kstate_sa_known(v->ks, &e->sa))
-			change_soon(v);
+		sa_deleted(v, e);
 		break;
 	case KERN_EV_SPD_CHANGED:
 		if (kstate_policy_find(v->ks, &e->sel))
@@ -685,6 +717,11 @@ int vpn_rekey(void *self, const char *vpn)
 	made = keying_rekey(v->keying, r.member, vpn_now_ms());
 	tick(v);
 	return (int)made;
+}
+
+void vpn_reload(void *self)
+{
+	vpn_ike_reload(self);
 }
 
 struct kern *vpn_kern(void *self)

@@ -13,6 +13,8 @@ extern const struct pep_client pep_client_vpn;
 
 /* New epochs now, of one VPN by name or (NULL) of all; how many were made, -1: no such VPN. */
 int vpn_rekey(void *self, const char *vpn);
+/* Certificates and pre-shared keys of IKE are read again. */
+void vpn_reload(void *self);
 /* For tests: the kernel it works on. */
 struct kern *vpn_kern(void *self);
 

@@ -5,6 +5,7 @@
  *	vpn_touch.c	which parts a set of changed rows concerns (the binding table)
  *	vpn_run.c	those parts computed anew, planned and applied
  *	vpn_keying.c	where SAs come from: the table of keying providers
+ *	vpn_ike.c	the one that asks charon
  *	vpn_rows.c	rows to values, checks; vpn_fault.c what is reported
  *	vpn_reqid.c	a peer's reqid
  *	vpn_show.c	for people
@@ -23,6 +24,7 @@
 #include "pep/vpn_reqid.h"
 #include "pep/vpn_rows.h"
 
+struct ike_status;
 struct pep_conf;
 struct event;
 struct pib_txn;
@@ -96,6 +98,7 @@ struct vpn {
 	struct vpn_reqids *reqids;
 	struct vpn_caps caps;
 	struct keying *keying;
+	struct vpn_ike *ike;
 	const struct pib_store *store; /* of the newest call; NULL before the first */
 	bool loaded;		       /* the shadow shows the kernel */
 	bool unclaimed;		       /* and holds entries that nobody put anew yet */
@@ -206,8 +209,31 @@ void vpn_providers_refused(struct vpn *v, const struct pib_class *cls, uint32_t 
 void vpn_providers_notify(struct vpn *v,
     void (*put)(void *arg, const struct pib_class *cls, uint32_t instance, const void *row),
     void *arg);
+/* What concerns all of them, after it was enforced: rows of a part changed; all parts were told. */
+void vpn_providers_touched(struct vpn *v, const struct vpn_touch *e);
+void vpn_providers_complete(struct vpn *v);
 /* What providers ask of the enforcer. */
+void vpn_tick_soon(struct vpn *v);
 void vpn_sas_changed(struct vpn *v, uint32_t member);
 void vpn_publish(struct vpn *v);
+
+/* --- IKE ---------------------------------------------------------------------- */
+
+extern const struct vpn_provider vpn_ike_provider;
+int vpn_ike_start(struct vpn *v, char *err, unsigned long err_len);
+void vpn_ike_stop(struct vpn *v);
+int64_t vpn_ike_tick(struct vpn *v);
+bool vpn_ike_up(const struct vpn *v); /* charon answers */
+void vpn_ike_touched(struct vpn *v, const struct vpn_touch *e);
+void vpn_ike_complete(struct vpn *v);
+/* Is it a peer of a VPN with IKE?  Then also: */
+bool vpn_ike_has(const struct vpn *v, uint32_t peer);
+void vpn_ike_acquire(struct vpn *v, uint32_t peer); /* traffic waits */
+/* The kernel has this SA no more. */
+void vpn_ike_missing(struct vpn *v, uint32_t peer, const struct kern_sa_id *id);
+void vpn_ike_verify(struct vpn *v); /* charon's SAs against the shadow, which was just loaded */
+/* false: not a peer that charon is to reach. */
+bool vpn_ike_status(const struct vpn *v, uint32_t peer, struct ike_status *s);
+void vpn_ike_reload(struct vpn *v); /* certificates and keys */
 
 #endif

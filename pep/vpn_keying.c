@@ -1,6 +1,6 @@
 /*
  * vpn_keying.c - where SAs come from: one row per ceVpnKeying value.  Controller
- * keying is pep/keying; another provider is another row.
+ * keying is pep/keying, IKE is vpn_ike.c; another provider is another row.
  */
 #include <stdio.h>
 #include <string.h>
@@ -124,25 +124,25 @@ static void controller_status(struct vpn *v, const struct pib_ce_vpn *n,
 		s->why = controller_why(v, n, p);
 }
 
-static const struct vpn_provider provider[] = {
-    {
-	.keying = PIB_CE_VPN_KEYING_CONTROLLER,
-	.verify = controller_verify,
-	.plan = controller_plan,
-	.settle = controller_settle,
-	.gone = controller_gone,
-	.acked = controller_acked,
-	.lost = controller_lost,
-	.expiring = controller_expiring,
-	.status = controller_status,
-    },
+static const struct vpn_provider controller = {
+    .keying = PIB_CE_VPN_KEYING_CONTROLLER,
+    .verify = controller_verify,
+    .plan = controller_plan,
+    .settle = controller_settle,
+    .gone = controller_gone,
+    .acked = controller_acked,
+    .lost = controller_lost,
+    .expiring = controller_expiring,
+    .status = controller_status,
 };
+
+static const struct vpn_provider *const provider[] = {&controller, &vpn_ike_provider};
 
 const struct vpn_provider *vpn_provider_find(int32_t keying)
 {
 	for (size_t i = 0; i < sizeof(provider) / sizeof(provider[0]); i++)
-		if (provider[i].keying == keying)
-			return &provider[i];
+		if (provider[i]->keying == keying)
+			return provider[i];
 	return NULL;
 }
 
@@ -170,18 +170,32 @@ int vpn_providers_start(struct vpn *v, char *err, unsigned long err_len)
 		return -1;
 	keying_set_times(v->keying, c->grace_ms, c->linger_ms);
 	keying_set_sends(v->keying, v->caps.suite, v->caps.suites);
-	return 0;
+	return vpn_ike_start(v, err, err_len);
 }
 
 void vpn_providers_stop(struct vpn *v)
 {
+	vpn_ike_stop(v);
 	keying_free(v->keying);
 	v->keying = NULL;
 }
 
 int64_t vpn_providers_tick(struct vpn *v)
 {
-	return keying_tick(v->keying, vpn_now_ms());
+	int64_t ike = vpn_ike_tick(v);
+	int64_t controller_next = keying_tick(v->keying, vpn_now_ms());
+
+	return ike < controller_next ? ike : controller_next;
+}
+
+void vpn_providers_touched(struct vpn *v, const struct vpn_touch *e)
+{
+	vpn_ike_touched(v, e);
+}
+
+void vpn_providers_complete(struct vpn *v)
+{
+	vpn_ike_complete(v);
 }
 
 void vpn_providers_refused(struct vpn *v, const struct pib_class *cls, uint32_t instance)

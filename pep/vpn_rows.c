@@ -303,9 +303,9 @@ static int check_vpn(const struct vpn_env *env, const struct pib_ce_vpn *v, stru
 	if (v->mode == PIB_CE_VPN_MODE_IPIP_TRANSPORT && !env->ops->tunnel_put)
 		return vpn_fault(f, vpn_class, v->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_MODE,
 		    "only tunnel mode is supported with back end %s", env->ops->name);
-	if (v->activation != PIB_CE_VPN_ACTIVATION_PERMANENT)
+	if (v->activation != PIB_CE_VPN_ACTIVATION_PERMANENT && v->keying != PIB_CE_VPN_KEYING_IKE)
 		return vpn_fault(f, vpn_class, v->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_ACTIVATION,
-		    "only permanent tunnels are supported");
+		    "only IKE makes tunnels on demand");
 	if (v->nat != PIB_CE_VPN_NAT_FALSE)
 		return vpn_fault(f, vpn_class, v->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_NAT,
 		    "NAT is not supported");
@@ -346,7 +346,8 @@ int vpn_net_load(
 		f) < 0 ||
 	    check_local(env, &n->member.local, instance, f) < 0)
 		g.ret = -1;
-	if (load_transforms(&n->member, env, v, f) < 0)
+	if (v->keying == PIB_CE_VPN_KEYING_CONTROLLER &&
+	    load_transforms(&n->member, env, v, f) < 0)
 		g.ret = -1;
 	if (g.ret < 0)
 		vpn_net_clear(n);

@@ -214,8 +214,8 @@ static void show_sa(void *arg, const struct kern_sa_state *sa)
 	names_of(v, 0, peer, &n);
 	s.vpn = n.vpn;
 	s.peer = n.peer;
-	s.inbound = sa->id.spi >> 8 == peer;
-	if (net) {
+	s.inbound = kstate_sa_inbound(v->ks, &sa->id);
+	if (net && net->keying == PIB_CE_VPN_KEYING_CONTROLLER) {
 		own_epochs(v, net->member, &own);
 		peer_epochs(v, peer, &theirs);
 		decode_spi(sa->id.spi, s.inbound, &own, &theirs, &s.own_epoch, &s.peer_epoch);
@@ -243,6 +243,7 @@ struct peers {
 };
 
 struct pairs {
+	bool ike; /* SPIs say nothing */
 	struct vpn_show_peer *s;
 	struct epochs own;
 	struct epochs theirs;
@@ -258,6 +259,8 @@ static void note_sa(void *arg, const struct kern_sa_state *sa, bool inbound)
 		return;
 	}
 	p->s->outbound++;
+	if (p->ike)
+		return;
 	decode_spi(sa->id.spi, false, &p->own, &p->theirs, &own, &peer);
 	if (peer > p->s->out_peer || (peer == p->s->out_peer && own >= p->s->out_own)) {
 		p->s->out_own = own;
@@ -284,7 +287,7 @@ static void show_peer(void *arg, const struct pib_row *r)
 	const struct pib_ce_vpn *net = vpn_row(v->store, row->vpn);
 	struct vpn_show_peer s = {.member = row->id};
 	struct vpn_status status;
-	struct pairs pairs = {.s = &s};
+	struct pairs pairs = {.s = &s, .ike = net->keying == PIB_CE_VPN_KEYING_IKE};
 	struct names n;
 
 	names_of(v, 0, row->id, &n);

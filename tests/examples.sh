@@ -11,6 +11,7 @@ for daemon in pdp pep; do
 	$program --check -c "$srcdir/examples/$daemon.conf" || { echo "FAIL: $program does not take examples/$daemon.conf"; failed=1; }
 done
 if command -v xmllint >/dev/null; then
-	xmllint --noout --schema "$srcdir/pdp/intent.xsd" "$srcdir/examples/acme.xml" 2>&1 || failed=1
+	xmllint --noout --schema "$srcdir/pdp/intent.xsd" "$srcdir/examples/acme.xml" \
+	    "$srcdir/examples/ike.xml" 2>&1 || failed=1
 fi
 exit $failed

@@ -154,7 +154,10 @@ tests_unit_test_pdp_tunnels_LDFLAGS = $(AM_LDFLAGS) -static
 $(tests_unit_test_pdp_tunnels_OBJECTS): $(PIB_GEN_H)
 
 # --- pep: policies, the enforcer
-check_PROGRAMS += tests/unit/test_spd tests/unit/test_pep_vpn
+check_PROGRAMS += tests/unit/test_spd tests/unit/test_pep_vpn tests/unit/test_ike
+tests_unit_test_ike_SOURCES = tests/unit/test_ike.c
+tests_unit_test_ike_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_ike_LDADD = pep/libpep.la $(CHECK_LIBS)
 tests_unit_test_spd_SOURCES = tests/unit/test_spd.c
 tests_unit_test_spd_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_spd_LDADD = pep/libpep.la $(CHECK_LIBS)

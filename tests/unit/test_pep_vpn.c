@@ -598,9 +598,9 @@ static void bad_families(struct pib_txn *t)
 	install(t, &pib_ce_vpn_peer_prefix_class, &r);
 }
 
-static void bad_keying(struct pib_txn *t)
+static void bad_activation(struct pib_txn *t)
 {
-	CHANGED(ce_vpn, vpn_row_of(1), r.keying = PIB_CE_VPN_KEYING_IKE);
+	CHANGED(ce_vpn, vpn_row_of(1), r.activation = PIB_CE_VPN_ACTIVATION_ON_DEMAND);
 }
 
 static void bad_local(struct pib_txn *t)
@@ -697,7 +697,8 @@ static const struct wrong wrongs[] = {
 	&pib_ce_vpn_peer_prefix_class, 102},
     {"families", bad_families, PIB_CPERR_VALUE_SUP, PIB_CE_VPN_PEER_PREFIX_COL_ADDR_TYPE,
 	&pib_ce_vpn_peer_prefix_class, 102},
-    {"keying", bad_keying, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_KEYING, &pib_ce_vpn_class, 1},
+    {"activation", bad_activation, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_ACTIVATION, &pib_ce_vpn_class,
+	1},
     {"local", bad_local, PIB_CPERR_SPECIFIC, PIB_CE_VPN_ERR_NO_SUCH_LOCAL_ADDRESS,
 	&pib_ce_vpn_class, 1},
     {"tag", bad_tag, PIB_CPERR_REFERENCE, PIB_CE_VPN_COL_PROPOSALS, &pib_ce_vpn_class, 1},

@@ -1,0 +1,118 @@
+/*
+ * ike_int.h - inside of pep/ike.h, for pep/ike*.c only.
+ *
+ *	ike.c		what is wanted, what is due
+ *	ike_sas.c	what charon lists
+ *	ike_try.c	one initiation, on a connection of its own, and why it failed
+ */
+#ifndef PEP_IKE_INT_H
+#define PEP_IKE_INT_H
+
+#include <sys/queue.h>
+#include <uthash.h>
+
+#include "pep/ike.h"
+#include "pep/vici.h"
+
+#define IKE_REASON_LEN 160
+
+struct ike_conn { /* a connection of charon's that is ours */
+	char name[IKE_NAME_LEN];
+	struct vici_build settings; /* empty: not wanted any more, or not yet known */
+	LIST_HEAD(, ike_peer) peers;
+	LIST_HEAD(, ike_child) children;
+	bool has;     /* charon has the connection, as far as we know */
+	bool dirty;   /* to be loaded */
+	bool loading; /* the answer is open */
+	bool stale;   /* to be listed */
+	bool listing;
+	bool ending;	 /* terminate was sent */
+	bool connecting; /* an IKE_SA of it is being set up */
+	bool relist;	 /* something happened while it was being listed */
+	int64_t retry_ms;
+	char refused[IKE_REASON_LEN]; /* charon's words; "" = loaded or not asked yet */
+	UT_hash_handle hh;
+};
+
+struct ike_child {   /* a CHILD_SA */
+	uint32_t id; /* charon's number */
+	uint32_t ike_id;
+	char name[IKE_NAME_LEN];
+	struct ike_sa sa;
+	bool installed; /* carries traffic: not on its way in or out */
+	bool seen;	/* in the listing that goes on */
+	bool ending;
+	int64_t broken_ms; /* since when the kernel lacks it, 0 = it does not */
+	int64_t since_ms;
+	struct ike_conn *conn;
+	struct ike_peer *peer;
+	LIST_ENTRY(ike_child) in_conn;
+	LIST_ENTRY(ike_child) in_peer;
+};
+
+struct ike_peer {
+	uint32_t peer;
+	char name[64]; /* for logs */
+	bool wanted;
+	bool permanent;
+	bool leads;
+	char child[IKE_NAME_LEN]; /* the name that is wanted */
+	struct vici_build conf;	  /* of the child */
+	struct ike_conn *conn;	  /* NULL when not wanted */
+	LIST_ENTRY(ike_peer) in_conn;
+	LIST_HEAD(, ike_child) children;
+	struct ike_try *trying;
+	int64_t try_ms; /* not before */
+	unsigned failures;
+	int64_t demanded_ms; /* until then traffic is taken to wait */
+	int64_t up_ms;	     /* since when the wanted child is up, 0 = it is not */
+	bool sweep;	     /* of the SAs that another charon left */
+	char reason[IKE_REASON_LEN];
+	UT_hash_handle hh;
+};
+
+struct ike {
+	struct event_base *base;
+	char *socket;
+	const struct ike_creds *creds;
+	struct ike_ops ops;
+	void *arg;
+	struct vici *vici;
+	struct ike_conn *conns;
+	struct ike_peer *peers;
+	unsigned trying;
+	unsigned asked; /* answers that are open before anything may be done */
+	bool listed;	/* what charon has is known */
+	bool complete;	/* and what is wanted */
+	bool reload;	/* credentials */
+	int64_t now_ms; /* of the newest tick */
+	char down[IKE_REASON_LEN];
+	LIST_HEAD(, ike_try) ended;
+};
+
+/* --- ike.c -------------------------------------------------------------------- */
+
+struct ike_conn *ike_conn_get(struct ike *k, const char *name); /* NULL: no memory */
+struct ike_peer *ike_peer_get(struct ike *k, uint32_t peer);
+void ike_child_free(struct ike_child *c);
+
+/* --- ike_sas.c ---------------------------------------------------------------- */
+
+extern const char *const ike_events[];
+/* Any event of the main connection. */
+void ike_on_event(struct ike *k, const char *name, const struct vici_view *message);
+/* List all, or one connection. */
+int ike_list_all(struct ike *k);
+int ike_list(struct ike *k, struct ike_conn *c);
+
+/* --- ike_try.c ---------------------------------------------------------------- */
+
+struct ike_try;
+/* Initiate the peer's child; ike.ops.changed when it is over.  -1: no memory. */
+int ike_try_start(struct ike *k, struct ike_peer *p);
+void ike_try_drop(struct ike *k, struct ike_peer *p); /* nobody waits for it any more */
+/* Is it over?  Then *ok says how, p->reason why not, and it is gone. */
+bool ike_try_over(struct ike *k, struct ike_peer *p, bool *ok);
+void ike_try_sweep(struct ike *k); /* free those that were dropped */
+
+#endif

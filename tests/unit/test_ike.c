@@ -1,0 +1,292 @@
+/*
+ * test_ike.c - VICI messages (the example of its README, and what is none), what charon is asked
+ * for, and the file of pre-shared keys.
+ */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "pep/ike_conf.h"
+#include "pep/ike_psk.h"
+#include "pep/vici_msg.h"
+
+/* The encoding example of strongSwan's vici README. */
+static const uint8_t example[] = {3, 4, 'k', 'e', 'y', '1', 0, 6, 'v', 'a', 'l', 'u', 'e', '1', 1,
+    8, 's', 'e', 'c', 't', 'i', 'o', 'n', '1', 1, 11, 's', 'u', 'b', '-', 's', 'e', 'c', 't', 'i',
+    'o', 'n', 3, 4, 'k', 'e', 'y', '2', 0, 6, 'v', 'a', 'l', 'u', 'e', '2', 2, 4, 5, 'l', 'i', 's',
+    't', '1', 5, 0, 5, 'i', 't', 'e', 'm', '1', 5, 0, 5, 'i', 't', 'e', 'm', '2', 6, 2};
+
+static void example_build(struct vici_build *b)
+{
+	vici_build_init(b);
+	vici_value_put(b, "key1", "value%d", 1);
+	vici_section_put(b, "section1");
+	vici_section_put(b, "sub-section");
+	vici_octets_put(b, "key2", "value2", 6);
+	vici_section_end(b);
+	vici_list_put(b, "list1");
+	vici_item_put(b, "item1");
+	vici_item_octets_put(b, "item2", 5);
+	vici_list_end(b);
+	vici_section_end(b);
+}
+
+START_TEST(message_example)
+{
+	struct vici_view message, section, sub, list;
+	struct vici_packet p;
+	struct vici_build b;
+	struct vici_entry e;
+	uint8_t *packet;
+	char text[16];
+	size_t len;
+
+	example_build(&b);
+	ck_assert(!b.failed && b.len == sizeof(example) && !memcmp(b.octet, example, b.len));
+	packet = vici_packet_build(VICI_EVENT, "log", &b, &len);
+	vici_build_clear(&b);
+	for (size_t cut = 0; cut < len; cut++)
+		ck_assert_int_eq(vici_packet_parse(&p, packet, cut), 0);
+	ck_assert_int_eq(vici_packet_parse(&p, packet, len), (ptrdiff_t)len);
+	ck_assert_int_eq(p.type, VICI_EVENT);
+	ck_assert_str_eq(p.name, "log");
+	message = p.message;
+	ck_assert_str_eq(vici_text(&message, "key1", text, sizeof(text)), "value1");
+	ck_assert_str_eq(vici_text(&message, "key1", text, 4), "val");
+	ck_assert_str_eq(vici_text(&message, "key2", text, sizeof(text)), "");
+	ck_assert(vici_find(&message, VICI_SECTION_START, "section1", &section));
+	ck_assert(vici_find(&section, VICI_SECTION_START, "sub-section", &sub));
+	ck_assert_str_eq(vici_text(&sub, "key2", text, sizeof(text)), "value2");
+	ck_assert(vici_find(&section, VICI_LIST_START, "list1", &list));
+	ck_assert(vici_next(&list, &e) && e.body.len == 5 && !memcmp(e.body.p, "item1", 5));
+	ck_assert(vici_next(&list, &e) && !memcmp(e.body.p, "item2", 5));
+	ck_assert(!vici_next(&list, &e));
+	free(packet);
+}
+END_TEST
+
+/* Every message with one octet changed is taken or refused, and walked without harm. */
+static void walk(struct vici_view v, unsigned depth)
+{
+	struct vici_entry e;
+
+	ck_assert_uint_le(depth, VICI_DEPTH_MAX + 1);
+	while (vici_next(&v, &e))
+		if (e.type == VICI_SECTION_START || e.type == VICI_LIST_START)
+			walk(e.body, depth + 1);
+}
+
+START_TEST(message_damaged)
+{
+	struct vici_packet p;
+	struct vici_build b;
+	uint8_t *packet;
+	size_t len;
+	unsigned taken = 0;
+
+	example_build(&b);
+	packet = vici_packet_build(VICI_CMD_RESPONSE, NULL, &b, &len);
+	vici_build_clear(&b);
+	for (size_t i = 4; i < len; i++)
+		for (unsigned value = 0; value < 256; value++) {
+			uint8_t was = packet[i];
+			packet[i] = (uint8_t)value;
+			if (vici_packet_parse(&p, packet, len) > 0) {
+				walk(p.message, 0);
+				taken++;
+			}
+			packet[i] = was;
+		}
+	ck_assert_uint_gt(taken, 0);
+	packet[0] = 1; /* longer than any may be */
+	ck_assert_int_eq(vici_packet_parse(&p, packet, len), -1);
+	free(packet);
+}
+END_TEST
+
+START_TEST(message_limits)
+{
+	static const char big[70000];
+	struct vici_packet p;
+	struct vici_build b;
+	uint8_t *packet;
+	size_t len;
+
+	vici_build_init(&b);
+	vici_octets_put(&b, "k", big, sizeof(big)); /* more than 16 bits can count */
+	ck_assert(b.failed);
+	ck_assert_ptr_null(vici_packet_build(VICI_CMD_REQUEST, "x", &b, &len));
+	vici_build_clear(&b);
+	for (int i = 0; i < 17; i++)
+		vici_section_put(&b, "s");
+	for (int i = 0; i < 17; i++)
+		vici_section_end(&b);
+	packet = vici_packet_build(VICI_CMD_REQUEST, "x", &b, &len);
+	ck_assert_int_eq(vici_packet_parse(&p, packet, len), -1); /* too deep */
+	free(packet);
+	vici_build_clear(&b);
+}
+END_TEST
+
+/* --- what charon is asked for ------------------------------------------------- */
+
+static const struct {
+	struct ike_transform t;
+	bool of_ike;
+	enum ike_unknown unknown;
+	const char *text;
+} transforms[] = {
+    {{.encr = 20, .encr_bits = 256, .dh = 31}, false, IKE_KNOWN, "aes256gcm16-curve25519-noesn"},
+    {{.encr = 12, .encr_bits = 128, .integ = 12, .esn = true}, false, IKE_KNOWN,
+	"aes128-sha256-esn"},
+    {{.encr = 28, .encr_bits = 256}, false, IKE_KNOWN, "chacha20poly1305-noesn"},
+    {{.integ = 14, .ah = true}, false, IKE_KNOWN, "sha512-noesn"},
+    {{.encr = 12, .encr_bits = 256, .integ = 14, .prf = 7, .dh = 14}, true, IKE_KNOWN,
+	"aes256-sha512-prfsha512-modp2048"},
+    {{.encr = 20, .encr_bits = 128, .prf = 5, .dh = 19}, true, IKE_KNOWN,
+	"aes128gcm16-prfsha256-ecp256"},
+    {{.encr = 3, .encr_bits = 192}, false, IKE_UNKNOWN_ENCR, NULL},
+    {{.encr = 12, .encr_bits = 512, .integ = 12}, false, IKE_UNKNOWN_BITS, NULL},
+    {{.encr = 12, .encr_bits = 256}, false, IKE_UNKNOWN_INTEG, NULL},
+    {{.encr = 20, .encr_bits = 256, .integ = 12}, false, IKE_UNKNOWN_INTEG, NULL},
+    {{.encr = 20, .encr_bits = 256, .dh = 31}, true, IKE_UNKNOWN_PRF, NULL},
+    {{.encr = 20, .encr_bits = 256, .prf = 7}, true, IKE_UNKNOWN_DH, NULL},
+};
+
+START_TEST(transform_words)
+{
+	char text[128];
+
+	for (size_t i = 0; i < sizeof(transforms) / sizeof(transforms[0]); i++) {
+		ck_assert_int_eq(
+		    ike_transform_print(&transforms[i].t, transforms[i].of_ike, text, sizeof(text)),
+		    transforms[i].unknown);
+		if (transforms[i].text)
+			ck_assert_str_eq(text, transforms[i].text);
+	}
+}
+END_TEST
+
+static struct ike_conf conf_of(const struct prefix *local, const struct prefix *remote)
+{
+	struct ike_conf c = {.local_id = "a.example",
+	    .remote_id = "b.example",
+	    .psk = true,
+	    .esp = {{.encr = 20, .encr_bits = 256}},
+	    .esps = 1,
+	    .peer = 7,
+	    .reqid = 3,
+	    .local_ts = local,
+	    .local_tss = 1,
+	    .remote_ts = remote,
+	    .remote_tss = 1};
+
+	addr_parse(&c.local, "192.0.2.1");
+	addr_parse(&c.remote, "192.0.2.2");
+	return c;
+}
+
+START_TEST(names_say_what_is_meant)
+{
+	struct vici_build settings, child;
+	struct ike_names one, two;
+	struct prefix l, r;
+	struct ike_conf c;
+
+	prefix_parse(&l, "10.1.0.0/16");
+	prefix_parse(&r, "10.2.0.0/16");
+	c = conf_of(&l, &r);
+	ck_assert_int_eq(ike_conf_build(&c, &settings, &child, &one), 0);
+	vici_build_clear(&settings);
+	vici_build_clear(&child);
+	ck_assert_uint_eq(ike_conf_peer(one.child), 7);
+	ck_assert_uint_eq(ike_conf_peer("net"), 0);
+	ck_assert_uint_eq(ike_conf_peer("c12"), 0);
+	prefix_parse(&r, "10.3.0.0/16"); /* another child of the same connection */
+	c = conf_of(&l, &r);
+	ck_assert_int_eq(ike_conf_build(&c, &settings, &child, &two), 0);
+	vici_build_clear(&settings);
+	vici_build_clear(&child);
+	ck_assert_str_eq(one.conn, two.conn);
+	ck_assert_str_ne(one.child, two.child);
+	c.remote_id = "c.example"; /* another connection */
+	ck_assert_int_eq(ike_conf_build(&c, &settings, &child, &two), 0);
+	vici_build_clear(&settings);
+	vici_build_clear(&child);
+	ck_assert_str_ne(one.conn, two.conn);
+}
+END_TEST
+
+/* --- pre-shared keys -------------------------------------------------------------- */
+
+static const struct {
+	const char *text;
+	const char *fault; /* part of it; NULL: fine */
+} files[] = {
+    {"# none\n\n", NULL},
+    {"b.example 0x000102030405060708090a0b0c0d0e0f\n", NULL},
+    {"b.example base64:AAECAwQFBgcICQoLDA0ODw==\n", NULL},
+    {"b.example \"sixteen letters!\"\nc.example \"another sixteen!\"", NULL},
+    {"b.example \"too short\"\n", ":1: a key has at least"},
+    {"# x\nb.example 0x0001020304050607080900xx0c0d0e0f\n", ":2: expected 0x"},
+    {"b.example secret-without-quotes\n", ":1: expected 0x"},
+    {"b.example\n", ":1: expected the peer"},
+    {"b.example \"sixteen letters!\"\nB.example \"another sixteen!\"", ":2: this peer has"},
+};
+
+START_TEST(psk_files)
+{
+	char path[] = "/tmp/test_ike.XXXXXX";
+	char err[300];
+	int fd = mkstemp(path);
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		struct ike_psk *p;
+		FILE *f = fopen(path, "w");
+
+		fputs(files[i].text, f);
+		fclose(f);
+		p = ike_psk_read(path, err, sizeof(err));
+		if (files[i].fault) {
+			ck_assert_ptr_null(p);
+			ck_assert_msg(strstr(err, files[i].fault) != NULL, "%s", err);
+			ck_assert_ptr_null(strstr(err, "secret"));
+		} else {
+			ck_assert_msg(p != NULL, "%s", err);
+			if (i)
+				ck_assert_uint_eq(ike_psk_find(p, "b.EXAMPLE")->len, 16);
+			ck_assert_ptr_null(ike_psk_find(p, "d.example"));
+		}
+		ike_psk_free(p);
+	}
+	chmod(path, 0640);
+	ck_assert_ptr_null(ike_psk_read(path, err, sizeof(err)));
+	ck_assert_ptr_nonnull(strstr(err, "chmod 600"));
+	close(fd);
+	unlink(path);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("ike");
+	TCase *t = tcase_create("ike");
+	SRunner *r;
+	int failed;
+
+	tcase_add_test(t, message_example);
+	tcase_add_test(t, message_damaged);
+	tcase_add_test(t, message_limits);
+	tcase_add_test(t, transform_words);
+	tcase_add_test(t, names_say_what_is_meant);
+	tcase_add_test(t, psk_files);
+	suite_add_tcase(s, t);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? 1 : 0;
+}
