@@ -155,6 +155,8 @@ static enum change_result work_parse(
 	int rc = 0;
 
 	registry_env(db->registry, &env);
+	env.caps = vpn_caps;
+	env.caps_arg = w->env->vpn;
 	if (intent_parse(t->name, t->text, t->len, &env, &in, diag) != 0)
 		return CHANGE_REFUSED;
 	for (size_t i = 0; rc == 0 && i < in.customers; i++)

@@ -33,6 +33,8 @@ static int take_tree(
 	const char *why = NULL;
 
 	intent_check(d, env);
+	if (!d->errors && !d->failed)
+		intent_check_caps(d, env);
 	bool good = !d->errors && !d->failed;
 	if (good && intent_build(d, env->ids, out, &why) < 0) {
 		intent_clear(out);

@@ -7,7 +7,19 @@
 #include <stddef.h>
 
 #include "common/diag.h"
+#include "common/suites.h"
 #include "pdp/model.h"
+
+/* What a CE said it can do. */
+struct ce_caps {
+	uint8_t suites[SENDS_LEN_MAX]; /* common/suites.h, without ESN */
+	size_t suites_len;	       /* 0: it did not say */
+	uint32_t window_max;
+	bool esn;
+	bool udp_encap;
+	bool ike;
+	char backend[33];
+};
 
 /* Looks across customers: is this taken by someone not in the document?  NULL: no. */
 struct intent_env {
@@ -17,6 +29,9 @@ struct intent_env {
 	const char *(*address_owner)(void *arg, const struct addr *a);
 	const char *(*vpn_id_owner)(void *arg, const uint8_t vpn_id[7]);
 	void *arg;
+	/* What a CE can do; false: it was not here yet.  NULL: nobody knows. */
+	bool (*caps)(void *arg, const char *ce, struct ce_caps *caps);
+	void *caps_arg;
 	size_t max_octets; /* of a document */
 };
 

@@ -206,6 +206,8 @@ void intent_check_transforms(struct doc *d, struct doc_customer *k);
 void intent_check_keying(struct doc *d, const struct doc_customer *k, struct doc_vpn *v);
 /* pdp/intent_check.c: meaning. */
 void intent_check(struct doc *d, const struct intent_env *env);
+/* pdp/intent_caps.c: whether CEs can do it. */
+void intent_check_caps(struct doc *d, const struct intent_env *env);
 /* pdp/intent_build.c: snapshots of a document without errors.  -1: *why says what ran out. */
 int intent_build(struct doc *d, struct ids *ids, struct intent *out, const char **why);
 

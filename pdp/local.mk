@@ -10,6 +10,7 @@ pdp_libpdp_la_SOURCES = \
 	pdp/ids.c pdp/ids.h \
 	pdp/intent.c pdp/intent.h \
 	pdp/intent_build.c \
+	pdp/intent_caps.c \
 	pdp/intent_check.c \
 	pdp/intent_transform.c \
 	pdp/intent_doc.c pdp/intent_doc.h \

@@ -8,6 +8,7 @@
 
 #include "common/buf.h"
 #include "common/json.h"
+#include "common/suites.h"
 #include "libcops/cops_setting.h"
 #include "pdp/control.h"
 #include "pdp/decision.h"
@@ -15,6 +16,7 @@
 #include "pdp/home.h"
 #include "pdp/pdp.h"
 #include "pdp/sync.h"
+#include "pdp/transform.h"
 #include "pdp/vpn.h"
 #include "pdp/worker.h"
 #include "pib/pib_codec.h"
@@ -229,6 +231,54 @@ void show_vpns(void *arg, struct ctl_req *req, const json_t *args)
 	ctl_req_done(req, l.list);
 }
 
+/* What a CE can do, by names. */
+static json_t *transforms(const struct ce_caps *c)
+{
+	json_t *list = json_array();
+
+	for (size_t at = 0; at < c->suites_len; at += SUITE_LEN) {
+		const struct transform *e, *i;
+		struct suite s;
+
+		suite_get(&s, c->suites + at);
+		e = transform_by_number(TRANSFORM_ENCR, s.encr, s.encr_key_bits);
+		i = transform_by_number(TRANSFORM_INTEG, s.integ, 0);
+		json_array_append_new(
+		    list, json_sprintf("%s%s%s%s", s.protocol == SUITE_AH ? "ah " : "",
+			      e != NULL	     ? e->name
+			      : s.encr == 20 ? "aes-gcm-16-192"
+			      : s.encr == 0  ? ""
+					     : "?",
+			      s.encr != 0 && s.integ != 0 ? " " : "",
+			      s.integ == 0 ? ""
+			      : i != NULL  ? i->name
+					   : "?"));
+	}
+	return list;
+}
+
+/* Its peers to or from whom no transform leads, by what both have published. */
+static json_t *incapable(struct pdp *p, const struct model_member *m)
+{
+	const struct model_member *other, *via;
+	struct model_seen seen;
+	json_t *list = json_array();
+	uint32_t a = m->id->number, b;
+
+	if (m->vpn->ike || m->vpn->members > KEYED_MAX)
+		return list;
+	model_seen_init(&seen, m);
+	while ((other = model_seen_next(&seen)) != NULL) {
+		b = other->id->number;
+		if (model_view(m, other, &via) == VIEW_PEER && keyring_epoch(p->db.keys, a) != 0 &&
+		    keyring_epoch(p->db.keys, b) != 0 &&
+		    (keyring_suite(p->db.keys, a, b) == NULL ||
+			keyring_suite(p->db.keys, b, a) == NULL))
+			json_array_append_new(list, json_string(other->ce->name));
+	}
+	return list;
+}
+
 /* "2/3": of its 3 peers 2 are keyed both ways. */
 static json_t *keyed(struct pdp *p, const struct model_member *m)
 {
@@ -252,6 +302,7 @@ static json_t *member_json(struct pdp *p, const struct model_member *m)
 	json_t *o = json_pack("{s:o, s:s, s:o, s:o}", "member", number(m->id->number), "role",
 	    roles[m->role], "sites", prefixes(m->site, m->sites), "keyed", keyed(p, m));
 
+	set(o, "no_transform", incapable(p, m));
 	set(o, "epoch",
 	    m->vpn->ike ? json_null() : number(keyring_epoch(p->db.keys, m->id->number)));
 	return o;
@@ -412,6 +463,11 @@ void show_ce(void *arg, struct ctl_req *req, const json_t *args)
 	set(o, "kept_until", json_integer((json_int_t)i.kept_until));
 	set(o, "software", json_string(site.software));
 	set(o, "backend", json_string(site.backend));
+	set(o, "transforms", transforms(&site.caps));
+	set(o, "replay_window_max", number(site.caps.window_max));
+	set(o, "esn", json_boolean(site.caps.esn));
+	set(o, "udp_encap", json_boolean(site.caps.udp_encap));
+	set(o, "ike", json_boolean(site.caps.ike));
 	set(o, "applied_lsn", number(i.applied));
 	set(o, "wanted_lsn", number(i.wanted));
 	set(o, "confirmed_at", json_integer((json_int_t)i.confirmed_at));

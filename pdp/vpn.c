@@ -290,6 +290,47 @@ static struct site *site_find(struct vpn *v, const char *ce)
 	return s;
 }
 
+/* A full state names all that the CE can do. */
+static void caps_begin(struct vpn *v, const char *ce)
+{
+	struct site *s = site_find(v, ce);
+
+	if (s != NULL)
+		s->site.caps.suites_len = 0;
+}
+
+static void caps_put(struct vpn *v, const char *ce, const struct pdp_row *r)
+{
+	struct pib_ce_vpn_site_transform row = {0};
+	struct site *s = site_find(v, ce);
+	struct ce_caps *c = s != NULL ? &s->site.caps : NULL;
+	uint8_t suite[SUITE_LEN];
+	struct pib_fault f;
+	bool surplus;
+
+	if (c == NULL || c->suites_len == SENDS_LEN_MAX ||
+	    pib_epd_decode(r->cls, r->epd, r->epd_len, &row, &surplus, &f) != 0)
+		return;
+	suite_put(suite, &(struct suite) {.protocol = (uint8_t)row.protocol,
+			     .encr = (uint16_t)row.encr,
+			     .encr_key_bits = (uint16_t)row.encr_key_bits,
+			     .integ = (uint16_t)row.integ});
+	if (suites_have(c->suites, c->suites_len, suite))
+		return;
+	memcpy(c->suites + c->suites_len, suite, SUITE_LEN);
+	c->suites_len += SUITE_LEN;
+}
+
+bool vpn_caps(void *arg, const char *ce, struct ce_caps *caps)
+{
+	struct vpn_site site;
+
+	if (!vpn_site(arg, ce, &site) || site.caps.suites_len == 0)
+		return false;
+	*caps = site.caps;
+	return true;
+}
+
 static void site_put(struct vpn *v, const char *ce, const struct pdp_row *r)
 {
 	struct pib_ce_vpn_site row = {0};
@@ -308,6 +349,11 @@ static void site_put(struct vpn *v, const char *ce, const struct pdp_row *r)
 	}
 	copy_text(s->site.software, sizeof(s->site.software), row.software);
 	copy_text(s->site.backend, sizeof(s->site.backend), row.backend);
+	copy_text(s->site.caps.backend, sizeof(s->site.caps.backend), row.backend);
+	s->site.caps.window_max = row.replay_window_max;
+	s->site.caps.esn = row.esn == PIB_CE_VPN_SITE_ESN_TRUE;
+	s->site.caps.udp_encap = row.udp_encap == PIB_CE_VPN_SITE_UDP_ENCAP_TRUE;
+	s->site.caps.ike = row.ike == PIB_CE_VPN_SITE_IKE_TRUE;
 }
 
 bool vpn_site(struct vpn *v, const char *ce, struct vpn_site *site)
@@ -352,6 +398,11 @@ static int request(void *self, const char *ce, const struct pdp_request *req, st
 	for (size_t i = 0; rc == 0 && i < req->rows; i++)
 		if (req->row[i].cls == &pib_ce_vpn_site_class && !req->row[i].removed)
 			site_put(v, ce, &req->row[i]);
+	if (rc == 0 && req->full)
+		caps_begin(v, ce);
+	for (size_t i = 0; rc == 0 && i < req->rows; i++)
+		if (req->row[i].cls == &pib_ce_vpn_site_transform_class && !req->row[i].removed)
+			caps_put(v, ce, &req->row[i]);
 	vpn_staged(v);
 out:
 	free(key);

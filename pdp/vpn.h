@@ -7,6 +7,7 @@
 
 #include "pdp/client.h"
 #include "pdp/db.h"
+#include "pdp/intent.h"
 
 struct sync;
 struct tunnels;
@@ -27,7 +28,10 @@ int vpn_flush(struct vpn *v, char *err, size_t err_len);
 struct vpn_site {
 	char software[64];
 	char backend[33];
+	struct ce_caps caps;
 };
+/* For struct intent_env; arg is the struct vpn. */
+bool vpn_caps(void *arg, const char *ce, struct ce_caps *caps);
 /* ce has left, and what it said of itself and its tunnels is of no use any more. */
 void vpn_forget(struct vpn *v, const char *ce);
 /* false: CEs are asked for no reports on tunnels. */

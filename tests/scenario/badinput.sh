@@ -169,7 +169,11 @@ wait_for 10 settled
 ctl_pdp show sessions --json | jq -c '.[] | [.ce, .decisions, .connected_at]' >"$RUN/sessions"
 check "the other sessions never noticed" eval "grep -Fxf '$RUN/sessions' '$RUN/fingerprint' | cmp - '$RUN/sessions'"
 
-step "A transform that this kernel interface cannot do, AES-GCM over PF_KEY, among a hundred good rows"
+step "A transform that the CEs cannot do, AES-GCM over PF_KEY: refused before anything is sent"
+edited 's,encr="aes-cbc-256" integ="[^"]*",encr="aes-gcm-16-256",'
+refused "AES-GCM over PF_KEY" 'paris.*strong.*pfkey' 'lyon.*strong.*pfkey'
+
+step "Addresses that the CEs do not have, among a hundred good rows"
 for site in paris lyon; do
 	kernel_dump $site >"$RUN/$site.before"
 	ctl_ce $site show pib --json >"$RUN/$site.pib"
@@ -178,26 +182,26 @@ more=
 for ((i = 101; i <= 200; i++)); do
 	more+="<site prefix=\"10.$i.0.0/16\"/>"
 done
-sed -e 's,encr="aes-cbc-256" integ="[^"]*",encr="aes-gcm-16-256",' \
-    -e "s,<site prefix=\"10.2.0.0/16\"/>,&$more," "$intent" >"$RUN/gcm.xml"
-grep -q 10.200.0.0 "$RUN/gcm.xml" && grep -q aes-gcm "$RUN/gcm.xml" || die "the edit changes nothing"
-ctl_pdp apply "$RUN/gcm.xml" >"$RUN/out" 2>&1
+sed -e 's,address="192.0.2.\([12]\)",address="192.0.2.20\1",' \
+    -e "s,<site prefix=\"10.2.0.0/16\"/>,&$more," "$intent" >"$RUN/moved.xml"
+grep -q 10.200.0.0 "$RUN/moved.xml" && grep -q 192.0.2.202 "$RUN/moved.xml" || die "the edit changes nothing"
+ctl_pdp apply "$RUN/moved.xml" >"$RUN/out" 2>&1
 status=$?
 evidence <"$RUN/out"
 [ $status -eq 1 ] && ok "copsctl apply says it failed (status 1)" || bad "copsctl apply: status $status"
 for site in paris lyon; do
-	check "it names $site, the row and the column" grep -E "$site.*ceVpnProposal\.[0-9]+ .*column .*[Ee]ncr" "$RUN/out"
+	check "it names $site, the row and why" grep -E "$site.*ceVpn\.[0-9]+.*noSuchLocalAddress" "$RUN/out"
 	check "row56 of a decision of 100 rows, one of them bad, nothing is in $site's kernel, octet for octet" \
 	    diff "$RUN/$site.before" <(kernel_dump $site)
 	check "row56 nor among its rows" diff "$RUN/$site.pib" <(ctl_ce $site show pib --json)
-	check "copsctl show ce shows it" eval "ctl_pdp show ce $site.$DOMAIN | grep -E 'ceVpnProposal'"
+	check "copsctl show ce shows it" eval "ctl_pdp show ce $site.$DOMAIN | grep -E 'ceVpn\.[0-9]+'"
 done
 check "traffic still flows" reaches paris lyon
 
 step "Put right"
 check "copsctl apply" ctl_pdp apply "$intent"
 check "traffic flows" wait_for 10 reaches lyon paris
-no_failure() { ! ctl_pdp show ce "$1.$DOMAIN" | grep -q 'ceVpnProposal\.'; }
+no_failure() { ! ctl_pdp show ce "$1.$DOMAIN" | grep -q 'ceVpn\.[0-9]'; }
 for site in paris lyon; do
 	check "$site holds what it should and no failure is shown" wait_for 10 no_failure $site
 done

@@ -359,7 +359,7 @@ START_TEST(load_takes_what_is_ours)
 }
 END_TEST
 
-START_TEST(suite)
+START_TEST(row106_weak_suites)
 {
 	static const struct {
 		uint16_t encr, bits, integ;
@@ -374,7 +374,10 @@ START_TEST(suite)
 	    {12, 0, 14, 32, -1, KERN_UNSUPPORTED_KEY_BITS},
 	    {20, 256, 0, 32, -1, KERN_UNSUPPORTED_ENCR},
 	    {28, 0, 0, 32, -1, KERN_UNSUPPORTED_ENCR},
-	    {13, 256, 14, 32, -1, KERN_UNSUPPORTED_ENCR},
+	    {13, 256, 14, 32, -1, KERN_UNSUPPORTED_ENCR}, /* AES-CTR, with keys not from IKE */
+	    {2, 64, 14, 32, -1, KERN_UNSUPPORTED_ENCR},	  /* DES */
+	    {3, 192, 14, 32, -1, KERN_UNSUPPORTED_ENCR},  /* 3DES */
+	    {12, 256, 1, 32, -1, KERN_UNSUPPORTED_INTEG}, /* MD5 */
 	    {11, 0, 14, 32, -1, KERN_UNSUPPORTED_ENCR},
 	    {999, 0, 14, 32, -1, KERN_UNSUPPORTED_ENCR},
 	    {12, 256, 0, 32, -1, KERN_UNSUPPORTED_INTEG},
@@ -424,7 +427,7 @@ int main(void)
 	tcase_add_test(t, refused_undo_is_owed);
 	tcase_add_test(t, selectors_have_one_owner);
 	tcase_add_test(t, load_takes_what_is_ours);
-	tcase_add_test(t, suite);
+	tcase_add_test(t, row106_weak_suites);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
