@@ -39,7 +39,7 @@ struct keying_member {
 	uint32_t member; /* m */
 	uint8_t vpn_id[7];
 	struct addr local;
-	enum kern_mode mode; /* of its SAs */
+	enum kern_mode mode;			       /* of its SAs */
 	struct keying_transform transform[SUITES_MAX]; /* that this CE can do, best first */
 	unsigned transforms;
 	uint32_t rekey_serial;

@@ -32,6 +32,7 @@ cat >"$intent" <<XML
 <member ce="lyon.$DOMAIN"><site prefix="${LAN[lyon]}"/></member>
 </vpn></customer></intent>
 XML
+CAPTURE_KIB=65536 # none may be missing, however busy the machine is
 capture_start all
 start_pdp log-level=debug
 start_peps paris lyon
