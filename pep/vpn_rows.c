@@ -346,8 +346,7 @@ int vpn_net_load(
 		f) < 0 ||
 	    check_local(env, &n->member.local, instance, f) < 0)
 		g.ret = -1;
-	if (v->keying == PIB_CE_VPN_KEYING_CONTROLLER &&
-	    load_transforms(&n->member, env, v, f) < 0)
+	if (v->keying == PIB_CE_VPN_KEYING_CONTROLLER && load_transforms(&n->member, env, v, f) < 0)
 		g.ret = -1;
 	if (g.ret < 0)
 		vpn_net_clear(n);
