@@ -468,6 +468,8 @@ void show_ce(void *arg, struct ctl_req *req, const json_t *args)
 	set(o, "esn", json_boolean(site.caps.esn));
 	set(o, "udp_encap", json_boolean(site.caps.udp_encap));
 	set(o, "ike", json_boolean(site.caps.ike));
+	set(o, "repairs", number(site.repairs));
+	set(o, "trouble", json_string(site.trouble));
 	set(o, "applied_lsn", number(i.applied));
 	set(o, "wanted_lsn", number(i.wanted));
 	set(o, "confirmed_at", json_integer((json_int_t)i.confirmed_at));

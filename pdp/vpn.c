@@ -354,6 +354,8 @@ static void site_put(struct vpn *v, const char *ce, const struct pdp_row *r)
 	s->site.caps.esn = row.esn == PIB_CE_VPN_SITE_ESN_TRUE;
 	s->site.caps.udp_encap = row.udp_encap == PIB_CE_VPN_SITE_UDP_ENCAP_TRUE;
 	s->site.caps.ike = row.ike == PIB_CE_VPN_SITE_IKE_TRUE;
+	copy_text(s->site.trouble, sizeof(s->site.trouble), row.trouble);
+	s->site.repairs = row.repairs;
 }
 
 bool vpn_site(struct vpn *v, const char *ce, struct vpn_site *site)

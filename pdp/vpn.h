@@ -29,6 +29,8 @@ struct vpn_site {
 	char software[64];
 	char backend[33];
 	struct ce_caps caps;
+	uint32_t repairs;  /* of what others did to its kernel */
+	char trouble[256]; /* why not all of its policy is in force; "" = it is */
 };
 /* For struct intent_env; arg is the struct vpn. */
 bool vpn_caps(void *arg, const char *ce, struct ce_caps *caps);

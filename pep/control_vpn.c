@@ -341,5 +341,7 @@ void control_kernel(void *self, json_t *o)
 	put(o, "kernel_owes", json_boolean(s.owes));
 	put(o, "policies", number(s.policies));
 	put(o, "sas", number(s.sas));
+	put(o, "repairs", number(s.repairs));
+	put(o, "trouble", text(s.trouble));
 	put(o, "acquires", number(s.acquires));
 }

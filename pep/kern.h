@@ -170,6 +170,8 @@ struct kern_ops {
 	int (*sa_del)(struct kern *k, const struct kern_sa_id *id, struct kern_fault *f);
 	int (*sa_get)(struct kern *k, const struct kern_sa_id *id, struct kern_sa_state *s,
 	    struct kern_fault *f);
+	/* Add an entry.  One with this selector that is there already is KERN_EXISTS. */
+	int (*policy_add)(struct kern *k, const struct kern_policy *p, struct kern_fault *f);
 	/* Add or replace the entry with this selector. */
 	int (*policy_put)(struct kern *k, const struct kern_policy *p, struct kern_fault *f);
 	int (*policy_del)(struct kern *k, const struct kern_selector *sel, struct kern_fault *f);

@@ -286,6 +286,17 @@ static int mem_policy_put(struct kern *k, const struct kern_policy *p, struct ke
 	return refused ? -1 : 0;
 }
 
+static int mem_policy_add(struct kern *k, const struct kern_policy *p, struct kern_fault *f)
+{
+	char text[KERN_STRLEN];
+
+	if (policy_find(k, &p->sel) && kern_suite_check_policy(&kern_limits_pfkey, p, f) == 0)
+		return fails(k, f) ? -1
+				   : kern_fault_set(f, KERN_EXISTS, EEXIST, "policy %s",
+					 kern_selector_print(&p->sel, text));
+	return mem_policy_put(k, p, f);
+}
+
 static int mem_policy_del(struct kern *k, const struct kern_selector *sel, struct kern_fault *f)
 {
 	char text[KERN_STRLEN];
@@ -603,6 +614,7 @@ const struct kern_ops kern_mem_ops = {
     .sa_add = mem_sa_add,
     .sa_del = mem_sa_del,
     .sa_get = mem_sa_get,
+    .policy_add = mem_policy_add,
     .policy_put = mem_policy_put,
     .policy_del = mem_policy_del,
     .sa_dump = mem_sa_dump,

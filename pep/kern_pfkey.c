@@ -388,7 +388,8 @@ static int pfkey_sa_get(
 	return err ? refused_sa(f, err, "GET", id) : 0;
 }
 
-static int pfkey_policy_put(struct kern *k, const struct kern_policy *p, struct kern_fault *f)
+static int policy_request(struct kern *k, uint8_t type, const char *operation,
+    const struct kern_policy *p, struct kern_fault *f)
 {
 	struct pfkey_build b;
 	struct pfkey_msg m;
@@ -396,11 +397,21 @@ static int pfkey_policy_put(struct kern *k, const struct kern_policy *p, struct 
 
 	if (kern_suite_check_policy(&kern_limits_pfkey, p, f) < 0)
 		return -1;
-	request_begin(k, &b, SADB_X_SPDUPDATE, SADB_SATYPE_UNSPEC);
+	request_begin(k, &b, type, SADB_SATYPE_UNSPEC);
 	pfkey_put_selector(&b, &p->sel);
 	pfkey_put_policy(&b, p);
 	err = request(k, &b, &m);
-	return err ? refused_policy(f, err, "SPDUPDATE", &p->sel) : 0;
+	return err ? refused_policy(f, err, operation, &p->sel) : 0;
+}
+
+static int pfkey_policy_add(struct kern *k, const struct kern_policy *p, struct kern_fault *f)
+{
+	return policy_request(k, SADB_X_SPDADD, "SPDADD", p, f);
+}
+
+static int pfkey_policy_put(struct kern *k, const struct kern_policy *p, struct kern_fault *f)
+{
+	return policy_request(k, SADB_X_SPDUPDATE, "SPDUPDATE", p, f);
 }
 
 static int pfkey_policy_del(struct kern *k, const struct kern_selector *sel, struct kern_fault *f)
@@ -723,6 +734,7 @@ const struct kern_ops kern_pfkey_ops = {
     .sa_add = pfkey_sa_add,
     .sa_del = pfkey_sa_del,
     .sa_get = pfkey_sa_get,
+    .policy_add = pfkey_policy_add,
     .policy_put = pfkey_policy_put,
     .policy_del = pfkey_policy_del,
     .sa_dump = pfkey_sa_dump,

@@ -273,7 +273,8 @@ static int xfrm_sa_get(
 	return err != 0 ? refused_sa(f, err, "GETSA", id, &a) : 0;
 }
 
-static int xfrm_policy_put(struct kern *k, const struct kern_policy *p, struct kern_fault *f)
+static int policy_request(struct kern *k, uint16_t type, const char *operation,
+    const struct kern_policy *p, struct kern_fault *f)
 {
 	struct answer a = {.sa = NULL};
 	struct xfrm_build b;
@@ -281,9 +282,19 @@ static int xfrm_policy_put(struct kern *k, const struct kern_policy *p, struct k
 
 	if (kern_suite_check_policy(&kern_limits_xfrm, p, f) < 0)
 		return -1;
-	xfrm_build_policy_put(&b, p);
+	xfrm_build_policy_put(&b, type, p);
 	err = request(k, &b, &a);
-	return err != 0 ? refused_policy(f, err, "UPDPOLICY", &p->sel, &a) : 0;
+	return err != 0 ? refused_policy(f, err, operation, &p->sel, &a) : 0;
+}
+
+static int xfrm_policy_add(struct kern *k, const struct kern_policy *p, struct kern_fault *f)
+{
+	return policy_request(k, XFRM_MSG_NEWPOLICY, "NEWPOLICY", p, f);
+}
+
+static int xfrm_policy_put(struct kern *k, const struct kern_policy *p, struct kern_fault *f)
+{
+	return policy_request(k, XFRM_MSG_UPDPOLICY, "UPDPOLICY", p, f);
 }
 
 static int xfrm_policy_del(struct kern *k, const struct kern_selector *sel, struct kern_fault *f)
@@ -529,6 +540,7 @@ const struct kern_ops kern_xfrm_ops = {
     .sa_add = xfrm_sa_add,
     .sa_del = xfrm_sa_del,
     .sa_get = xfrm_sa_get,
+    .policy_add = xfrm_policy_add,
     .policy_put = xfrm_policy_put,
     .policy_del = xfrm_policy_del,
     .sa_dump = xfrm_sa_dump,

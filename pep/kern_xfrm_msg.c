@@ -192,9 +192,9 @@ void xfrm_build_sa_id(struct xfrm_build *b, uint16_t type, const struct kern_sa_
 	x->proto = IPPROTO_ESP;
 }
 
-void xfrm_build_policy_put(struct xfrm_build *b, const struct kern_policy *p)
+void xfrm_build_policy_put(struct xfrm_build *b, uint16_t type, const struct kern_policy *p)
 {
-	struct xfrm_userpolicy_info *x = begin(b, XFRM_MSG_UPDPOLICY, NLM_F_ACK, sizeof(*x));
+	struct xfrm_userpolicy_info *x = begin(b, type, NLM_F_ACK, sizeof(*x));
 	struct xfrm_user_tmpl t = {.id.proto = IPPROTO_ESP,
 	    .family = p->tmpl_dst.family,
 	    .reqid = p->reqid,

@@ -23,7 +23,8 @@ struct xfrm_build {
 /* Each begins *b and completes it but for its sequence number. */
 void xfrm_build_sa_add(struct xfrm_build *b, const struct kern_sa *sa);
 void xfrm_build_sa_id(struct xfrm_build *b, uint16_t type, const struct kern_sa_id *id);
-void xfrm_build_policy_put(struct xfrm_build *b, const struct kern_policy *p);
+/* XFRM_MSG_NEWPOLICY: only if there is none with this selector; XFRM_MSG_UPDPOLICY: replaced. */
+void xfrm_build_policy_put(struct xfrm_build *b, uint16_t type, const struct kern_policy *p);
 void xfrm_build_policy_del(struct xfrm_build *b, const struct kern_selector *sel);
 void xfrm_build_dump(struct xfrm_build *b, uint16_t type);
 void xfrm_build_wipe(struct xfrm_build *b);

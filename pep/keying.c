@@ -727,10 +727,19 @@ static void save(struct keying *k)
 		log_warn("%s: %s", k->own.path, strerror(errno));
 }
 
-/* Inbound SAs first; only then the world is told. */
+/*
+ * Inbound SAs first; only then the world is told.  One whose SPIs are not all to be had is never
+ * published: another takes its place.
+ */
 static void epoch_publish(struct keying *k, struct epoch_member *m, struct epoch *e, int64_t now_ms)
 {
 	member_changed(k, m);
+	if (e->taken) {
+		epochs_drop(m, e);
+		m->want_new = true;
+		m->not_before = now_ms + LOST_CALM_MS;
+		return;
+	}
 	if (!e->complete) {
 		log_warn("epoch %u of member %u waits: its inbound SAs are not all in", e->number,
 		    m->member);
@@ -992,6 +1001,36 @@ void keying_lost(struct keying *k, uint32_t member, int64_t now_ms)
 		member_renew(k, m, RENEW_LOST, now_ms);
 }
 
+static bool epoch_taken(struct epoch_member *m, struct epoch *e, const struct kern_sa_id *sa)
+{
+	struct epoch_used *u;
+	struct epoch_used *tmp;
+
+	HASH_ITER (hh, e->used, u, tmp) {
+		if (u->id.spi != sa->spi || addr_cmp(&u->id.dst, &sa->dst) != 0)
+			continue;
+		u->installed = true; /* by others, but so it is */
+		e->taken |= e->state == EPOCH_NEW;
+		m->want_new = true;
+		log_warn("member %u: an SA of somebody else has an SPI of epoch %u: new keys",
+		    m->member, e->number);
+		return true;
+	}
+	return false;
+}
+
+bool keying_taken(struct keying *k, const struct kern_sa_id *sa)
+{
+	struct epoch_member *m;
+	struct epoch_member *tmp;
+
+	HASH_ITER (hh, k->own.member, m, tmp)
+		for (unsigned i = 0; i < m->epochs; i++)
+			if (epoch_taken(m, m->epoch[i], sa))
+				return true;
+	return false;
+}
+
 void keying_refused(struct keying *k, uint32_t member, unsigned slot, int64_t now_ms)
 {
 	struct epoch_member *m = epochs_member_find(&k->own, member);
@@ -1112,8 +1151,10 @@ static int64_t member_tick(struct keying *k, struct epoch_member *m, int64_t now
 {
 	struct epoch *e = epochs_newest(m);
 
-	if (e != NULL && e->state == EPOCH_NEW && now_ms >= m->not_before)
+	if (e != NULL && e->state == EPOCH_NEW && now_ms >= m->not_before) {
 		epoch_publish(k, m, e, now_ms);
+		e = epochs_newest(m);
+	}
 	member_retire(k, m, now_ms);
 	if (e != NULL && now_ms >= e->rekey_ms) {
 		e->rekey_ms = INT64_MAX;

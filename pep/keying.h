@@ -106,6 +106,13 @@ int keying_verify(struct keying *k, const struct keying_member *m, const struct 
 int keying_plan(struct keying *k, const struct keying_member *m, const struct keying_peer *p,
     const struct kstate *ks, struct kplan *plan, char *err, unsigned long err_len);
 
+/*
+ * This SA, which a plan of ours asked for, could not be added: somebody else's has its SPI.  It is
+ * not asked for again, and the membership gets an epoch with other SPIs.  False: it is none of
+ * ours.
+ */
+bool keying_taken(struct keying *k, const struct kern_sa_id *sa);
+
 /* A membership came, changed or (gone) went, and the rows are committed. now_ms: monotonic. */
 void keying_settle(struct keying *k, const struct keying_member *m, int64_t now_ms);
 void keying_gone(struct keying *k, uint32_t member);

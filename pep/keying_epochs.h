@@ -44,6 +44,7 @@ struct epoch {
 	enum epoch_state state;
 	bool has_key;  /* false: orphan, or withdrawn */
 	bool complete; /* all that was planned with it is in the kernel */
+	bool taken;    /* an SPI of its SAs is somebody else's */
 	uint8_t priv[SITEKEY_LEN];
 	uint8_t pub[SITEKEY_LEN];
 	uint8_t nonce[SITEKEY_LEN];

@@ -58,6 +58,7 @@ struct kplan {
 	size_t order;
 	size_t cancelled; /* deletes of what is put as well */
 	bool no_memory;
+	bool take;
 	bool conflict;
 	struct korigin conflict_origin;
 	struct kern_selector conflict_sel;
@@ -316,6 +317,11 @@ void kplan_tunnel_del_all(struct kplan *p)
 	}
 }
 
+void kplan_take(struct kplan *p)
+{
+	p->take = true;
+}
+
 size_t kplan_count(const struct kplan *p)
 {
 	size_t n = 0;
@@ -408,10 +414,27 @@ static int put_tunnel(struct kplan *p, const struct kplan_op *op, struct kern_fa
 	return ops->tunnel_put(p->ks->kern, op->tunnel, was, f);
 }
 
+/* A selector that is none of ours in the kernel may be somebody else's there. */
+static int put_policy(struct kplan *p, const struct kplan_op *op, struct kern_fault *f)
+{
+	const struct kern_ops *ops = p->ks->ops;
+	char sel[KERN_STRLEN];
+
+	if (op->entry->state == SHADOW_PLANNED) {
+		if (ops->policy_add(p->ks->kern, &op->u.policy, f) == 0)
+			return 0;
+		if (f->kind != KERN_EXISTS || !p->take)
+			return -1;
+		log_warn("policy %s of others is replaced by ours",
+		    kern_selector_print(&op->u.policy.sel, sel));
+	}
+	return ops->policy_put(p->ks->kern, &op->u.policy, f);
+}
+
 static int execute(struct kplan *p, const struct kplan_op *op, struct kern_fault *f)
 {
 	if (op->phase == PHASE_POLICY_PUT)
-		return p->ks->ops->policy_put(p->ks->kern, &op->u.policy, f);
+		return put_policy(p, op, f);
 	if (op->phase == PHASE_TUNNEL_PUT)
 		return put_tunnel(p, op, f);
 	return put_sa(p, op, f);
@@ -586,6 +609,8 @@ int kplan_apply(struct kplan *p, struct kern_fault *f, struct korigin *o)
 		ret = execute(p, list[i], f);
 		if (ret < 0) {
 			*o = list[i]->origin;
+			if (list[i]->phase == PHASE_SA_IN || list[i]->phase == PHASE_SA_OUT)
+				o->sa = list[i]->u.sa.id;
 			/* without an answer it may have happened */
 			undo(p, list,
 			    i + (f->kind == KERN_NO_REPLY ||

@@ -36,6 +36,8 @@ struct korigin {
 	const struct pib_class *mode_cls;
 	uint32_t mode_instance;
 	uint8_t mode_column;
+	/* of an SA that was refused, set by kplan_apply(); spi 0: it was no SA */
+	struct kern_sa_id sa;
 };
 
 /* The shadow.  Policies by selector and by owner, SAs by (dst, SPI) and by reqid. */
@@ -100,6 +102,11 @@ void kplan_tunnel_put(struct kplan *p, const struct kern_tunnel *t, const struct
 /* Delete, unless this plan puts it, earlier or later; every one. */
 void kplan_tunnel_del(struct kplan *p, uint32_t id);
 void kplan_tunnel_del_all(struct kplan *p);
+/*
+ * Entries of others with our selectors are replaced, not respected: for repairs, where what we know
+ * to be ours was overwritten.  Else such an entry is KERN_EXISTS.
+ */
+void kplan_take(struct kplan *p);
 /* Operations on the kernel that kplan_apply will make. */
 size_t kplan_count(const struct kplan *p);
 /*

@@ -26,6 +26,7 @@ pep_libpep_la_SOURCES += \
 	pep/vpn_fault.c \
 	pep/vpn_ike.c \
 	pep/vpn_keying.c \
+	pep/vpn_repair.c \
 	pep/vpn_reqid.c pep/vpn_reqid.h \
 	pep/vpn_caps.c pep/vpn_caps.h \
 	pep/vpn_rows.c pep/vpn_rows.h \

@@ -90,8 +90,11 @@ static bool sa_is_ours(void *arg, const struct kern_sa_state *sa)
 
 	if (!sa->reqid)
 		return false;
-	return vpn_reqids_peer(v->reqids, sa->reqid) ||
-	       (v->store && vpn_peer_row(v->store, sa->id.spi >> 8));
+	if (vpn_reqids_peer(v->reqids, sa->reqid))
+		return true;
+	/* the file of reqids was lost; else it is somebody else's who has such an SPI */
+	return !vpn_reqids_find(v->reqids, sa->id.spi >> 8) && v->store &&
+	       vpn_peer_row(v->store, sa->id.spi >> 8);
 }
 
 struct lost { /* memberships whose SAs are not in the kernel any more */
@@ -100,6 +103,7 @@ struct lost { /* memberships whose SAs are not in the kernel any more */
 	uint32_t *member;
 	size_t count;
 	size_t cap;
+	size_t gone; /* of them */
 };
 
 static uint32_t member_of_reqid(const struct vpn *v, uint32_t reqid)
@@ -127,6 +131,8 @@ static void note_before(void *arg, const struct kern_sa_state *sa, bool inbound)
 		l->cap = cap;
 	}
 	l->sa[l->count] = sa->id;
+	if (vpn_repair_is_gone(l->v, &sa->id))
+		l->sa[l->count].spi = 0; /* whatever is in its place */
 	l->member[l->count++] = member_of_reqid(l->v, sa->reqid);
 }
 
@@ -134,6 +140,7 @@ static int load(struct vpn *v, struct lost *l, char *err, unsigned long err_len)
 {
 	struct kern_fault f;
 
+	vpn_repair_begin(v);
 	if (v->loaded)
 		kstate_sa_each(v->ks, 0, note_before, l);
 	v->loaded = false;
@@ -246,6 +253,7 @@ static void tick(struct vpn *v)
 	if (kstate_owes(v->ks))
 		kstate_retry(v->ks);
 	next = v->store && v->loaded ? vpn_providers_tick(v) : INT64_MAX;
+	vpn_repair_debts(v);
 	if (kstate_owes(v->ks) && next > now + DEBTS_MS)
 		next = now + DEBTS_MS;
 	if (next == INT64_MAX) {
@@ -373,6 +381,12 @@ static bool know_nothing(const struct pib_store *store)
 	return pib_store_count(store, NULL) == 0;
 }
 
+static void count_lost(struct vpn *v, struct lost *l)
+{
+	for (size_t i = 0; i < l->count; i++)
+		l->gone += !kstate_sa_known(v->ks, &l->sa[i]);
+}
+
 static int reconcile(struct vpn *v, char *err, unsigned long err_len)
 {
 	struct vpn_touched t = {0};
@@ -380,7 +394,9 @@ static int reconcile(struct vpn *v, char *err, unsigned long err_len)
 	struct lost l = {.v = v};
 	int ret = load(v, &l, err, err_len);
 
+	v->repair.operations = 0;
 	if (ret == 0 && !know_nothing(v->store)) {
+		count_lost(v, &l);
 		vpn_touch_everything(&t, v->store);
 		ret = vpn_run(v, v->store, &t, &f, true);
 		if (ret < 0)
@@ -388,6 +404,7 @@ static int reconcile(struct vpn *v, char *err, unsigned long err_len)
 		else
 			v->unclaimed = false;
 	}
+	vpn_repair_done(v, l.gone, ret < 0 ? err : NULL);
 	if (ret == 0) {
 		settle(v, &t);
 		lost_settle(v, &l);
@@ -420,6 +437,8 @@ static void vpn_notify(void *self,
 	    .software = {(const uint8_t *)software, sizeof(software) - 1},
 	    .backend = {(const uint8_t *)v->ops->name, (uint32_t)strlen(v->ops->name)},
 	    .boot_id = {v->boot_id, sizeof(v->boot_id)},
+	    .repairs = v->repair.repairs,
+	    .trouble = {(const uint8_t *)v->repair.trouble, (uint32_t)strlen(v->repair.trouble)},
 	    .replay_window_max = v->caps.window_max,
 	    .esn = v->caps.esn ? PIB_CE_VPN_SITE_ESN_TRUE : PIB_CE_VPN_SITE_ESN_FALSE,
 	    .udp_encap = PIB_CE_VPN_SITE_UDP_ENCAP_FALSE,
@@ -507,8 +526,10 @@ static void sa_deleted(struct vpn *v, const struct kern_event *e)
 	uint32_t peer = vpn_reqids_peer(v->reqids, kstate_sa_reqid(v->ks, &e->sa));
 
 	if (!vpn_ike_has(v, peer)) {
-		if (kstate_sa_known(v->ks, &e->sa))
+		if (kstate_sa_known(v->ks, &e->sa)) {
+			vpn_repair_gone(v, &e->sa);
 			change_soon(v);
+		}
 		return;
 	}
 	kstate_sa_forget(v->ks, &e->sa);
@@ -539,9 +560,12 @@ static void kernel_event(void *arg, const struct kern_event *e)
 		if (kstate_policy_find(v->ks, &e->sel))
 			change_soon(v);
 		break;
+	case KERN_EV_OVERRUN:
+		log_warn("events of the kernel were lost");
+		change_soon(v);
+		break;
 	case KERN_EV_SA_FLUSHED:
 	case KERN_EV_SPD_FLUSHED:
-	case KERN_EV_OVERRUN:
 		change_soon(v);
 		break;
 	}
@@ -589,6 +613,7 @@ static void on_change(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	log_note("SAD or SPD was changed by others: looking");
+	v->repair.changed = true;
 	if (v->env.agent)
 		pep_agent_reconcile(v->env.agent, &pep_client_vpn);
 	else if (v->store && reconcile(v, err, sizeof(err)) < 0)
@@ -658,6 +683,7 @@ static void vpn_stop(void *self)
 	vpn_reqids_free(v->reqids);
 	vpn_usage_free(v->usage);
 	vpn_states_free(v->states);
+	vpn_repair_clear(v);
 	kstate_free(v->ks);
 	if (v->kern)
 		v->ops->close(v->kern);

@@ -7,6 +7,7 @@
  *	vpn_keying.c	where SAs come from: the table of keying providers
  *	vpn_ike.c	the one that asks charon
  *	vpn_rows.c	rows to values, checks; vpn_fault.c what is reported
+ *	vpn_repair.c	what others did to the kernel, noticed and told
  *	vpn_reqid.c	a peer's reqid
  *	vpn_show.c	for people
  *	vpn_usage.c	what each peer's SAs carried
@@ -87,6 +88,30 @@ static inline uint64_t vpn_owner(enum vpn_owner kind, uint32_t id)
 	return (uint64_t)kind << 32 | id;
 }
 
+/* --- repairs (vpn_repair.c) -------------------------------------------------- */
+
+/* What others did to the kernel's tables, and what became of it. */
+struct vpn_repair {
+	bool changed;		 /* somebody did something: the next reconcile is a repair */
+	struct kern_sa_id *gone; /* SAs of ours that somebody deleted, whatever is there now */
+	size_t gone_count;
+	size_t gone_cap;
+	size_t operations; /* of the last plan */
+	uint32_t repairs;  /* that changed something, since the start */
+	char trouble[200]; /* why not all of the policy is in the kernel; "" = it is */
+};
+
+struct vpn;
+/* Somebody deleted this SA of ours. */
+void vpn_repair_gone(struct vpn *v, const struct kern_sa_id *sa);
+void vpn_repair_begin(struct vpn *v); /* before any is asked for */
+bool vpn_repair_is_gone(const struct vpn *v, const struct kern_sa_id *sa);
+/* The kernel was read and brought in line, losing so many SAs; NULL: it could, else why not. */
+void vpn_repair_done(struct vpn *v, size_t lost, const char *why_not);
+/* Debts came or were paid. */
+void vpn_repair_debts(struct vpn *v);
+void vpn_repair_clear(struct vpn *v);
+
 /* --- the instance ----------------------------------------------------------- */
 
 struct vpn {
@@ -111,6 +136,7 @@ struct vpn {
 	struct event *on_tick;
 	struct event *on_change; /* reality was changed by others: reconcile */
 	uint64_t acquires;
+	struct vpn_repair repair;
 	struct vpn_usage *usage;
 	struct vpn_states *states;
 };
@@ -198,12 +224,17 @@ struct vpn_provider {
 	/* How the tunnel to a peer is; *s says down, for no reason, and no error. */
 	void (*status)(struct vpn *v, const struct pib_ce_vpn *n, const struct pib_ce_vpn_peer *p,
 	    struct vpn_status *s);
+	/* Somebody else's SA has the SPI of one they planned: true if they do without.  May be
+	 * NULL. */
+	bool (*taken)(struct vpn *v, const struct kern_sa_id *sa);
 };
 
 const struct vpn_provider *vpn_provider_find(int32_t keying); /* NULL: none */
 int vpn_providers_start(struct vpn *v, char *err, unsigned long err_len);
 void vpn_providers_stop(struct vpn *v);
 int64_t vpn_providers_tick(struct vpn *v); /* next deadline, INT64_MAX = none */
+/* An SA of a plan is refused as it exists already: is the plan worth another try? */
+bool vpn_providers_taken(struct vpn *v, const struct kern_sa_id *sa);
 /* The PDP refused this row of theirs. */
 void vpn_providers_refused(struct vpn *v, const struct pib_class *cls, uint32_t instance);
 void vpn_providers_notify(struct vpn *v,

@@ -124,6 +124,11 @@ static void controller_status(struct vpn *v, const struct pib_ce_vpn *n,
 		s->why = controller_why(v, n, p);
 }
 
+static bool controller_taken(struct vpn *v, const struct kern_sa_id *sa)
+{
+	return keying_taken(v->keying, sa);
+}
+
 static const struct vpn_provider controller = {
     .keying = PIB_CE_VPN_KEYING_CONTROLLER,
     .verify = controller_verify,
@@ -134,6 +139,7 @@ static const struct vpn_provider controller = {
     .lost = controller_lost,
     .expiring = controller_expiring,
     .status = controller_status,
+    .taken = controller_taken,
 };
 
 static const struct vpn_provider *const provider[] = {&controller, &vpn_ike_provider};
@@ -196,6 +202,14 @@ void vpn_providers_touched(struct vpn *v, const struct vpn_touch *e)
 void vpn_providers_complete(struct vpn *v)
 {
 	vpn_ike_complete(v);
+}
+
+bool vpn_providers_taken(struct vpn *v, const struct kern_sa_id *sa)
+{
+	for (size_t i = 0; i < sizeof(provider) / sizeof(provider[0]); i++)
+		if (provider[i]->taken && provider[i]->taken(v, sa))
+			return true;
+	return false;
 }
 
 void vpn_providers_refused(struct vpn *v, const struct pib_class *cls, uint32_t instance)

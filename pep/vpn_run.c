@@ -13,6 +13,7 @@
 #include "pep/vpn_int.h"
 #include "pib/pib_store.h"
 
+#define PLANS_MAX	   8   /* that meet an SA of others on one of our SPIs */
 #define RELAY_PREFIXES_MAX 256 /* without a space each pair of them is four policies */
 
 struct net { /* a VPN met in this run */
@@ -34,6 +35,7 @@ struct run {
 	struct vpn_faults *f;
 	struct vpn_env env;
 	bool lenient;
+	bool last; /* no other plan will be tried */
 	struct kplan *plan;
 	struct spd spd;
 	struct net *nets;
@@ -420,6 +422,9 @@ static void done(struct run *r)
 			drop_reqid(r, e->key.id, 0);
 }
 
+enum { AGAIN = 1 };
+
+/* 0, -1 with faults, or AGAIN: nothing changed, and another plan may do. */
 static int apply(struct run *r)
 {
 	struct kern_fault k;
@@ -432,8 +437,13 @@ static int apply(struct run *r)
 		    &k, KERN_REFUSED, errno, "cannot write %s/reqids", r->v->env.state_dir);
 		return vpn_fault_kernel(r->f, &k, &o);
 	}
-	if (kplan_apply(r->plan, &k, &o) < 0)
+	r->v->repair.operations = kplan_count(r->plan);
+	if (kplan_apply(r->plan, &k, &o) < 0) {
+		if (k.kind == KERN_EXISTS && o.sa.spi && !r->last &&
+		    vpn_providers_taken(r->v, &o.sa))
+			return AGAIN;
 		return vpn_fault_kernel(r->f, &k, &o);
+	}
 	done(r);
 	return 0;
 }
@@ -459,22 +469,35 @@ static void run_clear(struct run *r, bool failed)
 	kplan_free(r->plan);
 }
 
-int vpn_run(struct vpn *v, const struct pib_store *store, struct vpn_touched *t,
-    struct vpn_faults *f, bool lenient)
+static int run_once(struct vpn *v, const struct pib_store *store, struct vpn_touched *t,
+    struct vpn_faults *f, bool lenient, bool last)
 {
 	struct run r = {.v = v,
 	    .store = store,
 	    .t = t,
 	    .f = f,
 	    .env = vpn_row_env(v, store, lenient),
-	    .lenient = lenient};
+	    .lenient = lenient,
+	    .last = last};
 	int ret;
 
 	spd_init(&r.spd);
 	if (!(r.plan = kplan_new(v->ks)))
 		return vpn_fault_memory(f);
+	if (lenient)
+		kplan_take(r.plan);
 	collect(&r);
 	ret = apply(&r);
 	run_clear(&r, ret < 0);
+	return ret;
+}
+
+int vpn_run(struct vpn *v, const struct pib_store *store, struct vpn_touched *t,
+    struct vpn_faults *f, bool lenient)
+{
+	int ret = AGAIN;
+
+	for (unsigned i = 1; ret == AGAIN; i++)
+		ret = run_once(v, store, t, f, lenient, i == PLANS_MAX);
 	return ret;
 }

@@ -387,5 +387,7 @@ void vpn_show_status(void *self, struct vpn_show_status *s)
 	    .loaded = v->loaded,
 	    .owes = kstate_owes(v->ks),
 	    .acquires = v->acquires,
+	    .repairs = v->repair.repairs,
+	    .trouble = v->repair.trouble,
 	};
 }

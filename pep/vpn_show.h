@@ -73,9 +73,11 @@ struct vpn_show_status {
 	const char *backend;
 	size_t policies;
 	size_t sas;
-	bool loaded;	   /* the kernel was read */
-	bool owes;	   /* operations are being retried */
-	uint64_t acquires; /* packets that found no SA, as the kernel told */
+	bool loaded;	     /* the kernel was read */
+	bool owes;	     /* operations are being retried */
+	uint32_t repairs;    /* of what others did to the kernel's tables */
+	const char *trouble; /* why not all of the policy is in the kernel; "" = it is */
+	uint64_t acquires;   /* packets that found no SA, as the kernel told */
 };
 void vpn_show_status(void *self, struct vpn_show_status *s);
 

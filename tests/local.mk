@@ -89,6 +89,20 @@ tests_unit_kern_live_SOURCES = tests/unit/kern_live.c
 tests_unit_kern_live_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_kern_live_LDADD = pep/libpep.la $(CHECK_LIBS)
 
+# The back ends with faults on order over them, below the enforcer in one process and below a whole
+# copspepd: run by tests/scenario/refusals.sh and crashes.sh.
+FAULTS_WRAP = -Wl,--wrap=kern_pfkey_ops,--wrap=kern_xfrm_ops,--wrap=setsockopt
+noinst_PROGRAMS += tests/unit/faults_live tests/unit/copspepd_faults
+tests_unit_faults_live_SOURCES = tests/unit/faults_live.c tests/unit/kern_faults.c tests/unit/kern_faults.h
+tests_unit_faults_live_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_faults_live_LDADD = pep/libpep.la copsctl/libcopsctl.la libcops/libcops.la \
+	pib/libpib.la common/libcommon.la $(CHECK_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(JANSSON_LIBS)
+tests_unit_faults_live_LDFLAGS = $(AM_LDFLAGS) -static $(FAULTS_WRAP)
+tests_unit_copspepd_faults_SOURCES = pep/main.c tests/unit/kern_faults.c tests/unit/kern_faults.h
+tests_unit_copspepd_faults_CFLAGS = $(pep_libpep_la_CFLAGS)
+tests_unit_copspepd_faults_LDADD = pep/libpep.la
+tests_unit_copspepd_faults_LDFLAGS = $(AM_LDFLAGS) $(FAULTS_WRAP)
+
 # --- PIB modules and their compiler
 TESTS += tests/smilint.sh tests/pibc.sh
 EXTRA_DIST += tests/smilint.sh tests/pibc.sh

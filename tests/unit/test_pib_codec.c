@@ -739,7 +739,7 @@ START_TEST(test_descriptors)
 	    {"ceVpnPeerPrefix", 6, PIB_INSTALL, 4},
 	    {"ceVpnPeerKey", 10, PIB_INSTALL, 2},
 	    {"ceVpnPeerAck", 3, PIB_INSTALL, 1},
-	    {"ceVpnSite", 10, PIB_NOTIFY, 0},
+	    {"ceVpnSite", 12, PIB_NOTIFY, 0},
 	    {"ceVpnSiteKey", 10, PIB_NOTIFY, 2},
 	    {"ceVpnIkeProposal", 9, PIB_INSTALL, 2},
 	    {"ceVpnSiteTransform", 5, PIB_NOTIFY, 4},
