@@ -231,4 +231,12 @@ extern const struct kern_ops kern_pfkey_ops;
 extern const struct kern_ops kern_xfrm_ops;
 extern const struct kern_ops kern_mem_ops;
 
+#define KERN_AUTO "auto" /* stands for the first of "xfrm" and "pfkey" that answers */
+bool kern_backend_known(const char *name);
+/*
+ * The back end of this name, or the first that answers, and an instance of it in *k.  NULL and *f:
+ * there is none.
+ */
+const struct kern_ops *kern_open(const char *name, struct kern **k, struct kern_fault *f);
+
 #endif

@@ -12,6 +12,7 @@ pep_libpep_la_SOURCES += \
 	pep/kern_if.c pep/kern_if.h \
 	pep/kern_link.c pep/kern_link.h \
 	pep/kern_mem.c pep/kern_mem.h \
+	pep/kern_open.c \
 	pep/kern_pfkey.c \
 	pep/kern_pfkey_msg.c pep/kern_pfkey_msg.h \
 	pep/kern_xfrm.c \

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "libcops/cops_hmac.h"
 #include "libcops/cops_setting.h"
+#include "pep/kern.h"
 #include "pep/roles.h"
 
 #define PDP_PORT 3288 /* RFC 2748 2.3 */
@@ -52,9 +53,10 @@ static const struct conf_opt options[] = {
 	"Where copsctl finds the agent."},
     {"control-group", CONF_STRING, AT(control_group), "", "netadmin", 0, 64,
 	"Members of this group may use all of copsctl's commands, as root may."},
-    {"backend", CONF_STRING, AT(backend), "pfkey", NULL, 1, 16,
-	"How the kernel is driven: pfkey, xfrm (netlink: combined-mode algorithms, wide replay "
-	"windows), or mem for a dry run that touches no kernel."},
+    {"backend", CONF_STRING, AT(backend), KERN_AUTO, NULL, 1, 16,
+	"How the kernel is driven: xfrm (netlink: combined-mode algorithms, wide replay windows), "
+	"pfkey, or mem for a dry run that touches no kernel.  With auto, xfrm if the kernel "
+	"answers to it, else pfkey; the log and copsctl show status say which."},
     {"vici-socket", CONF_STRING, AT(vici_socket), "/run/charon.vici", NULL, 0, 107,
 	"Where the IKE daemon (charon of strongSwan) listens for VICI.  It makes the tunnels of "
 	"VPNs "
@@ -157,10 +159,9 @@ static void check(struct pep_conf *c, const char *path, struct diag *d)
 			    "pdp \"%s\": the name of its certificate or keys is missing (NAME@...)",
 			    text);
 	}
-	if (strcmp(c->backend, "pfkey") != 0 && strcmp(c->backend, "xfrm") != 0 &&
-	    strcmp(c->backend, "mem") != 0)
+	if (!kern_backend_known(c->backend))
 		diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0,
-		    "backend \"%s\": expected pfkey, xfrm or mem", c->backend);
+		    "backend \"%s\": expected auto, xfrm, pfkey or mem", c->backend);
 	for (size_t i = 0; i < c->roles.count; i++) {
 		char name[KERN_IF_NAME];
 		const char *roles;

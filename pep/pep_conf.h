@@ -41,7 +41,7 @@ struct pep_conf {
 	char *state_dir;	     /* private: row cache, epoch numbers, lock */
 	char *control_socket;
 	char *control_group; /* may change things over the control socket; "" = root only */
-	char *backend;	     /* "pfkey" or "mem" */
+	char *backend;	     /* for kern_open() */
 	struct conf_list client_types; /* "PATH ARGUMENT" each ... */
 	struct plugins plugins;	       /* ... and loaded: struct pep_client */
 	char *user;		       /* user to become after start; "" = stay */

@@ -622,24 +622,17 @@ static void on_change(evutil_socket_t fd, short what, void *arg)
 
 /* --- life ------------------------------------------------------------------- */
 
-static const struct kern_ops *const backend[] = {&kern_pfkey_ops, &kern_xfrm_ops, &kern_mem_ops};
-
 static int kern_start(struct vpn *v, char *err, unsigned long err_len)
 {
 	struct kern_fault f;
 
-	for (size_t i = 0; i < sizeof(backend) / sizeof(backend[0]); i++)
-		if (!strcmp(backend[i]->name, v->conf->backend))
-			v->ops = backend[i];
-	if (!v->ops) {
-		snprintf(err, err_len, "no kernel interface \"%s\"", v->conf->backend);
-		return -1;
-	}
-	if (!(v->kern = v->ops->open(&f))) {
+	if (!(v->ops = kern_open(v->conf->backend, &v->kern, &f))) {
 		snprintf(err, err_len, "%s", f.text);
 		return -1;
 	}
 	vpn_caps_find(&v->caps, v->ops, v->kern);
+	log_note("the kernel is driven by %s%s", v->ops->name,
+	    strcmp(v->conf->backend, KERN_AUTO) == 0 ? ", as it answers" : "");
 	return 0;
 }
 

@@ -17,7 +17,10 @@ PDP_ADDR=198.51.100.10
 PDP_NAME=pdp.sp.example
 SP_ADDR=198.51.100.1
 declare -A WAN LAN HOST PID
-declare -A BACKEND # of a site's agent, if not pfkey
+# The back ends of the sites' agents: taken in turn as sites are made, so that every scenario is of
+# both and they meet; BACKENDS=xfrm is that one everywhere, BACKENDS="xfrm pfkey" the other way round.
+declare -A BACKEND
+read -r -a backends <<<"${BACKENDS:-pfkey xfrm}"
 PEP_OPTIONS=() # OPTION=VALUE of every agent
 exec {NAP}<> <(:)
 
@@ -112,6 +115,7 @@ site_make()
 	WAN[$1]=$2
 	LAN[$1]=$3
 	HOST[$1]=${net%.*}.10
+	: "${BACKEND[$1]:=${backends[(${#WAN[@]} - 1) % ${#backends[@]}]}}"
 	ip -batch - <<-EOF
 		netns add $1
 		netns add h-$1
@@ -373,7 +377,7 @@ start_peps()
 		[ -e "$RUN/$site.conf" ] || conf_make "$SCENARIO_TOP/examples/pep.conf" "$RUN/$site.conf" \
 		    "pdp={ \"$PDP_NAME@$PDP_ADDR\" }" "state-dir=\"$RUN/$site.state\"" "control-socket=\"$RUN/$site.sock\"" \
 		    "certificate=\"$RUN/pki/$site.$DOMAIN.pem\"" "key=\"$RUN/pki/$site.$DOMAIN.key\"" \
-		    "ca=\"$RUN/pki/ca.pem\"" retry-min=200 retry-max=2000 "backend=${BACKEND[$site]:-pfkey}" "${PEP_OPTIONS[@]}"
+		    "ca=\"$RUN/pki/ca.pem\"" retry-min=200 retry-max=2000 "backend=${BACKEND[$site]:-auto}" "${PEP_OPTIONS[@]}"
 		daemon_start "$site" "$site" "$COPSPEPD" -f -c "$RUN/$site.conf"
 	done
 	for site; do
@@ -404,9 +408,14 @@ cleanup()
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-# done_ok: the last line of a scenario.
+# The last lines of a scenario.
 summary()
 {
+	local site each=
+	for site in "${!BACKEND[@]}"; do
+		each="$each $site by ${BACKEND[$site]},"
+	done
+	[ -z "$each" ] || printf '\nback ends:%s\n' "${each%,}"
 	printf '\n%d of %d checks held, after %d s\n' $((checks - failures)) "$checks" "$SECONDS"
 	[ "$failures" -eq 0 ]
 }
