@@ -15,7 +15,9 @@
 #include "common/priv.h"
 #include "config.h"
 
-static const struct option options[] = {
+#define ONCE 'o' /* the place of the daemon's own option, the last */
+
+static struct option options[] = {
     {"config", required_argument, NULL, 'c'},
     {"foreground", no_argument, NULL, 'f'},
     {"debug", no_argument, NULL, 'd'},
@@ -25,6 +27,7 @@ static const struct option options[] = {
     {"version", no_argument, NULL, 'V'},
     {"help", no_argument, NULL, 'h'},
     {0},
+    {0},
 };
 
 struct args {
@@ -33,6 +36,7 @@ struct args {
 	bool foreground;
 	bool debug;
 	bool check;
+	bool once;
 };
 
 static void help(const struct daemon_desc *d, FILE *f)
@@ -46,15 +50,19 @@ static void help(const struct daemon_desc *d, FILE *f)
 	    "      --trace FILE   write a line to FILE for each COPS message\n"
 	    "      --check        check the settings and exit\n"
 	    "      --print-config print an example of the settings and exit\n"
+	    "%s"
 	    "      --version, --help\n",
-	    d->name, d->summary, d->conf_path);
+	    d->name, d->summary, d->conf_path, d->once != NULL ? d->once_help : "");
 }
 
 /* -1: go on; else the exit status. */
 static int parse(const struct daemon_desc *d, struct args *a, int argc, char **argv)
 {
+	size_t last = sizeof(options) / sizeof(options[0]) - 2;
 	int c;
 
+	if (d->once != NULL)
+		options[last] = (struct option) {d->once, no_argument, NULL, ONCE};
 	while ((c = getopt_long(argc, argv, "c:fdVh", options, NULL)) != -1) {
 		switch (c) {
 		case 'c':
@@ -69,6 +77,9 @@ static int parse(const struct daemon_desc *d, struct args *a, int argc, char **a
 			break;
 		case 'k':
 			a->check = true;
+			break;
+		case ONCE:
+			a->once = true;
 			break;
 		case 't':
 			a->trace = optarg;
@@ -115,12 +126,14 @@ static int trace_open(const struct daemon_desc *d, const char *path)
 
 static int start(const struct daemon_desc *d, const struct args *a)
 {
-	bool foreground = a->foreground || getenv("NOTIFY_SOCKET") != NULL;
+	bool foreground = a->foreground || a->once || getenv("NOTIFY_SOCKET") != NULL;
 
 	log_init(
 	    d->name, a->debug ? LOG_DEBUG : log_level_find(d->log_level(d->conf)), !foreground);
 	signal(SIGPIPE, SIG_IGN);
 	priv_no_core();
+	if (a->once)
+		return d->once_run(d->conf);
 	if (!foreground && daemon(0, 0) != 0) {
 		fprintf(stderr, "%s: cannot go to the background\n", d->name);
 		return 1;

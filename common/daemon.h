@@ -21,6 +21,11 @@ struct daemon_desc {
 	 * is left as it is.  Closed after run. */
 	FILE **trace;
 	int (*run)(const void *conf); /* until a signal ends it; the exit status */
+	/* An option that has the daemon do one thing and exit with its status; NULL: it has none.
+	 */
+	const char *once;      /* "lockdown", without the dashes */
+	const char *once_help; /* "  --lockdown  ..." as --help prints it */
+	int (*once_run)(const void *conf);
 	void (*clear)(void *conf);
 };
 

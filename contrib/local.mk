@@ -1,6 +1,7 @@
 # What goes with an installation: systemd's units and the user of the daemons.
 systemdunitdir = $(prefix)/lib/systemd/system
-systemdunit_DATA = contrib/systemd/copspdpd.service contrib/systemd/copspepd.service
+systemdunit_DATA = contrib/systemd/copspdpd.service contrib/systemd/copspepd.service \
+	contrib/systemd/copspepd-lockdown.service
 sysusersdir = $(prefix)/lib/sysusers.d
 sysusers_DATA = contrib/systemd/cops.conf
 
@@ -13,7 +14,8 @@ contrib/systemd/cops.conf: $(top_srcdir)/contrib/systemd/cops.sysusers
 
 CLEANFILES += $(systemdunit_DATA) $(sysusers_DATA)
 EXTRA_DIST += contrib/bootstrap contrib/systemd/copspdpd.service.in \
-	contrib/systemd/copspepd.service.in contrib/systemd/cops.sysusers
+	contrib/systemd/copspepd.service.in contrib/systemd/copspepd-lockdown.service.in \
+	contrib/systemd/cops.sysusers
 
 # For those who write client-types (cops-plugin(7)).
 pkgconfig_DATA += contrib/copsvpn.pc

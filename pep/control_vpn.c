@@ -343,5 +343,7 @@ void control_kernel(void *self, json_t *o)
 	put(o, "sas", number(s.sas));
 	put(o, "repairs", number(s.repairs));
 	put(o, "trouble", text(s.trouble));
+	put(o, "lockdown", json_boolean(s.lockdown));
+	put(o, "default_block", json_boolean(s.default_block));
 	put(o, "acquires", number(s.acquires));
 }

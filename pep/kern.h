@@ -194,6 +194,8 @@ struct kern_ops {
 	void (*tunnel_read)(struct kern *k,
 	    void (*fn)(void *arg, enum kern_tunnel_event e, uint32_t id, const struct prefix *dst),
 	    void *arg);
+	/* What becomes of packets that no entry matches: discarded, or let pass as at first. */
+	int (*default_set)(struct kern *k, bool block, struct kern_fault *f);
 	/* A descriptor that is readable when events wait (-1: none), and their reading. */
 	int (*event_fd)(struct kern *k);
 	void (*event_read)(

@@ -57,6 +57,7 @@ struct kern {
 	enum kern_fault_kind fail_kind;
 	int fail_err;
 	struct addr absent;
+	bool block; /* the default */
 };
 
 struct mem_tunnel {
@@ -333,6 +334,18 @@ static int mem_policy_dump(struct kern *k, void (*fn)(void *arg, const struct ke
 		fn(arg, &p->policy);
 	}
 	return 0;
+}
+
+static int mem_default_set(struct kern *k, bool block, struct kern_fault *f)
+{
+	(void)f;
+	k->block = block;
+	return 0;
+}
+
+bool kern_mem_default_block(const struct kern *k)
+{
+	return k->block;
 }
 
 static int mem_event_fd(struct kern *k)
@@ -624,6 +637,7 @@ const struct kern_ops kern_mem_ops = {
     .tunnel_dump = mem_tunnel_dump,
     .tunnel_fd = mem_tunnel_fd,
     .tunnel_read = mem_tunnel_read,
+    .default_set = mem_default_set,
     .event_fd = mem_event_fd,
     .event_read = mem_event_read,
 };

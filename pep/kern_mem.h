@@ -24,6 +24,7 @@ unsigned kern_mem_key_repeats(const struct kern *k);
 char *kern_mem_dump(struct kern *k);
 size_t kern_mem_sa_count(const struct kern *k);
 size_t kern_mem_policy_count(const struct kern *k);
+bool kern_mem_default_block(const struct kern *k);
 /* As if somebody else had done it: the change is made and events say so. */
 void kern_mem_foreign_sa_flush(struct kern *k);
 void kern_mem_foreign_sa_del(struct kern *k, const struct kern_sa_id *id);

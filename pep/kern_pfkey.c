@@ -25,6 +25,7 @@
 #include "common/log.h"
 #include "pep/kern_pfkey_msg.h"
 #include "pep/kern_link.h"
+#include "pep/kern_default.h"
 #include "pep/kern_suite.h"
 #include "pep/local_addr.h"
 
@@ -744,6 +745,7 @@ const struct kern_ops kern_pfkey_ops = {
     .tunnel_dump = kern_link_dump,
     .tunnel_fd = pfkey_tunnel_fd,
     .tunnel_read = pfkey_tunnel_read,
+    .default_set = kern_default_set,
     .event_fd = pfkey_event_fd,
     .event_read = pfkey_event_read,
 };

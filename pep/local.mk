@@ -9,6 +9,7 @@ pep_libpep_la_LIBADD = common/libcommon.la libcops/libsetting.la libcops/libcops
 pep_libpep_la_SOURCES += \
 	pep/boot_id.c pep/boot_id.h \
 	pep/kern.c pep/kern.h \
+	pep/kern_default.c pep/kern_default.h \
 	pep/kern_if.c pep/kern_if.h \
 	pep/kern_link.c pep/kern_link.h \
 	pep/kern_mem.c pep/kern_mem.h \
@@ -23,11 +24,13 @@ pep_libpep_la_SOURCES += \
 	pep/kstate_tunnel.c \
 	pep/local_addr.c pep/local_addr.h \
 	pep/spd.c pep/spd.h \
+	pep/spd_lockdown.c \
 	pep/vpn.c pep/vpn.h pep/vpn_int.h \
 	pep/vpn_fault.c \
 	pep/vpn_ike.c \
 	pep/vpn_keying.c \
 	pep/vpn_repair.c \
+	pep/vpn_lockdown.c \
 	pep/vpn_reqid.c pep/vpn_reqid.h \
 	pep/vpn_caps.c pep/vpn_caps.h \
 	pep/vpn_rows.c pep/vpn_rows.h \

@@ -3,6 +3,7 @@
 
 #include "common/daemon.h"
 #include "common/diag.h"
+#include "common/log.h"
 #include "pep/client.h"
 #include "pep/pep.h"
 #include "pep/pep_conf.h"
@@ -38,6 +39,22 @@ static int run(const void *conf)
 	return pep_run(conf);
 }
 
+/* Before anything else runs: what is to hold until the agent does. */
+static int lockdown(const void *conf)
+{
+	const struct pep_conf *c = conf;
+	char err[400];
+
+	if (!c->lockdown) {
+		log_note("lockdown = no: nothing to do");
+		return 0;
+	}
+	if (vpn_lockdown_once(c, err, sizeof(err)) == 0)
+		return 0;
+	log_err("lockdown: %s", err);
+	return 1;
+}
+
 static void clear(void *conf)
 {
 	pep_conf_clear(conf);
@@ -56,6 +73,10 @@ int main(int argc, char **argv)
 	    .log_level = log_level,
 	    .trace = &conf.trace,
 	    .run = run,
+	    .once = "lockdown",
+	    .once_help = "      --lockdown     discard everything but the control channel, if the "
+			 "settings say\n                     lockdown = yes, and exit\n",
+	    .once_run = lockdown,
 	    .clear = clear,
 	};
 

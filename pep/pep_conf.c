@@ -3,6 +3,7 @@
  */
 #include "pep/pep_conf.h"
 
+#include <netinet/in.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,6 +69,15 @@ static const struct conf_opt options[] = {
 	"the "
 	"peer's name and its key: 0x and hexadecimal digits, base64:, or \"text\", of 16 octets at "
 	"least.  They never travel by COPS.  Read again on SIGHUP."},
+    {"lockdown", CONF_BOOL, AT(lockdown), "no", NULL, 0, 0,
+	"Whether everything is discarded but the control channel and what policy says, from before "
+	"the first contact with a server on (RFC 9061): the host's own packets too, but for "
+	"neighbour discovery, DHCP and path MTU.  copspepd --lockdown does it early at boot."},
+    {"lockdown-except", CONF_LIST, AT(lockdown_except), "",
+	"{ \"198.51.100.0/24 tcp 22\", 192.0.2.53 }", 0, 64,
+	"What the host itself may send and receive under lockdown, each PREFIX, PREFIX PROTOCOL or "
+	"PREFIX PROTOCOL PORT: the other end, tcp, udp or icmp (all three unless given), and the "
+	"port there or here.  Never what is forwarded, and no prefix of a VPN."},
     {"client-types", CONF_LIST, AT(client_types), "",
 	"{ \"/usr/lib/copsvpn/resolver_pep.so /etc/resolv.conf\" }", 0, 15,
 	"Client-types beside the VPN: shared objects, each with what it is to be told after a "
@@ -122,6 +132,51 @@ static int pdp_parse(struct pep_pdp *pdp, const char *text)
 	return addr_port_parse(&pdp->addr, &pdp->port, at == NULL ? text : at + 1, PDP_PORT);
 }
 
+int pep_exempt_parse(struct pep_exempt *e, const char *text)
+{
+	static const struct {
+		const char *name;
+		uint8_t number;
+	} proto[] = {{"tcp", IPPROTO_TCP}, {"udp", IPPROTO_UDP}, {"icmp", IPPROTO_ICMP}};
+	char *copy = strdup(text);
+	char *save = NULL;
+	char *far = copy == NULL ? NULL : strtok_r(copy, " ", &save);
+	const char *name = far == NULL ? NULL : strtok_r(NULL, " ", &save);
+	const char *port = name == NULL ? NULL : strtok_r(NULL, " ", &save);
+	char *end = NULL;
+	unsigned long n = port == NULL ? 0 : strtoul(port, &end, 10);
+	bool good = far != NULL && strtok_r(NULL, " ", &save) == NULL &&
+		    prefix_parse(&e->far, far) == PREFIX_OK;
+
+	e->proto = 0;
+	for (size_t i = 0; name != NULL && i < sizeof(proto) / sizeof(proto[0]); i++)
+		if (strcmp(proto[i].name, name) == 0)
+			e->proto = proto[i].number;
+	good = good && (name == NULL || e->proto != 0);
+	if (port != NULL)
+		good = good && *end == '\0' && n >= 1 && n <= UINT16_MAX &&
+		       e->proto != IPPROTO_ICMP && port[0] >= '0' && port[0] <= '9';
+	e->port = (uint16_t)n;
+	free(copy);
+	return good ? 0 : -1;
+}
+
+static void check_lockdown(const struct pep_conf *c, const char *path, struct diag *d)
+{
+	struct pep_exempt e;
+
+	for (size_t i = 0; i < c->lockdown_except.count; i++)
+		if (pep_exempt_parse(&e, c->lockdown_except.item[i]) != 0)
+			diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0,
+			    "lockdown-except \"%s\": expected PREFIX, PREFIX tcp|udp|icmp or "
+			    "PREFIX "
+			    "tcp|udp PORT",
+			    c->lockdown_except.item[i]);
+	if (c->lockdown_except.count > 0 && !c->lockdown)
+		diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0,
+		    "lockdown-except without lockdown = yes");
+}
+
 static void check_security(struct pep_conf *c, const char *path, struct diag *d)
 {
 	int security = cops_security_find(c->security_word);
@@ -147,6 +202,7 @@ static void check_security(struct pep_conf *c, const char *path, struct diag *d)
 static void check(struct pep_conf *c, const char *path, struct diag *d)
 {
 	check_security(c, path, d);
+	check_lockdown(c, path, d);
 	for (size_t i = 0; i < c->pdp_list.count; i++) {
 		const char *text = c->pdp_list.item[i];
 		struct pep_pdp *pdp = &c->pdp[c->pdps++];

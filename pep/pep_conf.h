@@ -26,6 +26,12 @@ struct pep_pdp { /* "NAME@ADDRESS" or "NAME@ADDRESS:PORT", an IPv6 address in br
 	char *name; /* identity its certificate must have; never NULL, "" = only without security */
 };
 
+struct pep_exempt { /* "198.51.100.0/24 tcp 22" */
+	struct prefix far;
+	uint8_t proto; /* 0 = any of tcp, udp and icmp */
+	uint16_t port; /* 0 = any */
+};
+
 struct pep_conf {
 	struct conf_list pdp_list;	   /* as written */
 	struct pep_pdp pdp[PEP_CONF_PDPS]; /* the same, parsed; in order of preference */
@@ -42,9 +48,11 @@ struct pep_conf {
 	char *control_socket;
 	char *control_group; /* may change things over the control socket; "" = root only */
 	char *backend;	     /* for kern_open() */
-	struct conf_list client_types; /* "PATH ARGUMENT" each ... */
-	struct plugins plugins;	       /* ... and loaded: struct pep_client */
-	char *user;		       /* user to become after start; "" = stay */
+	bool lockdown;
+	struct conf_list lockdown_except; /* for pep_exempt_parse() */
+	struct conf_list client_types;	  /* "PATH ARGUMENT" each ... */
+	struct plugins plugins;		  /* ... and loaded: struct pep_client */
+	char *user;			  /* user to become after start; "" = stay */
 	char *log_level;
 	int64_t retry_min_ms;
 	int64_t retry_max_ms;
@@ -69,6 +77,8 @@ int pep_conf_read(struct pep_conf *c, const char *path, struct diag *d);
 void pep_conf_clear(struct pep_conf *c);
 /* The same from text in memory, for tests. */
 int pep_conf_parse(struct pep_conf *c, const char *text, struct diag *d);
+/* 0, or -1: not PREFIX [tcp|udp|icmp [PORT]]. */
+int pep_exempt_parse(struct pep_exempt *e, const char *text);
 /* TLS may be talked: there must be certificates. */
 bool pep_conf_tls(const struct pep_conf *c);
 /* A commented example of every option, which pep_conf_read() takes. */

@@ -11,8 +11,9 @@
 #define PRIO_FIRST 0x100 /* below it the control channel alone */
 #define BITS_MAX   256	 /* of two IPv6 prefixes */
 #define RANK_STEP  8
+#define PRIO_LAST  (KERN_PRIO_SPAN - RANK_STEP) /* from here on specificity does not count */
 
-_Static_assert(PRIO_FIRST + (BITS_MAX + 1) * RANK_STEP <= KERN_PRIO_SPAN, "one band of ours");
+_Static_assert(PRIO_FIRST + (BITS_MAX + 1) * RANK_STEP <= PRIO_LAST, "one band of ours");
 
 void spd_init(struct spd *s)
 {
@@ -37,6 +38,8 @@ uint32_t spd_priority(const struct kern_selector *sel, enum spd_rank rank)
 
 	if (rank == SPD_CONTROL)
 		return KERN_PRIO_BASE;
+	if (rank >= SPD_OPEN)
+		return KERN_PRIO_BASE + PRIO_LAST + (uint32_t)(rank - SPD_OPEN);
 	return KERN_PRIO_BASE + PRIO_FIRST + (BITS_MAX - bits) * RANK_STEP + (uint32_t)rank;
 }
 
@@ -59,6 +62,14 @@ static struct spd_entry *room(struct spd *s)
 		s->cap = cap;
 	}
 	return &s->entry[s->count++];
+}
+
+void spd_add(struct spd *s, const struct kern_policy *p, uint32_t row)
+{
+	struct spd_entry *e = room(s);
+
+	if (e)
+		*e = (struct spd_entry) {.policy = *p, .row = row};
 }
 
 static struct spd_entry *add(struct spd *s, enum kern_dir dir, const struct prefix *src,

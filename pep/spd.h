@@ -19,6 +19,13 @@
  *              out L > R, in R > L, of IP in IP, outer addresses protect
  *              out any > R, in R > any, of IP in IP              discard
  *
+ * and with lockdown, below all of these
+ *
+ *   open       fwd l > any; unless told otherwise out l > any,
+ *              in and fwd any > l                                bypass
+ *   exempt     what the host needs (spd_lockdown.c), and is told bypass
+ *   lockdown   all directions any > any                          discard
+ *
  * Out any > l is there because packets that leave a tunnel are looked up once more as they
  * are sent on to the site, where the discard of a space around l would meet them.
  *
@@ -42,6 +49,9 @@ enum spd_rank {	     /* at equal specificity the first wins */
 	SPD_BLOCKED,
 	SPD_CATCH, /* what is not for the tunnel must not go in clear either */
 	SPD_OTHER,
+	SPD_OPEN, /* this and the following after everything, whatever their specificity */
+	SPD_EXEMPT,
+	SPD_LOCKDOWN,
 };
 
 struct spd_prefix {
@@ -97,6 +107,16 @@ void spd_peer(struct spd *s, const struct spd_near *near, const struct spd_tunne
 void spd_relay(struct spd *s, const struct spd_tunnel *a, const struct spd_list *behind_a,
     const struct spd_tunnel *b, const struct spd_list *behind_b);
 void spd_blocked(struct spd *s, const struct spd_near *near, const struct spd_list *far);
+
+/* Lockdown: everything is discarded but what other entries say ... */
+void spd_lockdown(struct spd *s);
+/* ... and the host's own packets to and from far: proto 0 is TCP, UDP and ICMP; port 0 is all, else
+ * that port of far and of the host. */
+void spd_exempt(struct spd *s, const struct prefix *far, uint8_t proto, uint16_t port);
+/* ... and, of a VPN, what its site may send and receive outside of it. */
+void spd_open(struct spd *s, const struct spd_near *near);
+/* Any other. */
+void spd_add(struct spd *s, const struct kern_policy *p, uint32_t row);
 
 /* Sort by priority; of entries with one selector keep the first. */
 void spd_finish(struct spd *s);

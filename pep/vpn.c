@@ -150,6 +150,7 @@ static int load(struct vpn *v, struct lost *l, char *err, unsigned long err_len)
 	}
 	v->loaded = true;
 	v->unclaimed = true;
+	vpn_lockdown_loaded(v);
 	return 0;
 }
 
@@ -315,6 +316,7 @@ static int vpn_enforce(void *self, const struct pib_store *store, struct pib_txn
 		return -1;
 	}
 	v->unclaimed = false;
+	vpn_lockdown_settle(v);
 	return 0;
 }
 
@@ -392,9 +394,12 @@ static int reconcile(struct vpn *v, char *err, unsigned long err_len)
 	struct vpn_touched t = {0};
 	struct vpn_faults f = {0};
 	struct lost l = {.v = v};
+	struct kern_fault k;
 	int ret = load(v, &l, err, err_len);
 
 	v->repair.operations = 0;
+	if (ret == 0 && (ret = vpn_lockdown_guard(v, &k)) < 0)
+		snprintf(err, err_len, "%s", k.text);
 	if (ret == 0 && !know_nothing(v->store)) {
 		count_lost(v, &l);
 		vpn_touch_everything(&t, v->store);
@@ -403,6 +408,8 @@ static int reconcile(struct vpn *v, char *err, unsigned long err_len)
 			snprintf(err, err_len, "%s", f.text);
 		else
 			v->unclaimed = false;
+		if (ret == 0)
+			vpn_lockdown_settle(v);
 	}
 	vpn_repair_done(v, l.gone, ret < 0 ? err : NULL);
 	if (ret == 0) {
@@ -683,6 +690,26 @@ static void vpn_stop(void *self)
 	free(v);
 }
 
+/* Before anything else, the first contact included: without it the agent does not start. */
+static int lock_down(struct vpn *v, char *err, unsigned long err_len)
+{
+	struct lost none = {.v = v};
+	struct kern_fault f;
+	int ret;
+
+	if (!v->conf->lockdown)
+		return 0;
+	if (load(v, &none, err, err_len) < 0)
+		return -1;
+	ret = vpn_lockdown_guard(v, &f);
+	if (ret < 0)
+		snprintf(err, err_len, "lockdown: %s", f.text);
+	else
+		log_note("lockdown: only the control channel passes, and what policy says");
+	v->loaded = false; /* without rows it was not told which SAs are ours */
+	return ret;
+}
+
 static void *vpn_start(const struct pep_env *env, char *err, unsigned long err_len)
 {
 	struct vpn *v = calloc(1, sizeof(*v));
@@ -704,6 +731,8 @@ static void *vpn_start(const struct pep_env *env, char *err, unsigned long err_l
 	    !(v->ks = kstate_new(v->ops, v->kern)) || events_start(v) < 0)
 		goto fail;
 	kstate_watch(v->ks, vpn_usage_last, v);
+	if (lock_down(v, err, err_len) < 0)
+		goto fail;
 	return v;
 fail:
 	vpn_stop(v);

@@ -15,6 +15,9 @@ extern const struct pep_client pep_client_vpn;
 int vpn_rekey(void *self, const char *vpn);
 /* Certificates and pre-shared keys of IKE are read again. */
 void vpn_reload(void *self);
+/* Lockdown made true once, for before the agent runs (copspepd --lockdown).  0, or -1 and err. */
+struct pep_conf;
+int vpn_lockdown_once(const struct pep_conf *conf, char *err, unsigned long err_len);
 /* For tests: the kernel it works on. */
 struct kern *vpn_kern(void *self);
 

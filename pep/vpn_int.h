@@ -8,6 +8,7 @@
  *	vpn_ike.c	the one that asks charon
  *	vpn_rows.c	rows to values, checks; vpn_fault.c what is reported
  *	vpn_repair.c	what others did to the kernel, noticed and told
+ *	vpn_lockdown.c	what is discarded before, below and without rows
  *	vpn_reqid.c	a peer's reqid
  *	vpn_show.c	for people
  *	vpn_usage.c	what each peer's SAs carried
@@ -137,6 +138,8 @@ struct vpn {
 	struct event *on_change; /* reality was changed by others: reconcile */
 	uint64_t acquires;
 	struct vpn_repair repair;
+	bool default_block; /* lockdown: and the kernel's default is its second line */
+	bool unlock;	    /* the kernel is locked down, and is not to be */
 	struct vpn_usage *usage;
 	struct vpn_states *states;
 };
@@ -154,6 +157,16 @@ uint32_t vpn_of_member(const struct pib_store *store, uint32_t member);
 const struct pib_ce_vpn *vpn_row(const struct pib_store *store, uint32_t vpn);
 const struct pib_ce_vpn_peer *vpn_peer_row(const struct pib_store *store, uint32_t peer);
 struct vpn_env vpn_row_env(const struct vpn *v, const struct pib_store *store, bool lenient);
+
+/* --- lockdown --------------------------------------------------------------- */
+
+/* What holds without rows: the control channel, neighbour discovery, and lockdown. */
+void vpn_control_entries(const struct pep_conf *conf, struct spd *s);
+/* With lockdown, make it hold, rows or no rows; the shadow is loaded.  0, or -1 and *f. */
+int vpn_lockdown_guard(struct vpn *v, struct kern_fault *f);
+/* The shadow was loaded; and everything was enforced from rows. */
+void vpn_lockdown_loaded(struct vpn *v);
+void vpn_lockdown_settle(struct vpn *v);
 
 /* --- usage ------------------------------------------------------------------ */
 

@@ -89,9 +89,7 @@ static void put_unit(struct run *r, uint64_t owner, const struct pib_class *cls,
 
 static void control_unit(struct run *r)
 {
-	for (unsigned i = 0; i < r->v->conf->pdps; i++)
-		spd_control(&r->spd, &r->v->conf->pdp[i].addr, r->v->conf->pdp[i].port);
-	spd_neighbours(&r->spd);
+	vpn_control_entries(r->v->conf, &r->spd);
 	put_unit(r, vpn_owner(VPN_OWNER_CONTROL, 0), NULL, 0);
 }
 
@@ -101,6 +99,8 @@ static void site_of_net(void *arg, const struct pib_row *row)
 	const struct vpn_net *n = net_get(r, row->instance);
 	if (n)
 		spd_site(&r->spd, &n->near);
+	if (n && r->v->conf->lockdown)
+		spd_open(&r->spd, &n->near);
 }
 
 /* All VPNs together: a prefix of the site may be in several. */

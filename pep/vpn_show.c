@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "common/peer_status.h"
+#include "pep/pep_conf.h"
 #include "pep/vpn_int.h"
 #include "pib/pib_codec.h"
 #include "pib/pib_store.h"
@@ -110,6 +111,9 @@ static void show_policy(const struct vpn *v, const struct held *h,
 
 	names_of(v, vpn, peer, &n);
 	s.part = part[kind <= VPN_OWNER_BLOCKED ? kind : 0];
+	if (kind == VPN_OWNER_CONTROL &&
+	    h->policy.priority >= spd_priority(&h->policy.sel, SPD_EXEMPT))
+		s.part = "lockdown";
 	s.vpn = n.vpn;
 	s.peer = n.peer;
 	fn(arg, &s);
@@ -386,6 +390,8 @@ void vpn_show_status(void *self, struct vpn_show_status *s)
 	    .sas = kstate_sa_count(v->ks),
 	    .loaded = v->loaded,
 	    .owes = kstate_owes(v->ks),
+	    .lockdown = v->conf->lockdown,
+	    .default_block = v->default_block,
 	    .acquires = v->acquires,
 	    .repairs = v->repair.repairs,
 	    .trouble = v->repair.trouble,

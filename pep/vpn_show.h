@@ -76,6 +76,8 @@ struct vpn_show_status {
 	bool loaded;	     /* the kernel was read */
 	bool owes;	     /* operations are being retried */
 	uint32_t repairs;    /* of what others did to the kernel's tables */
+	bool lockdown;	     /* all is discarded but what policy and settings say ... */
+	bool default_block;  /* ... and by the kernel also while the SPD is empty */
 	const char *trouble; /* why not all of the policy is in the kernel; "" = it is */
 	uint64_t acquires;   /* packets that found no SA, as the kernel told */
 };

@@ -621,6 +621,24 @@ START_TEST(settings)
 	    {"pdp = { \"a@192.0.2.1\" }\nlog-level = loud\n", false},
 	    {"pdp = { \"a@192.0.2.1\" }\nretry-min = 100\nretry-max = 10\n", false},
 	    {"pdp = { \"a@192.0.2.1\" }\nsecurity = none\n", false}, /* who are we? */
+	    {"pdp = { \"a@192.0.2.1\" }\nlockdown = perhaps\n", false},
+	    {"pdp = { \"a@192.0.2.1\" }\nlockdown = yes\nlockdown-except = { 192.0.2.0/24, "
+	     "\"2001:db8::/32 icmp\", \"192.0.2.1 tcp 22\", \"0.0.0.0/0 udp\" }\n",
+		true},
+	    {"pdp = { \"a@192.0.2.1\" }\nlockdown-except = { 192.0.2.0/24 }\n", false},
+	    {"pdp = { \"a@192.0.2.1\" }\nlockdown = yes\nlockdown-except = { nowhere }\n", false},
+	    {"pdp = { \"a@192.0.2.1\" }\nlockdown = yes\nlockdown-except = { \"192.0.2.1 esp\" }\n",
+		false},
+	    {"pdp = { \"a@192.0.2.1\" }\nlockdown = yes\nlockdown-except = { \"192.0.2.1 icmp 3\" "
+	     "}\n",
+		false},
+	    {"pdp = { \"a@192.0.2.1\" }\nlockdown = yes\nlockdown-except = { \"192.0.2.1 tcp 0\" "
+	     "}\n",
+		false},
+	    {"pdp = { \"a@192.0.2.1\" }\nlockdown = yes\nlockdown-except = { \"192.0.2.1 tcp 22 "
+	     "1\" "
+	     "}\n",
+		false},
 	    {"", false},
 	};
 

@@ -1073,6 +1073,52 @@ START_TEST(restart_without_rows_waits)
 }
 END_TEST
 
+static unsigned lockdown_entries(void)
+{
+	char *dump = kern_mem_dump(a.kern);
+	unsigned n = 0;
+
+	for (int dir = KERN_IN; dir <= KERN_FWD; dir++) {
+		char line[80];
+
+		snprintf(line, sizeof(line), "%s 0.0.0.0/0 > 0.0.0.0/0", kern_dir_name(dir));
+		n += strstr(dump, line) != NULL;
+		snprintf(line, sizeof(line), "%s ::/0 > ::/0", kern_dir_name(dir));
+		n += strstr(dump, line) != NULL;
+	}
+	free(dump);
+	return n;
+}
+
+/* from before the first decision on, through a refused one, a flush and a restart, until the
+ * settings say otherwise */
+START_TEST(row111_lockdown)
+{
+	struct pib_fault f;
+	struct pib_txn *t;
+
+	a.conf.lockdown = true;
+	ce_restart(&a);
+	ck_assert_uint_eq(lockdown_entries(), 6);
+	ck_assert(kern_mem_default_block(a.kern));
+	t = pib_txn_begin(a.store);
+	first_rows(t, 1, 2);
+	kern_mem_fail_at(a.kern, 3, KERN_REFUSED, EINVAL);
+	ck_assert_int_lt(commit(&a, t, &f), 0);
+	ck_assert_uint_eq(lockdown_entries(), 6);
+	t = pib_txn_begin(a.store);
+	first_rows(t, 1, 2);
+	must(&a, t);
+	ck_assert_uint_eq(lockdown_entries(), 6);
+	ce_restart(&a);
+	ck_assert_uint_eq(lockdown_entries(), 6);
+	a.conf.lockdown = false;
+	ce_restart(&a);
+	ck_assert_uint_eq(lockdown_entries(), 0);
+	ck_assert(!kern_mem_default_block(a.kern));
+}
+END_TEST
+
 START_TEST(flush_is_repaired)
 {
 	uint32_t epoch;
@@ -1244,6 +1290,7 @@ int main(void)
 	tcase_add_test(t, hub_relays);
 	tcase_add_test(t, restart_disturbs_nothing);
 	tcase_add_test(t, restart_without_rows_waits);
+	tcase_add_test(t, row111_lockdown);
 	tcase_add_test(t, flush_is_repaired);
 	tcase_add_test(t, foreign_policy_changes_are_repaired);
 	tcase_add_test(t, soft_expiry_rekeys);

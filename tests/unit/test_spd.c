@@ -372,6 +372,70 @@ static bool in_order(const struct kern_policy *x, const struct kern_policy *y)
 }
 
 /* of two entries that a packet may match, the one inside the other is looked up first */
+START_TEST(lockdown)
+{
+	struct spd_near near = {
+	    .site = list("10.1.0.0/24", NULL), .space = list("10.0.0.0/8", NULL)};
+	struct spd_list far = list("10.2.0.0/16", NULL);
+	struct spd_tunnel t = tunnel(2);
+	struct prefix ntp = prefix("198.51.100.9");
+	unsigned exempt = 0;
+
+	/* no rows */
+	spd_lockdown(&spd);
+	spd_finish(&spd);
+	for (int dir = KERN_IN; dir <= KERN_FWD; dir++) {
+		FATE(dir, "10.1.0.1", "10.2.0.1", DISCARDED);
+		FATE(dir, "192.0.2.1", "203.0.113.1", DISCARDED);
+		FATE(dir, "2001:db8::1", "2001:db8:1::1", DISCARDED);
+	}
+	FATE(KERN_OUT, "::1", "::1", BYPASSED);
+	FATE(KERN_IN, "::1", "::1", BYPASSED);
+	for (size_t i = 0; i < spd.count; i++)
+		ck_assert(spd.entry[i].policy.action == KERN_DISCARD ||
+			  spd.entry[i].policy.sel.dir != KERN_FWD);
+	/* with rows: the VPN as ever, the site elsewhere, the host nowhere */
+	for (int discard = 0; discard < 2; discard++) {
+		int other = discard ? DISCARDED : BYPASSED;
+
+		near.discard_other = discard;
+		spd_reset(&spd);
+		spd_lockdown(&spd);
+		spd_site(&spd, &near);
+		spd_open(&spd, &near);
+		spd_peer(&spd, &near, &t, &far);
+		spd_finish(&spd);
+		FATE(KERN_OUT, "10.1.0.1", "10.2.0.1", 2);
+		FATE(KERN_IN, "10.2.0.1", "10.1.0.1", 2);
+		FATE(KERN_FWD, "10.2.0.1", "10.1.0.1", 2);
+		FATE(KERN_FWD, "10.1.0.1", "10.2.0.1", BYPASSED);  /* and OUT protects */
+		FATE(KERN_OUT, "10.1.0.1", "10.3.0.1", DISCARDED); /* of the space */
+		FATE(KERN_OUT, "192.0.2.1", "10.2.0.1", DISCARDED);
+		FATE(KERN_OUT, "10.1.0.1", "203.0.113.1", other);
+		FATE(KERN_FWD, "203.0.113.1", "10.1.0.1", other);
+		FATE(KERN_IN, "203.0.113.1", "10.1.0.1", other);
+		FATE(KERN_OUT, "203.0.113.1", "10.1.0.1", BYPASSED);
+		FATE(KERN_OUT, "192.0.2.1", "203.0.113.1", DISCARDED);
+		FATE(KERN_IN, "203.0.113.1", "192.0.2.1", DISCARDED);
+		FATE(KERN_FWD, "192.0.2.1", "203.0.113.1", DISCARDED);
+	}
+	/* what is excepted is the host's own, and of protocols with a number */
+	spd_reset(&spd);
+	spd_exempt(&spd, &ntp, IPPROTO_UDP, 123);
+	for (size_t i = 0; i < spd.count; i++) {
+		const struct kern_selector *sel = &spd.entry[i].policy.sel;
+
+		ck_assert(sel->dir != KERN_FWD && sel->proto == IPPROTO_UDP);
+		ck_assert(sel->sport == 123 || sel->dport == 123);
+		exempt++;
+	}
+	ck_assert_uint_eq(exempt, 4);
+	spd_reset(&spd);
+	spd_exempt(&spd, &ntp, 0, 0);
+	ck_assert_uint_eq(spd.count, 6);
+}
+END_TEST
+
 START_TEST(nested_selectors_are_sorted)
 {
 	struct spd_prefix room[20] = {0};
@@ -434,6 +498,7 @@ int main(void)
 	tcase_add_test(t, hub_without_space);
 	tcase_add_test(t, blocked);
 	tcase_add_test(t, families_do_not_mix);
+	tcase_add_test(t, lockdown);
 	tcase_add_test(t, nested_selectors_are_sorted);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
