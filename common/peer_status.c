@@ -13,7 +13,7 @@ static const struct {
     {"noPeerKey", "the peer has published no key"},
     {"notAcknowledged", "the peer has not acknowledged our key"},
     {"newKeys", "waiting for new keys"},
-    {"rebooted", "keys were lost: waiting for a new epoch"},
+    {"rebooted", "keys were lost, as by a reboot: closed until a policy server passes new ones on"},
     {"ikeFailed", "IKE failed"},
     {"noDaemon", "the IKE daemon does not answer"},
     {"unreachable", "the peer does not answer"},

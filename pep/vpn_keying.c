@@ -89,6 +89,18 @@ static void count_key(void *arg, const struct pib_row *row)
 	++*(unsigned *)arg;
 }
 
+/* Does the peer hold a key of ours, and we no more? */
+static bool key_lost(struct vpn *v, const struct pib_ce_vpn *n, uint32_t acked)
+{
+	struct keying_epoch_info own[KEYING_EPOCHS];
+	unsigned count = keying_epochs(v->keying, n->member, own, KEYING_EPOCHS, vpn_now_ms());
+
+	for (unsigned i = 0; i < count; i++)
+		if (own[i].epoch <= acked && own[i].private_key)
+			return false;
+	return acked != 0;
+}
+
 /* Why nothing can be sent to a peer. */
 static int32_t controller_why(
     struct vpn *v, const struct pib_ce_vpn *n, const struct pib_ce_vpn_peer *p)
@@ -105,6 +117,8 @@ static int32_t controller_why(
 	    count_key, &keys);
 	if (!keys)
 		return PIB_CE_VPN_PEER_STATUS_WHY_NO_PEER_KEY;
+	if (key_lost(v, n, vpn_peer_acked(v->store, p->id)))
+		return PIB_CE_VPN_PEER_STATUS_WHY_REBOOTED;
 	if (!vpn_peer_acked(v->store, p->id))
 		return PIB_CE_VPN_PEER_STATUS_WHY_NOT_ACKNOWLEDGED;
 	return PIB_CE_VPN_PEER_STATUS_WHY_NEW_KEYS;

@@ -368,8 +368,8 @@ start_pdp()
 	wait_for 20 ctl_pdp show status || die "copspdpd does not start: $(tail -n 5 "$RUN/pdp.log")"
 }
 
-# The agents of these sites' CEs.
-start_peps()
+# The settings of these sites' agents, with PEP_OPTIONS, unless they are there.
+conf_pep()
 {
 	local site
 	for site; do
@@ -378,6 +378,15 @@ start_peps()
 		    "pdp={ \"$PDP_NAME@$PDP_ADDR\" }" "state-dir=\"$RUN/$site.state\"" "control-socket=\"$RUN/$site.sock\"" \
 		    "certificate=\"$RUN/pki/$site.$DOMAIN.pem\"" "key=\"$RUN/pki/$site.$DOMAIN.key\"" \
 		    "ca=\"$RUN/pki/ca.pem\"" retry-min=200 retry-max=2000 "backend=${BACKEND[$site]:-auto}" "${PEP_OPTIONS[@]}"
+	done
+}
+
+# The agents of these sites' CEs.
+start_peps()
+{
+	local site
+	conf_pep "$@"
+	for site; do
 		daemon_start "$site" "$site" "$COPSPEPD" -f -c "$RUN/$site.conf"
 	done
 	for site; do

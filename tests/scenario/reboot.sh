@@ -1,0 +1,93 @@
+#!/bin/bash
+# reboot.sh - a CE boots while no policy server can be reached: policy comes up from its disk before
+# anything flows, a VPN of controller keying stays closed, says why, and opens when the server is back.
+# (A boot is another boot number, empty SAD and SPD, and the network up only afterwards.)
+# timeout: 300
+. "$(dirname "$0")/lib.sh"
+
+intent=$RUN/acme.xml
+sed -e '/nice/d' -e '/prefix="10.3/,/<\/member>/d' "$SCENARIO_TOP/examples/acme.xml" >"$intent"
+sites="paris lyon"
+
+both_ways() { reaches paris lyon && reaches lyon paris; }
+neither_way() { reaches_not paris lyon && reaches_not lyon paris; }
+policies() { ip -n "$1" xfrm policy | tr -d '\n' | sed 's/src \([0-9:]\)/\nsrc \1/g' | sort; }
+why() { ctl_ce "$1" show peers --json | jq -r '.[0].why_not'; }
+
+# power_off SITE: what a CE loses.
+power_off()
+{
+	daemon_kill "$1" KILL
+	ip -n "$1" link set wan down
+	ip -n "$1" xfrm state flush
+	ip -n "$1" xfrm policy flush
+	ip -n "$1" xfrm policy setdefault in accept fwd accept out accept
+}
+network_up() # SITE
+{
+	ip -n "$1" link set wan up
+	ip -n "$1" route replace default via "$SP_ADDR" dev wan onlink src "${WAN[$1]}"
+	ip -n sp route replace "${WAN[$1]}/32" dev "to-$1"
+}
+# agent_boot SITE: its agent, with another boot number.
+agent_boot()
+{
+	cat /proc/sys/kernel/random/uuid >"$RUN/$1.boot"
+	daemon_start "$1" "$1" sh -c 'mount --bind "$1" /proc/sys/kernel/random/boot_id && shift && exec "$@"' \
+	    sh "$RUN/$1.boot" "$COPSPEPD" -f -c "$RUN/$1.conf"
+	wait_for 20 ctl_ce "$1" show status || die "copspepd of $1 does not start: $(tail -n 5 "$RUN/$1.log")"
+}
+
+step "Two sites, lyon with lockdown = yes"
+sp_make
+site_make paris 192.0.2.1 10.1.0.0/16
+site_make lyon 192.0.2.2 10.2.0.0/16
+start_pdp longevity=0
+start_peps paris
+PEP_OPTIONS=(lockdown=yes)
+start_peps lyon
+check "copsctl apply" ctl_pdp apply "$intent"
+check "the hosts reach each other" wait_for 20 both_ways
+check "at rest" wait_for 30 eval 'sessions_are 2 "in sync" && keyed office && [ "$(spis lyon)" = "$(spis paris)" ]'
+for site in $sites; do
+	policies "$site" >"$RUN/policies.$site"
+done
+old=$(spis paris)
+watch_start
+for pair in "paris lyon" "lyon paris"; do
+	ip netns exec "h-${pair% *}" ping -n -q -i 0.1 "${HOST[${pair#* }]}" >/dev/null 2>&1 &
+	PID[on.$pair]=$!
+done
+
+step "Both lose power, and the policy server is away"
+daemon_kill pdp KILL
+power_off paris
+power_off lyon
+check "paris: its agent first, then the network" eval 'agent_boot paris && network_up paris'
+check "lyon: lockdown, the network, and then its agent" \
+    eval 'in_ns lyon "$COPSPEPD" --lockdown -c "$RUN/lyon.conf" && network_up lyon && nap 0.5 && agent_boot lyon'
+for site in $sites; do
+	check "$site (${BACKEND[$site]}) has the policies of its disk" \
+	    wait_for 10 eval "diff '$RUN/policies.$site' <(policies $site)"
+	check "$site has no SA: no key is installed twice" [ "$(sa_count "$site")" -eq 0 ]
+	check "$site says why nothing passes" eval 'why $site | grep "keys were lost.*until a policy server"'
+	ctl_ce "$site" show peers | evidence
+done
+check "the hosts do not reach each other" neither_way
+
+step "The agents start again, without a boot this time: as before"
+daemon_kill paris KILL
+start_peps paris
+check "paris has no SA" [ "$(sa_count paris)" -eq 0 ]
+check "the hosts do not reach each other" neither_way
+
+step "The policy server is back"
+start_pdp
+check "the hosts reach each other" wait_for 60 both_ways
+check "at rest" wait_for 40 eval 'sessions_are 2 "in sync" && keyed office && [ "$(spis lyon)" = "$(spis paris)" ]'
+check "with new keys only" eval '[ -z "$(comm -12 <(spis paris) <(echo "$old"))" ]'
+check "and no row was refused" eval '! grep "request refused" "$RUN/pdp.log"'
+check "nobody says anything is wrong" eval '[ "$(why paris) $(why lyon)" = "null null" ]'
+assert_none_in_clear "from before the power cut to the end"
+
+summary
