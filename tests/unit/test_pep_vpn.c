@@ -1081,9 +1081,10 @@ static unsigned lockdown_entries(void)
 	for (int dir = KERN_IN; dir <= KERN_FWD; dir++) {
 		char line[80];
 
-		snprintf(line, sizeof(line), "%s 0.0.0.0/0 > 0.0.0.0/0", kern_dir_name(dir));
+		snprintf(
+		    line, sizeof(line), "%s 0.0.0.0/0 > 0.0.0.0/0 discard", kern_dir_name(dir));
 		n += strstr(dump, line) != NULL;
-		snprintf(line, sizeof(line), "%s ::/0 > ::/0", kern_dir_name(dir));
+		snprintf(line, sizeof(line), "%s ::/0 > ::/0 discard", kern_dir_name(dir));
 		n += strstr(dump, line) != NULL;
 	}
 	free(dump);
