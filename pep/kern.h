@@ -48,6 +48,12 @@ struct kern_sa_id {
 	uint32_t spi; /* host order */
 };
 
+/* ESP in UDP (RFC 3948): the ports of its packets.  Both 0: ESP as it is. */
+struct kern_encap {
+	uint16_t sport;
+	uint16_t dport;
+};
+
 struct kern_lifetime {
 	uint64_t seconds; /* 0 = none */
 	uint64_t octets;
@@ -67,6 +73,7 @@ struct kern_sa {
 	uint32_t replay_window; /* packets */
 	uint8_t inner;		/* family inside a tunnel; 0 = of the back end's choice (both) */
 	bool esn;		/* 64-bit sequence numbers; a window of 0 is made 32 then */
+	struct kern_encap encap;
 	struct kern_lifetime soft;
 	struct kern_lifetime hard;
 };
@@ -78,6 +85,7 @@ struct kern_sa_state {
 	enum kern_mode mode;
 	uint32_t reqid;
 	uint8_t inner; /* family inside a tunnel; 0 = both, or not known */
+	struct kern_encap encap;
 	bool larval;
 	uint64_t octets;
 	uint64_t packets;
@@ -135,6 +143,11 @@ enum kern_event_kind {
 	KERN_EV_SPD_FLUSHED,
 	KERN_EV_SPD_CHANGED, /* an entry changed by someone else */
 	KERN_EV_OVERRUN,     /* events were lost: dump */
+	/*
+	 * A good packet of inbound SA sa came from elsewhere than its encap says: from, port.
+	 * sa.dst may be unknown (family 0).
+	 */
+	KERN_EV_MAPPING,
 };
 
 enum kern_tunnel_event {   /* by others; told of ours and of what only looks like ours */
@@ -148,6 +161,8 @@ struct kern_event {
 	struct kern_sa_id sa;
 	uint32_t reqid;
 	struct kern_selector sel;
+	struct addr from;
+	uint16_t port;
 };
 
 struct kern; /* a back end's instance */
@@ -172,6 +187,12 @@ struct kern_ops {
 	    struct kern_fault *f);
 	/* Add an entry.  One with this selector that is there already is KERN_EXISTS. */
 	int (*policy_add)(struct kern *k, const struct kern_policy *p, struct kern_fault *f);
+	/*
+	 * Other ports for an SA that has encap; keys, sequence numbers and lifetimes stay as they
+	 * are.
+	 */
+	int (*sa_ports)(struct kern *k, const struct kern_sa_id *id, struct kern_encap encap,
+	    struct kern_fault *f);
 	/* Add or replace the entry with this selector. */
 	int (*policy_put)(struct kern *k, const struct kern_policy *p, struct kern_fault *f);
 	int (*policy_del)(struct kern *k, const struct kern_selector *sel, struct kern_fault *f);
@@ -211,6 +232,10 @@ void kern_sa_key(uint8_t key[KERN_SA_KEY_LEN], const struct kern_sa_id *id);
 void kern_selector_key(uint8_t key[KERN_SELECTOR_KEY_LEN], const struct kern_selector *sel);
 /* Do two entries with one selector do the same? */
 bool kern_policy_same(const struct kern_policy *a, const struct kern_policy *b);
+static inline bool kern_encap_some(struct kern_encap e)
+{
+	return e.sport != 0 || e.dport != 0;
+}
 static inline bool kern_policy_ours(const struct kern_policy *p)
 {
 	return p->priority - KERN_PRIO_BASE < KERN_PRIO_SPAN;

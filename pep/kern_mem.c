@@ -225,6 +225,7 @@ static int mem_sa_add(struct kern *k, const struct kern_sa *sa, struct kern_faul
 	    .src = sa->src,
 	    .mode = sa->mode,
 	    .reqid = sa->reqid,
+	    .encap = sa->encap,
 	    .added_at = (uint64_t)time(NULL)};
 	e->encr = sa->encr;
 	e->encr_key_bits = (uint16_t)(sa->encr_key_len * 8);
@@ -256,6 +257,22 @@ static int mem_sa_get(
 	if (!sa)
 		return kern_fault_set(f, KERN_ABSENT, ESRCH, "SA %s", kern_sa_id_print(id, text));
 	*s = sa->state;
+	return 0;
+}
+
+static int mem_sa_ports(
+    struct kern *k, const struct kern_sa_id *id, struct kern_encap encap, struct kern_fault *f)
+{
+	char text[KERN_STRLEN];
+	struct mem_sa *sa;
+
+	if (fails(k, f))
+		return -1;
+	if (!(sa = sa_find(k, id)))
+		return kern_fault_set(f, KERN_ABSENT, ESRCH, "SA %s", kern_sa_id_print(id, text));
+	if (!kern_encap_some(sa->state.encap))
+		return kern_fault_set(f, KERN_REFUSED, EINVAL, "SA %s", kern_sa_id_print(id, text));
+	sa->state.encap = encap;
 	return 0;
 }
 
@@ -628,6 +645,7 @@ const struct kern_ops kern_mem_ops = {
     .sa_del = mem_sa_del,
     .sa_get = mem_sa_get,
     .policy_add = mem_policy_add,
+    .sa_ports = mem_sa_ports,
     .policy_put = mem_policy_put,
     .policy_del = mem_policy_del,
     .sa_dump = mem_sa_dump,

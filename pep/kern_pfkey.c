@@ -12,6 +12,7 @@
  */
 #include "pep/kern.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/sock_diag.h>
 #include <stdlib.h>
@@ -322,6 +323,7 @@ static void build_sa_add(struct pfkey_build *b, const struct kern_sa *sa)
 	pfkey_put_addr(b, SADB_EXT_ADDRESS_SRC, &sa->src, host_len(&sa->src), 0, 0);
 	pfkey_put_addr(b, SADB_EXT_ADDRESS_DST, &sa->id.dst, host_len(&sa->id.dst), 0, 0);
 	put_inner(b, sa);
+	pfkey_put_encap(b, sa->encap);
 	pfkey_put_key(b, SADB_EXT_KEY_AUTH, sa->integ_key, sa->integ_key_len);
 	pfkey_put_key(b, SADB_EXT_KEY_ENCRYPT, sa->encr_key, sa->encr_key_len);
 }
@@ -387,6 +389,29 @@ static int pfkey_sa_get(
 		wipe(k, &m);
 	}
 	return err ? refused_sa(f, err, "GET", id) : 0;
+}
+
+/*
+ * UPDATE leaves keys and sequence numbers of an SA that is there alone, but wants to be told them:
+ * so the kernel gets its own words back, with other ports.
+ */
+static int pfkey_sa_ports(
+    struct kern *k, const struct kern_sa_id *id, struct kern_encap encap, struct kern_fault *f)
+{
+	struct pfkey_build b, again;
+	struct pfkey_msg m;
+	int err;
+
+	request_begin(k, &b, SADB_GET, SADB_SATYPE_ESP);
+	build_sa_id(&b, id);
+	err = request(k, &b, &m);
+	if (err)
+		return refused_sa(f, err, "GET", id);
+	err = pfkey_build_ports(&again, &m, SADB_UPDATE, encap, ++k->seq, k->pid) < 0 ? EINVAL : 0;
+	wipe(k, &m);
+	if (!err && !(err = request(k, &again, &m)))
+		wipe(k, &m);
+	return err ? refused_sa(f, err, "UPDATE", id) : 0;
 }
 
 static int policy_request(struct kern *k, uint8_t type, const char *operation,
@@ -542,6 +567,13 @@ static bool event_of(const struct pfkey_msg *m, struct pending *p)
 	case SADB_DELETE:
 		e->kind = KERN_EV_SA_DELETED;
 		return pfkey_msg_sa_id(m, &e->sa) == 0;
+	case SADB_X_NAT_T_NEW_MAPPING: /* says neither the SA's destination nor its reqid */
+		e->kind = KERN_EV_MAPPING;
+		if (!m->sa || !m->nat_dport || pfkey_msg_addr(m->dst, &e->from, NULL) < 0)
+			return false;
+		e->sa.spi = ntohl(m->sa->sadb_sa_spi);
+		e->port = ntohs(m->nat_dport->sadb_x_nat_t_port_port);
+		return true;
 	case SADB_X_SPDFLUSH:
 		e->kind = KERN_EV_SPD_FLUSHED;
 		return true;
@@ -736,6 +768,7 @@ const struct kern_ops kern_pfkey_ops = {
     .sa_del = pfkey_sa_del,
     .sa_get = pfkey_sa_get,
     .policy_add = pfkey_policy_add,
+    .sa_ports = pfkey_sa_ports,
     .policy_put = pfkey_policy_put,
     .policy_del = pfkey_policy_del,
     .sa_dump = pfkey_sa_dump,

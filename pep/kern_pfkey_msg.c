@@ -5,6 +5,7 @@
  */
 #include "pep/kern_pfkey_msg.h"
 
+#include <linux/udp.h>
 #include <netinet/in.h>
 #include <stddef.h>
 #include <string.h>
@@ -14,7 +15,9 @@
 #define REQUEST_MIN sizeof(struct sadb_x_ipsecrequest)
 
 _Static_assert(offsetof(struct pfkey_msg, sa2) - offsetof(struct pfkey_msg, ext) ==
-		   SADB_X_EXT_SA2 * sizeof(void *),
+		       SADB_X_EXT_SA2 * sizeof(void *) &&
+		   offsetof(struct pfkey_msg, nat_dport) - offsetof(struct pfkey_msg, ext) ==
+		       SADB_X_EXT_NAT_T_DPORT * sizeof(void *),
     "named pointers must follow the extension numbers");
 
 /* --- parsing ---------------------------------------------------------------- */
@@ -39,6 +42,9 @@ static const uint8_t ext_min[SADB_EXT_MAX + 1] = {
     [SADB_EXT_SPIRANGE] = sizeof(struct sadb_spirange),
     [SADB_X_EXT_POLICY] = sizeof(struct sadb_x_policy),
     [SADB_X_EXT_SA2] = sizeof(struct sadb_x_sa2),
+    [SADB_X_EXT_NAT_T_TYPE] = sizeof(struct sadb_x_nat_t_type),
+    [SADB_X_EXT_NAT_T_SPORT] = sizeof(struct sadb_x_nat_t_port),
+    [SADB_X_EXT_NAT_T_DPORT] = sizeof(struct sadb_x_nat_t_port),
 };
 
 int pfkey_msg_parse(struct pfkey_msg *m, const void *buf, size_t len)
@@ -109,12 +115,22 @@ int pfkey_msg_sa_id(const struct pfkey_msg *m, struct kern_sa_id *id)
 	return 0;
 }
 
+struct kern_encap pfkey_msg_encap(const struct pfkey_msg *m)
+{
+	if (!m->nat_type || !m->nat_sport || !m->nat_dport ||
+	    m->nat_type->sadb_x_nat_t_type_type != UDP_ENCAP_ESPINUDP)
+		return (struct kern_encap) {0};
+	return (struct kern_encap) {ntohs(m->nat_sport->sadb_x_nat_t_port_port),
+	    ntohs(m->nat_dport->sadb_x_nat_t_port_port)};
+}
+
 int pfkey_msg_sa(const struct pfkey_msg *m, struct kern_sa_state *s)
 {
 	*s = (struct kern_sa_state) {0};
 	if (pfkey_msg_sa_id(m, &s->id) < 0 || pfkey_msg_addr(m->src, &s->src, NULL) < 0)
 		return -1;
 	s->larval = m->sa->sadb_sa_state == SADB_SASTATE_LARVAL;
+	s->encap = pfkey_msg_encap(m);
 	s->mode = KERN_TRANSPORT;
 	if (m->sa2) {
 		s->reqid = m->sa2->sadb_x_sa2_reqid;
@@ -216,6 +232,33 @@ void pfkey_build_wipe(struct pfkey_build *b)
 	explicit_bzero(b->octet, b->len);
 }
 
+int pfkey_build_ports(struct pfkey_build *b, const struct pfkey_msg *m, uint8_t type,
+    struct kern_encap e, uint32_t seq, uint32_t pid)
+{
+	const uint8_t *from = (const uint8_t *)m->hdr;
+	size_t len = (size_t)m->hdr->sadb_msg_len * WORD;
+	struct sadb_x_nat_t_port port;
+	size_t at;
+
+	if (!kern_encap_some(pfkey_msg_encap(m)) || len > sizeof(b->octet))
+		return -1;
+	memcpy(b->octet, from, len);
+	b->len = len;
+	b->hdr.sadb_msg_type = type;
+	b->hdr.sadb_msg_errno = 0;
+	b->hdr.sadb_msg_seq = seq;
+	b->hdr.sadb_msg_pid = pid;
+	at = (size_t)((const uint8_t *)m->nat_sport - from);
+	memcpy(&port, b->octet + at, sizeof(port));
+	port.sadb_x_nat_t_port_port = htons(e.sport);
+	memcpy(b->octet + at, &port, sizeof(port));
+	at = (size_t)((const uint8_t *)m->nat_dport - from);
+	memcpy(&port, b->octet + at, sizeof(port));
+	port.sadb_x_nat_t_port_port = htons(e.dport);
+	memcpy(b->octet + at, &port, sizeof(port));
+	return 0;
+}
+
 /* n octets, zero, rounded up to a word.  The largest message of ours fits by far. */
 static uint8_t *room(struct pfkey_build *b, size_t n)
 {
@@ -297,6 +340,31 @@ void pfkey_put_addr(struct pfkey_build *b, uint16_t exttype, const struct addr *
 
 	memcpy(p, &x, sizeof(x));
 	put_sockaddr(p + sizeof(x), a, port);
+}
+
+static void put_nat_port(struct pfkey_build *b, uint16_t exttype, uint16_t port)
+{
+	struct sadb_x_nat_t_port x = {
+	    .sadb_x_nat_t_port_len = sizeof(x) / WORD,
+	    .sadb_x_nat_t_port_exttype = exttype,
+	    .sadb_x_nat_t_port_port = htons(port),
+	};
+	put(b, &x, sizeof(x));
+}
+
+void pfkey_put_encap(struct pfkey_build *b, struct kern_encap e)
+{
+	struct sadb_x_nat_t_type x = {
+	    .sadb_x_nat_t_type_len = sizeof(x) / WORD,
+	    .sadb_x_nat_t_type_exttype = SADB_X_EXT_NAT_T_TYPE,
+	    .sadb_x_nat_t_type_type = UDP_ENCAP_ESPINUDP,
+	};
+
+	if (!kern_encap_some(e))
+		return;
+	put(b, &x, sizeof(x));
+	put_nat_port(b, SADB_X_EXT_NAT_T_SPORT, e.sport);
+	put_nat_port(b, SADB_X_EXT_NAT_T_DPORT, e.dport);
 }
 
 void pfkey_put_key(struct pfkey_build *b, uint16_t exttype, const uint8_t *key, size_t len)

@@ -168,8 +168,17 @@ static const struct nlmsghdr *answer_in(const struct kern *k, ssize_t n)
 
 struct answer {
 	struct kern_sa_state *sa; /* where an SA goes, or NULL */
-	char text[96];		  /* why not, in the kernel's words */
+	struct xfrm_build *again; /* where its message goes, with these ports, or NULL */
+	struct kern_encap encap;
+	char text[96]; /* why not, in the kernel's words */
 };
+
+static int answer_sa(const struct nlmsghdr *h, const struct answer *a)
+{
+	if (a->again != NULL)
+		return xfrm_build_sa_ports(a->again, h, a->encap) == 0 ? 0 : EINVAL;
+	return a->sa != NULL && xfrm_msg_sa(h, a->sa) == 0 ? 0 : EPROTO;
+}
 
 /* Send *b, which is wiped, and read its answer.  0 or an errno value. */
 static int request(struct kern *k, struct xfrm_build *b, struct answer *a)
@@ -186,7 +195,7 @@ static int request(struct kern *k, struct xfrm_build *b, struct answer *a)
 		else if ((h = answer_in(k, n)) == NULL)
 			continue;
 		else if (h->nlmsg_type != NLMSG_ERROR)
-			err = a->sa != NULL && xfrm_msg_sa(h, a->sa) == 0 ? 0 : EPROTO;
+			err = answer_sa(h, a);
 		else if ((err = error_of(h)) != 0)
 			error_text(h, a->text, sizeof(a->text));
 		explicit_bzero(k->in, n > 0 ? (size_t)n : 0);
@@ -272,6 +281,26 @@ static int xfrm_sa_get(
 	xfrm_build_sa_id(&b, XFRM_MSG_GETSA, id);
 	err = request(k, &b, &a);
 	return err != 0 ? refused_sa(f, err, "GETSA", id, &a) : 0;
+}
+
+/*
+ * UPDSA leaves keys and sequence numbers of an SA that is there alone, but wants to be told them:
+ * so the kernel gets its own words back, with other ports.
+ */
+static int xfrm_sa_ports(
+    struct kern *k, const struct kern_sa_id *id, struct kern_encap encap, struct kern_fault *f)
+{
+	struct xfrm_build b, again;
+	struct answer a = {.again = &again, .encap = encap};
+	int err;
+
+	xfrm_build_sa_id(&b, XFRM_MSG_GETSA, id);
+	err = request(k, &b, &a);
+	if (err != 0)
+		return refused_sa(f, err, "GETSA", id, &a);
+	a.again = NULL;
+	err = request(k, &again, &a);
+	return err != 0 ? refused_sa(f, err, "UPDSA", id, &a) : 0;
 }
 
 static int policy_request(struct kern *k, uint16_t type, const char *operation,
@@ -521,7 +550,8 @@ static struct kern *xfrm_open(struct kern_fault *f)
 	if (k != NULL && k->links >= 0 && (k->request = xfrm_socket(0)) != NULL) {
 		k->portid = mnl_socket_get_portid(k->request);
 		k->event = xfrm_socket(group(XFRMNLGRP_ACQUIRE) | group(XFRMNLGRP_EXPIRE) |
-				       group(XFRMNLGRP_SA) | group(XFRMNLGRP_POLICY));
+				       group(XFRMNLGRP_SA) | group(XFRMNLGRP_POLICY) |
+				       group(XFRMNLGRP_MAPPING));
 		if (k->event != NULL && filter_events(k) == 0)
 			return k;
 	}
@@ -542,6 +572,7 @@ const struct kern_ops kern_xfrm_ops = {
     .sa_del = xfrm_sa_del,
     .sa_get = xfrm_sa_get,
     .policy_add = xfrm_policy_add,
+    .sa_ports = xfrm_sa_ports,
     .policy_put = xfrm_policy_put,
     .policy_del = xfrm_policy_del,
     .sa_dump = xfrm_sa_dump,

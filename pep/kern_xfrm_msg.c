@@ -4,6 +4,7 @@
 #include "pep/kern_xfrm_msg.h"
 
 #include <arpa/inet.h>
+#include <linux/udp.h>
 #include <string.h>
 
 #include "pep/kern_suite.h"
@@ -146,6 +147,16 @@ static void put_replay(struct xfrm_build *b, struct xfrm_usersa_info *x, const s
 	mnl_attr_put(&b->hdr, XFRMA_REPLAY_ESN_VAL, sizeof(*r) + r->bmp_len * 4, r);
 }
 
+static void put_encap(struct xfrm_build *b, struct kern_encap e)
+{
+	struct xfrm_encap_tmpl t = {.encap_type = UDP_ENCAP_ESPINUDP,
+	    .encap_sport = htons(e.sport),
+	    .encap_dport = htons(e.dport)};
+
+	if (kern_encap_some(e))
+		mnl_attr_put(&b->hdr, XFRMA_ENCAP, sizeof(t), &t);
+}
+
 void xfrm_build_sa_add(struct xfrm_build *b, const struct kern_sa *sa)
 {
 	const struct kern_alg *e = kern_suite_encr(sa->encr);
@@ -178,6 +189,27 @@ void xfrm_build_sa_add(struct xfrm_build *b, const struct kern_sa *sa)
 		put_auth(b, sa, kern_suite_integ(sa->integ));
 	}
 	put_replay(b, x, sa);
+	put_encap(b, sa->encap);
+}
+
+int xfrm_build_sa_ports(struct xfrm_build *b, const struct nlmsghdr *h, struct kern_encap e)
+{
+	struct xfrm_encap_tmpl *t;
+
+	if (h->nlmsg_type != XFRM_MSG_NEWSA || h->nlmsg_len > sizeof(b->octet))
+		return -1;
+	memcpy(b->octet, h, h->nlmsg_len);
+	b->hdr.nlmsg_type = XFRM_MSG_UPDSA;
+	b->hdr.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+	t = (struct xfrm_encap_tmpl *)(uintptr_t)xfrm_msg_attr(
+	    &b->hdr, sizeof(struct xfrm_usersa_info), XFRMA_ENCAP, sizeof(*t));
+	if (t == NULL || t->encap_type != UDP_ENCAP_ESPINUDP) {
+		xfrm_build_wipe(b);
+		return -1;
+	}
+	t->encap_sport = htons(e.sport);
+	t->encap_dport = htons(e.dport);
+	return 0;
 }
 
 void xfrm_build_sa_id(struct xfrm_build *b, uint16_t type, const struct kern_sa_id *id)
@@ -282,10 +314,14 @@ static int get_sa(const struct xfrm_usersa_info *x, struct kern_sa_state *s)
 int xfrm_msg_sa(const struct nlmsghdr *h, struct kern_sa_state *s)
 {
 	const struct xfrm_usersa_info *x = fixed(h, sizeof(*x));
+	const struct xfrm_encap_tmpl *e;
 
 	if (h->nlmsg_type != XFRM_MSG_NEWSA || x == NULL || get_sa(x, s) != 0)
 		return -1;
 	s->larval = !has_keys(h);
+	e = xfrm_msg_attr(h, sizeof(*x), XFRMA_ENCAP, sizeof(*e));
+	if (e != NULL && e->encap_type == UDP_ENCAP_ESPINUDP)
+		s->encap = (struct kern_encap) {ntohs(e->encap_sport), ntohs(e->encap_dport)};
 	return 0;
 }
 
@@ -379,6 +415,20 @@ static bool event_policy_deleted(const struct nlmsghdr *h, struct kern_event *e)
 	return get_selector(&e->sel, p != NULL ? &p->sel : &x->sel, x->dir) == 0;
 }
 
+static bool event_mapping(const struct nlmsghdr *h, struct kern_event *e)
+{
+	const struct xfrm_user_mapping *x = fixed(h, sizeof(*x));
+
+	e->kind = KERN_EV_MAPPING;
+	if (x == NULL || get_addr(&e->sa.dst, &x->id.daddr, x->id.family) != 0 ||
+	    get_addr(&e->from, &x->new_saddr, x->id.family) != 0)
+		return false;
+	e->sa.spi = ntohl(x->id.spi);
+	e->reqid = x->reqid;
+	e->port = ntohs(x->new_sport);
+	return true;
+}
+
 static bool event_sa_flushed(const struct nlmsghdr *h, struct kern_event *e)
 {
 	const struct xfrm_usersa_flush *x = fixed(h, sizeof(*x));
@@ -401,6 +451,7 @@ static const struct {
     {XFRM_MSG_ACQUIRE, event_acquire},
     {XFRM_MSG_EXPIRE, event_expire},
     {XFRM_MSG_DELSA, event_sa_deleted},
+    {XFRM_MSG_MAPPING, event_mapping},
     {XFRM_MSG_FLUSHSA, event_sa_flushed},
     {XFRM_MSG_NEWPOLICY, event_policy},
     {XFRM_MSG_UPDPOLICY, event_policy},

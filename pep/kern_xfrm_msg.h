@@ -22,6 +22,11 @@ struct xfrm_build {
 
 /* Each begins *b and completes it but for its sequence number. */
 void xfrm_build_sa_add(struct xfrm_build *b, const struct kern_sa *sa);
+/*
+ * Other ports for the SA that message h of the kernel's shows: h itself, sent back.  -1: it shows
+ * no SA with encap, and *b holds nothing.
+ */
+int xfrm_build_sa_ports(struct xfrm_build *b, const struct nlmsghdr *h, struct kern_encap e);
 void xfrm_build_sa_id(struct xfrm_build *b, uint16_t type, const struct kern_sa_id *id);
 /* XFRM_MSG_NEWPOLICY: only if there is none with this selector; XFRM_MSG_UPDPOLICY: replaced. */
 void xfrm_build_policy_put(struct xfrm_build *b, uint16_t type, const struct kern_policy *p);

@@ -228,7 +228,7 @@ void kplan_sa_add(struct kplan *p, const struct kern_sa *sa, bool inbound, const
 	op->shadow = e;
 	e->inbound = inbound;
 	e->sa = (struct kern_sa_state) {
-	    .id = sa->id, .src = sa->src, .mode = sa->mode, .reqid = sa->reqid, .inner = sa->inner};
+	    .id = sa->id, .src = sa->src, .mode = sa->mode, .reqid = sa->reqid, .inner = sa->inner, .encap = sa->encap};
 }
 
 void kplan_sa_del(struct kplan *p, const struct kern_sa_id *id)

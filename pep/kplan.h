@@ -66,6 +66,9 @@ bool kstate_sa_inbound(const struct kstate *ks, const struct kern_sa_id *id);
 uint32_t kstate_sa_reqid(const struct kstate *ks, const struct kern_sa_id *id); /* 0: not known */
 size_t kstate_policy_count(const struct kstate *ks);
 size_t kstate_sa_count(const struct kstate *ks);
+/* Other ports for an SA that has encap; nothing if they are those.  0, or -1 and *f. */
+int kstate_sa_ports(
+    struct kstate *ks, const struct kern_sa_id *id, struct kern_encap encap, struct kern_fault *f);
 /* The kernel told us (expiry, foreign delete): forget it from the shadow. */
 void kstate_sa_forget(struct kstate *ks, const struct kern_sa_id *id);
 /* Is anything owed: an operation that must not fail, and was refused? */

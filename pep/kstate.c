@@ -178,6 +178,21 @@ uint32_t kstate_sa_reqid(const struct kstate *ks, const struct kern_sa_id *id)
 	return e ? e->sa.reqid : 0;
 }
 
+int kstate_sa_ports(
+    struct kstate *ks, const struct kern_sa_id *id, struct kern_encap encap, struct kern_fault *f)
+{
+	struct shadow_sa *e = kstate_sa_find(ks, id);
+
+	if (!e)
+		return kern_fault_set(f, KERN_ABSENT, 0, "SA is not known");
+	if (e->sa.encap.sport == encap.sport && e->sa.encap.dport == encap.dport)
+		return 0;
+	if (ks->ops->sa_ports(ks->kern, id, encap, f) < 0)
+		return -1;
+	e->sa.encap = encap;
+	return 0;
+}
+
 void kstate_sa_forget(struct kstate *ks, const struct kern_sa_id *id)
 {
 	struct shadow_sa *e = kstate_sa_find(ks, id);

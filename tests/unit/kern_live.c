@@ -174,6 +174,43 @@ START_TEST(sa_ipv6_and_transport)
 }
 END_TEST
 
+/* ESP in UDP: other ports come without a new SA. */
+START_TEST(sa_encap)
+{
+	static const char *const end[][2] = {
+	    {"192.0.2.1", "192.0.2.2"}, {"2001:db8::1", "2001:db8::2"}};
+	struct kern_sa_state before, st;
+	struct kern_sa s;
+
+	for (unsigned i = 0; i < 2; i++) {
+		s = sa(0x730);
+		s.src = addr(end[i][0]);
+		s.id.dst = addr(end[i][1]);
+		s.hard.seconds = 1000;
+		s.soft.seconds = 900;
+		s.encap = (struct kern_encap) {4500, 61000};
+		OK(ops->sa_add(kern, &s, &f));
+		OK(ops->sa_get(kern, &s.id, &before, &f));
+		ck_assert_uint_eq(before.encap.sport, 4500);
+		ck_assert_uint_eq(before.encap.dport, 61000);
+		OK(ops->sa_ports(kern, &s.id, (struct kern_encap) {4501, 61001}, &f));
+		OK(ops->sa_get(kern, &s.id, &st, &f));
+		ck_assert_uint_eq(st.encap.sport, 4501);
+		ck_assert_uint_eq(st.encap.dport, 61001);
+		before.encap = st.encap;
+		ck_assert_int_eq(memcmp(&before, &st, sizeof(st)), 0);
+		OK(ops->sa_del(kern, &s.id, &f));
+		REFUSED(ops->sa_ports(kern, &s.id, s.encap, &f), KERN_ABSENT);
+		s.encap = (struct kern_encap) {0};
+		OK(ops->sa_add(kern, &s, &f));
+		OK(ops->sa_get(kern, &s.id, &st, &f));
+		ck_assert(!kern_encap_some(st.encap));
+		REFUSED(
+		    ops->sa_ports(kern, &s.id, (struct kern_encap) {4500, 4500}, &f), KERN_REFUSED);
+	}
+}
+END_TEST
+
 START_TEST(sa_refusals)
 {
 	struct kern_sa s = sa(255);
