@@ -159,6 +159,8 @@ static enum change_result work_parse(
 	env.caps_arg = w->env->vpn;
 	if (intent_parse(t->name, t->text, t->len, &env, &in, diag) != 0)
 		return CHANGE_REFUSED;
+	for (size_t i = 0; i < in.customers; i++)
+		nat_fill(db->nat, in.customer[i]);
 	for (size_t i = 0; rc == 0 && i < in.customers; i++)
 		rc = work_put(w, registry_find(db->registry, in.customer[i]->name), in.customer[i]);
 	intent_clear(&in);

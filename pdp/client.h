@@ -17,6 +17,7 @@
 extern "C" {
 #endif
 
+struct addr;
 struct cops_chunk;
 struct delta_list;
 struct event_base;
@@ -36,6 +37,7 @@ struct pdp_request {
 	bool inactive;		       /* the request-state is not in force (RFC 3318 2.4) */
 	bool full;		       /* replaces every row notified before */
 	struct pib_octets incarnation; /* frwkPibIncarnationId, len 0 = none */
+	const struct addr *from;       /* the session's other end; NULL = unknown */
 	struct cops_chunk *reject;     /* not NULL: refused already, with these frwkError rows */
 	size_t rows;
 	struct pdp_row row[];
@@ -46,7 +48,8 @@ struct pdp_peer {
 	const char *name;
 	const uint8_t *cert;
 	size_t cert_len;
-	bool lone; /* it leads to the CA without a certificate between */
+	const struct addr *addr; /* where its session comes from; NULL: unknown */
+	bool lone;		 /* it leads to the CA without a certificate between */
 };
 
 /* What the machinery gives a plug-in at start: to be copied; what it points to stays. */

@@ -79,6 +79,7 @@ static int load_document(void *arg, const struct store_generation *g,
 		for (size_t k = 0; rc == 0 && k < in.customers; k++)
 			if (strcmp(in.customer[k]->name, customer[i].name) == 0) {
 				in.customer[k]->generation = g->number;
+				nat_fill(l->db->nat, in.customer[k]);
 				rc = registry_put(l->db->registry, in.customer[k]);
 			}
 	intent_clear(&in);
@@ -104,6 +105,13 @@ static int load_ack(void *arg, const struct store_ack *a)
 	return keyring_load_ack(l->db->keys, a);
 }
 
+static int load_nat(void *arg, const struct store_nat *n)
+{
+	struct loading *l = arg;
+
+	return nat_load(l->db->nat, n->name, n->seen, n->own);
+}
+
 static int load_ce(void *arg, const struct store_ce *c)
 {
 	struct loading *l = arg;
@@ -115,6 +123,7 @@ static const struct store_load load_fns = {
     .lsn = load_lsn,
     .id = load_id,
     .serial = load_serial,
+    .nat = load_nat,
     .document = load_document,
     .key = load_key,
     .ack = load_ack,
@@ -131,7 +140,8 @@ int db_open(struct db *db, const struct store_ops *ops, const char *where, size_
 	db->ids = ids_new();
 	db->registry = registry_new();
 	db->keys = keyring_new();
-	if (db->ids == NULL || db->registry == NULL || db->keys == NULL) {
+	db->nat = nat_new();
+	if (db->ids == NULL || db->registry == NULL || db->keys == NULL || db->nat == NULL) {
 		snprintf(err, DB_ERR_LEN, "out of memory");
 		goto bad;
 	}
@@ -152,6 +162,7 @@ void db_close(struct db *db)
 	if (db->store != NULL)
 		db->ops->close(db->store);
 	keyring_free(db->keys);
+	nat_free(db->nat);
 	registry_free(db->registry);
 	ids_free(db->ids); /* after the snapshots, which point into it */
 	*db = (struct db) {0};

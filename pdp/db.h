@@ -11,6 +11,7 @@
 
 #include "pdp/ids.h"
 #include "pdp/keyring.h"
+#include "pdp/nat.h"
 #include "pdp/registry.h"
 #include "pdp/store.h"
 
@@ -23,6 +24,7 @@ struct db {
 	struct ids *ids;
 	struct registry *registry;
 	struct keyring *keys;
+	struct nat *nat;
 	uint64_t lsn; /* last used */
 	uint64_t generation;
 	size_t max_document; /* octets */

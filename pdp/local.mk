@@ -47,6 +47,7 @@ pdp_libpdp_la_SOURCES += \
 	pdp/home.c pdp/home.h \
 	pdp/keyring.c pdp/keyring.h \
 	pdp/mailbox.c pdp/mailbox.h \
+	pdp/nat.c pdp/nat.h \
 	pdp/pdp.c pdp/pdp.h \
 	pdp/pdp_conf.c pdp/pdp_conf.h \
 	pdp/push.c \

@@ -171,8 +171,7 @@ static int link_cmp(const void *key, const void *link)
 	return (a->id->number > b->id->number) - (a->id->number < b->id->number);
 }
 
-/* Do the two have a tunnel? */
-static bool adjacent(const struct model_member *r, const struct model_member *m)
+bool model_adjacent(const struct model_member *r, const struct model_member *m)
 {
 	switch (r->vpn->topology) {
 	case TOPO_FULL_MESH:
@@ -185,6 +184,15 @@ static bool adjacent(const struct model_member *r, const struct model_member *m)
 	return false;
 }
 
+const char *model_nat_apart(const struct model_member *r, const struct model_member *m)
+{
+	if (!r->ce->nat && !m->ce->nat)
+		return NULL;
+	if (r->vpn->ipip)
+		return "IP-in-IP with transport mode cannot pass NAT";
+	return !r->vpn->ike && r->ce->nat && m->ce->nat ? "both are behind NAT" : NULL;
+}
+
 enum view model_view(
     const struct model_member *r, const struct model_member *m, const struct model_member **via)
 {
@@ -195,11 +203,12 @@ enum view model_view(
 		return VIEW_SELF;
 	if (m->vpn != v)
 		return VIEW_NONE;
-	if (adjacent(r, m))
-		return VIEW_PEER;
+	if (model_adjacent(r, m))
+		return model_nat_apart(r, m) != NULL ? VIEW_BLOCKED : VIEW_PEER;
 	if (v->spaces)
 		return VIEW_NONE;
-	if (v->topology != TOPO_HUB_AND_SPOKE || !v->relay || !v->hubs)
+	if (v->topology != TOPO_HUB_AND_SPOKE || !v->relay || !v->hubs ||
+	    model_nat_apart(r, v->hub[0]))
 		return VIEW_BLOCKED;
 	*via = v->hub[0];
 	return VIEW_VIA;

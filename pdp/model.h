@@ -32,6 +32,10 @@ struct model_ce {
 	char *name;	     /* certificate identity, lower case */
 	bool foreign;	     /* managed="no": never has a session */
 	struct addr address; /* in the SP's realm */
+	/* What its session shows (pdp/nat): the only thing here that changes. */
+	bool nat;
+	struct addr seen; /* behind NAT: the NAT's address */
+	struct addr own;  /* and its own */
 	struct customer *customer;
 	struct model_member **member; /* its memberships, by VPN name */
 	size_t members;
@@ -140,6 +144,24 @@ void model_seen_init(struct model_seen *s, const struct model_member *r);
 struct model_member *model_seen_next(struct model_seen *s);
 /* Does r forward between its peers (ceVpnRelay)? */
 bool model_relays(const struct model_member *r);
+
+/* Do the two have a tunnel, as far as the topology goes? */
+bool model_adjacent(const struct model_member *r, const struct model_member *m);
+/*
+ * Why NAT keeps two from being peers though the topology has them so; NULL: it does not.  Both
+ * behind NAT, and the keys ours: neither can send to the other first (IKE does its own).  IP-in-IP:
+ * its transport mode cannot pass.
+ */
+const char *model_nat_apart(const struct model_member *r, const struct model_member *m);
+/* Where peers send to, and its own end. */
+static inline const struct addr *model_peer_addr(const struct model_ce *ce)
+{
+	return ce->nat ? &ce->seen : &ce->address;
+}
+static inline const struct addr *model_local_addr(const struct model_ce *ce)
+{
+	return ce->nat ? &ce->own : &ce->address;
+}
 
 /* O(1) (O(log links) for TOPO_LINKS).  via: the relaying hub of VIEW_VIA. */
 enum view model_view(

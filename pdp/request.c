@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/addr.h"
 #include "pdp/decision.h"
 #include "pib/gen/framework_pib.h"
 #include "pib/pib_codec.h"
@@ -161,19 +162,25 @@ static bool take_named(struct reader *rd, const struct cops_obj *named)
 }
 
 /* Room for the rows that the message can hold: a PRID and an EPD are 4 octets each at least. */
-static struct pdp_request *request_new(
-    const struct cops_msg *m, const struct pdp_client *client, size_t *copy_at)
+static struct pdp_request *request_new(const struct cops_msg *m, const struct pdp_client *client,
+    const struct addr *from, size_t *copy_at)
 {
 	size_t rows = m->len / (2 * COPS_OBJ_HDR_LEN);
 	struct pdp_request *r;
+	struct addr *a;
 
 	if (rows > client->max_rows)
 		rows = client->max_rows;
-	*copy_at = sizeof(*r) + rows * sizeof(r->row[0]);
+	*copy_at = sizeof(*r) + rows * sizeof(r->row[0]) + sizeof(*a);
 	r = malloc(*copy_at + m->len);
 	if (r == NULL)
 		return NULL;
 	memset(r, 0, sizeof(*r));
+	if (from != NULL) {
+		a = (struct addr *)&r->row[rows];
+		*a = *from;
+		r->from = a;
+	}
 	memcpy((uint8_t *)r + *copy_at, m->octets, m->len);
 	return r;
 }
@@ -189,7 +196,7 @@ static enum request_result parse(const struct cops_msg *m, const struct pdp_clie
 	struct cops_obj named;
 	size_t copy_at = 0;
 
-	rd.r = request_new(m, client, &copy_at);
+	rd.r = request_new(m, client, peer->addr, &copy_at);
 	rd.scratch = malloc(row_size_max(schema));
 	if (rd.r == NULL || rd.scratch == NULL) {
 		res = REQUEST_NO_MEMORY;

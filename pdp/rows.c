@@ -82,8 +82,8 @@ void rows_put_vpn(struct rows *r, const struct model_member *m, const struct del
 	    .mode = v->ipip ? PIB_CE_VPN_MODE_IPIP_TRANSPORT : PIB_CE_VPN_MODE_TUNNEL,
 	    .keying = v->ike ? PIB_CE_VPN_KEYING_IKE : PIB_CE_VPN_KEYING_CONTROLLER,
 	    .proposals = v->id->number,
-	    .local_addr_type = addr_inet_type(&m->ce->address),
-	    .local_addr = octets(&m->ce->address),
+	    .local_addr_type = addr_inet_type(model_local_addr(m->ce)),
+	    .local_addr = octets(model_local_addr(m->ce)),
 	    .non_vpn_traffic = v->internet_bypass ? PIB_CE_VPN_NON_VPN_TRAFFIC_BYPASS
 						  : PIB_CE_VPN_NON_VPN_TRAFFIC_DISCARD,
 	    .relay = model_relays(m) ? PIB_CE_VPN_RELAY_TRUE : PIB_CE_VPN_RELAY_FALSE,
@@ -93,7 +93,7 @@ void rows_put_vpn(struct rows *r, const struct model_member *m, const struct del
 	    .ike_proposals = v->ike_proposals ? v->id->number : 0,
 	    .ike_auth = v->psk ? PIB_CE_VPN_IKE_AUTH_PRESHARED_KEY
 			       : PIB_CE_VPN_IKE_AUTH_CERTIFICATE,
-	    .nat = PIB_CE_VPN_NAT_FALSE,
+	    .nat = m->ce->nat ? PIB_CE_VPN_NAT_TRUE : PIB_CE_VPN_NAT_FALSE,
 	};
 	if (keys && keys->rekey_serial)
 		row.rekey_serial = keys->rekey_serial(keys->arg, v->id->number);
@@ -112,7 +112,8 @@ bool rows_net_differs(const struct model_vpn *a, const struct model_vpn *b)
 
 bool rows_vpn_differs(const struct model_member *a, const struct model_member *b)
 {
-	return a->role != b->role || addr_cmp(&a->ce->address, &b->ce->address) ||
+	return a->role != b->role || a->ce->nat != b->ce->nat ||
+	       addr_cmp(model_local_addr(a->ce), model_local_addr(b->ce)) ||
 	       model_relays(a) != model_relays(b) || rows_net_differs(a->vpn, b->vpn);
 }
 
@@ -180,9 +181,9 @@ void rows_put_peer(struct rows *r, const struct model_member *m)
 	    .vpn = m->vpn->id->number,
 	    .name = text(m->ce->name),
 	    .role = (int32_t)m->role,
-	    .addr_type = addr_inet_type(&m->ce->address),
-	    .addr = octets(&m->ce->address),
-	    .nat = PIB_CE_VPN_PEER_NAT_FALSE,
+	    .addr_type = addr_inet_type(model_peer_addr(m->ce)),
+	    .addr = octets(model_peer_addr(m->ce)),
+	    .nat = m->ce->nat ? PIB_CE_VPN_PEER_NAT_TRUE : PIB_CE_VPN_PEER_NAT_FALSE,
 	    .managed = m->ce->foreign ? PIB_CE_VPN_PEER_MANAGED_FALSE
 				      : PIB_CE_VPN_PEER_MANAGED_TRUE,
 	};
@@ -191,7 +192,8 @@ void rows_put_peer(struct rows *r, const struct model_member *m)
 
 bool rows_peer_differs(const struct model_member *a, const struct model_member *b)
 {
-	return a->role != b->role || addr_cmp(&a->ce->address, &b->ce->address) ||
+	return a->role != b->role || a->ce->nat != b->ce->nat ||
+	       addr_cmp(model_peer_addr(a->ce), model_peer_addr(b->ce)) ||
 	       a->ce->foreign != b->ce->foreign;
 }
 
@@ -203,7 +205,8 @@ struct rows_at rows_space_at(const struct model_member *r)
 
 	if (model_relays(r))
 		return (struct rows_at) {.how = ROWS_SPACE};
-	if (v->topology == TOPO_HUB_AND_SPOKE && v->relay && v->hubs && r->role == ROLE_SPOKE)
+	if (v->topology == TOPO_HUB_AND_SPOKE && v->relay && v->hubs && r->role == ROLE_SPOKE &&
+	    !model_nat_apart(r, v->hub[0]))
 		return (struct rows_at) {.how = ROWS_PEER, .peer = v->hub[0]->id->number};
 	return (struct rows_at) {.how = ROWS_PEER};
 }

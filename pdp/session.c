@@ -239,7 +239,7 @@ static void on_req(struct session *s, struct session_type *t, const struct cops_
 {
 	const struct cops_obj *h = &m->slot[COPS_SLOT_HANDLE];
 	const struct pdp_client *client = s->env->conf->client[t->client];
-	struct pdp_peer peer = {.name = s->name};
+	struct pdp_peer peer = {.name = s->name, .addr = &s->peer};
 	enum request_result res;
 	struct pdp_request *r;
 	uint8_t *cert = NULL;

@@ -297,6 +297,35 @@ static json_t *keyed(struct pdp *p, const struct model_member *m)
 	return json_sprintf("%zu/%zu", n, peers);
 }
 
+/* "CE: why" of those that are peers by topology, and NAT is between. */
+static json_t *nat_apart(const struct model_member *m)
+{
+	const struct model_member *other;
+	json_t *list = json_array();
+	struct model_seen seen;
+	const char *why;
+
+	if (!m->ce->nat && !m->vpn->ipip)
+		return list;
+	model_seen_init(&seen, m);
+	while ((other = model_seen_next(&seen)) != NULL) {
+		why = model_adjacent(m, other) ? model_nat_apart(m, other) : NULL;
+		if (why != NULL)
+			json_array_append_new(list, json_sprintf("%s: %s", other->ce->name, why));
+	}
+	return list;
+}
+
+/* "198.51.100.7 (is 192.168.1.2)", or "" */
+static json_t *nat_text(const struct model_ce *ce)
+{
+	char seen[ADDR_STRLEN], own[ADDR_STRLEN];
+
+	if (!ce->nat)
+		return json_string("");
+	return json_sprintf("%s (is %s)", addr_print(&ce->seen, seen), addr_print(&ce->own, own));
+}
+
 static json_t *member_json(struct pdp *p, const struct model_member *m)
 {
 	json_t *o = json_pack("{s:o, s:s, s:o, s:o}", "member", number(m->id->number), "role",
@@ -305,6 +334,7 @@ static json_t *member_json(struct pdp *p, const struct model_member *m)
 	set(o, "no_transform", incapable(p, m));
 	set(o, "epoch",
 	    m->vpn->ike ? json_null() : number(keyring_epoch(p->db.keys, m->id->number)));
+	set(o, "nat_apart", nat_apart(m));
 	return o;
 }
 
@@ -441,7 +471,7 @@ void show_ce(void *arg, struct ctl_req *req, const json_t *args)
 	const char *name = control_ce(args, "name", buf);
 	struct pdp *p = arg;
 	const struct model_ce *ce = name != NULL ? registry_ce(p->db.registry, name) : NULL;
-	char address[ADDR_STRLEN] = "";
+	char address[ADDR_STRLEN] = "", seen[ADDR_STRLEN];
 	struct vpn_site site;
 	json_t *o, *list = json_array(), *row;
 	struct sync_info i;
@@ -461,6 +491,11 @@ void show_ce(void *arg, struct ctl_req *req, const json_t *args)
 	set(o, "lost_at", json_integer((json_int_t)i.lost_at));
 	set(o, "request_state", json_string(i.lost_at == 0 ? "" : i.dropped ? "dropped" : "kept"));
 	set(o, "kept_until", json_integer((json_int_t)i.kept_until));
+	set(o, "nat", ce != NULL ? nat_text(ce) : json_string(""));
+	if (ce != NULL && ce->nat && addr_cmp(&ce->seen, &ce->address) != 0)
+		set(o, "warning",
+		    json_sprintf("the intent says %s, its peers are told %s", address,
+			addr_print(&ce->seen, seen)));
 	set(o, "software", json_string(site.software));
 	set(o, "backend", json_string(site.backend));
 	set(o, "transforms", transforms(&site.caps));

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/addr.h"
 #include "pdp/ids.h"
 
 struct store;
@@ -57,6 +58,13 @@ struct store_ce {	      /* what a CE last confirmed */
 	bool gone;	     /* save_ces: forget it */
 };
 
+struct store_nat { /* a CE behind NAT */
+	const char *name;
+	const struct addr *seen;
+	const struct addr *own;
+	bool gone; /* save_nat: forget it */
+};
+
 struct store_ops {
 	const char *name;
 	/* NULL and a text in err. uuid: 8 octets naming this database, made when it is created. */
@@ -90,6 +98,8 @@ struct store_ops {
 	    int (*fn)(void *arg, const struct store_ce *ce), void *arg, char *err, size_t err_len);
 	int (*save_serial)(struct store *s, uint64_t lsn, uint32_t vpn, uint32_t rekey_serial,
 	    struct ids *ids, char *err, size_t err_len);
+	int (*save_nat)(struct store *s, uint64_t lsn, const struct store_nat *n, struct ids *ids,
+	    char *err, size_t err_len);
 	int (*history)(struct store *s, size_t max,
 	    int (*fn)(void *arg, const struct store_generation *g), void *arg, char *err,
 	    size_t err_len);
@@ -102,6 +112,7 @@ struct store_load {
 	int (*lsn)(void *arg, uint64_t lsn, uint64_t generation); /* highest used */
 	int (*id)(void *arg, const struct id_entry *e);
 	int (*serial)(void *arg, uint32_t vpn, uint32_t rekey_serial);
+	int (*nat)(void *arg, const struct store_nat *n); /* NULL: none of it */
 	int (*document)(void *arg, const struct store_generation *g,
 	    const struct store_customer *customer,
 	    size_t customers); /* each document still in force, with the customers it defines */

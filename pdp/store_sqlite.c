@@ -38,6 +38,10 @@ static const char *const SCHEMA_CLIENTS =
     "  hash INTEGER DEFAULT 0, applied INTEGER DEFAULT 0, at INTEGER DEFAULT 0, failure TEXT,"
     "  PRIMARY KEY (type, name)) WITHOUT ROWID;";
 
+/* CEs behind NAT; the same holds. */
+static const char *const SCHEMA_NAT =
+    "CREATE TABLE IF NOT EXISTS nat (name TEXT PRIMARY KEY, seen BLOB, own BLOB) WITHOUT ROWID;";
+
 enum stmt {
 	S_BEGIN,
 	S_COMMIT,
@@ -51,6 +55,9 @@ enum stmt {
 	S_CUSTOMER_DELETE,
 	S_ID_PUT,
 	S_SERIAL_PUT,
+	S_NAT_PUT,
+	S_NAT_DELETE,
+	S_NATS,
 	S_KEY_PUT,
 	S_ACK_PUT,
 	S_ACK_DELETE,
@@ -87,6 +94,9 @@ static const char *const SQL[S_COUNT] = {
     [S_CUSTOMER_DELETE] = "DELETE FROM customer WHERE name = ?1",
     [S_ID_PUT] = "INSERT OR REPLACE INTO id VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [S_SERIAL_PUT] = "INSERT OR REPLACE INTO serial VALUES (?1, ?2)",
+    [S_NAT_PUT] = "INSERT OR REPLACE INTO nat VALUES (?1, ?2, ?3)",
+    [S_NAT_DELETE] = "DELETE FROM nat WHERE name = ?1",
+    [S_NATS] = "SELECT name, seen, own FROM nat",
     [S_KEY_PUT] = "INSERT OR REPLACE INTO key VALUES (?1, ?2 & 15, ?2, ?3, ?4, ?5)",
     [S_ACK_PUT] = "INSERT OR REPLACE INTO ack VALUES (?1, ?2, ?3, ?4)",
     [S_ACK_DELETE] = "DELETE FROM ack WHERE subject = ?1 AND holder = ?2",
@@ -308,7 +318,8 @@ static struct store *sqlite_open(const char *where, uint8_t uuid[8], char *err, 
 	if (schema_open(s, err, err_len) != 0)
 		goto bad;
 	if (sqlite3_exec(s->db, SCHEMA_CLIENTS, NULL, NULL, NULL) != SQLITE_OK ||
-	    prepare_all(s) != 0 || uuid_get(s, uuid) != 0) {
+	    sqlite3_exec(s->db, SCHEMA_NAT, NULL, NULL, NULL) != SQLITE_OK || prepare_all(s) != 0 ||
+	    uuid_get(s, uuid) != 0) {
 		fail(s, "cannot read", err, err_len);
 		goto bad;
 	}
@@ -349,6 +360,21 @@ static int load_id(sqlite3_stmt *st, const struct store_load *cb, void *arg)
 	};
 
 	return cb->id(arg, &e);
+}
+
+static int col_addr(sqlite3_stmt *st, int i, struct addr *a)
+{
+	return addr_from_octets(a, sqlite3_column_blob(st, i), (size_t)sqlite3_column_bytes(st, i));
+}
+
+static int load_nat(sqlite3_stmt *st, const struct store_load *cb, void *arg)
+{
+	struct addr seen, own;
+	const struct store_nat n = {.name = col_text(st, 0), .seen = &seen, .own = &own};
+
+	if (cb->nat == NULL || col_addr(st, 1, &seen) != 0 || col_addr(st, 2, &own) != 0)
+		return 0;
+	return cb->nat(arg, &n);
 }
 
 static int load_serial(sqlite3_stmt *st, const struct store_load *cb, void *arg)
@@ -487,9 +513,11 @@ static int sqlite_load(
 	    {S_SERIALS, load_serial}, {S_KEYS, load_key}, {S_ACKS, load_ack}, {S_CES, load_ce}};
 	int rc = load_counters(s, cb, arg) != 0 ? 1 : 0;
 
-	/* numbers before the documents that use them, the rest after */
+	/* numbers, and who is behind NAT, before the documents that use them, the rest after */
 	if (rc == 0)
 		rc = load_rows(s, S_IDS, load_id, cb, arg);
+	if (rc == 0)
+		rc = load_rows(s, S_NATS, load_nat, cb, arg);
 	if (rc == 0)
 		rc = load_documents(s, cb, arg);
 	for (size_t i = 0; rc == 0 && i < sizeof(after) / sizeof(after[0]); i++)
@@ -740,6 +768,30 @@ static int sqlite_save_serial(struct store *s, uint64_t lsn, uint32_t vpn, uint3
 	return finish(s, rc, "cannot save the rekey", err, err_len);
 }
 
+static int sqlite_save_nat(struct store *s, uint64_t lsn, const struct store_nat *n,
+    struct ids *ids, char *err, size_t err_len)
+{
+	sqlite3_stmt *st;
+	int rc = begin(s);
+
+	if (rc == 0) {
+		st = stmt_get(s, n->gone ? S_NAT_DELETE : S_NAT_PUT);
+		bind_text(st, 1, n->name);
+		if (!n->gone) {
+			sqlite3_bind_blob(
+			    st, 2, n->seen->octets, (int)addr_len(n->seen), SQLITE_STATIC);
+			sqlite3_bind_blob(
+			    st, 3, n->own->octets, (int)addr_len(n->own), SQLITE_STATIC);
+		}
+		rc = run(st);
+	}
+	if (rc == 0)
+		rc = put_ids(s, ids);
+	if (rc == 0)
+		rc = lsn_set(s, lsn);
+	return finish(s, rc, "cannot save that a CE is behind NAT", err, err_len);
+}
+
 /* ---------------------------------------------------------------- queries */
 
 static int sqlite_history(struct store *s, size_t max,
@@ -796,6 +848,7 @@ const struct store_ops store_sqlite_ops = {
     .load_rows = sqlite_load_rows,
     .load_ces = sqlite_load_ces,
     .save_serial = sqlite_save_serial,
+    .save_nat = sqlite_save_nat,
     .history = sqlite_history,
     .document = sqlite_document,
 };

@@ -331,15 +331,31 @@ bool vpn_caps(void *arg, const char *ce, struct ce_caps *caps)
 	return true;
 }
 
-static void site_put(struct vpn *v, const char *ce, const struct pdp_row *r)
+/* Where its own end of the session is, as it says; family 0: it does not. */
+static struct addr site_addr(const struct pib_ce_vpn_site *row)
+{
+	struct addr a = {0};
+
+	if (addr_from_octets(&a, row->addr.p, row->addr.len) != 0 ||
+	    addr_inet_type(&a) != row->addr_type)
+		a = (struct addr) {0};
+	return a;
+}
+
+static void site_put(
+    struct vpn *v, const char *ce, const struct addr *from, const struct pdp_row *r)
 {
 	struct pib_ce_vpn_site row = {0};
 	struct site *s = site_find(v, ce);
+	struct addr own;
 	struct pib_fault f;
 	bool surplus;
 
 	if (pib_epd_decode(r->cls, r->epd, r->epd_len, &row, &surplus, &f) != 0)
 		return;
+	own = site_addr(&row);
+	if (from != NULL)
+		nat_notice(v->db, v->sync, ce, from, &own);
 	if (s == NULL) {
 		s = calloc(1, sizeof(*s) + strlen(ce) + 1);
 		if (s == NULL)
@@ -399,7 +415,7 @@ static int request(void *self, const char *ce, const struct pdp_request *req, st
 	}
 	for (size_t i = 0; rc == 0 && i < req->rows; i++)
 		if (req->row[i].cls == &pib_ce_vpn_site_class && !req->row[i].removed)
-			site_put(v, ce, &req->row[i]);
+			site_put(v, ce, req->from, &req->row[i]);
 	if (rc == 0 && req->full)
 		caps_begin(v, ce);
 	for (size_t i = 0; rc == 0 && i < req->rows; i++)

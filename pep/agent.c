@@ -477,6 +477,11 @@ bool pep_agent_online(const struct pep_agent *a)
 	return pep_link_conn(a->link) != NULL;
 }
 
+bool pep_agent_local(const struct pep_agent *a, struct addr *local)
+{
+	return pep_link_local(a->link, local);
+}
+
 const char *pep_agent_identity(const struct pep_agent *a)
 {
 	return pep_link_identity(a->link);

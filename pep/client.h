@@ -12,6 +12,7 @@
 extern "C" {
 #endif
 
+struct addr;
 struct event_base;
 struct pib_limits;
 struct pib_module;
@@ -143,6 +144,8 @@ void pep_agent_notify(struct pep_agent *a, const struct pep_client *c);
 /* A state of usage_rows() may be another: it is reported as soon as the PDP allows. */
 void pep_agent_usage(struct pep_agent *a, const struct pep_client *c);
 bool pep_agent_online(const struct pep_agent *a);
+/* Our end of the session.  false: there is none. */
+bool pep_agent_local(const struct pep_agent *a, struct addr *local);
 
 /* A plug-in's own: the one symbol that copspepd looks for in it. */
 extern const struct pep_client cops_pep_client;

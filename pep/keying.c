@@ -20,6 +20,7 @@
 #include "pep/keying_crypto.h"
 #include "pep/keying_derive.h"
 #include "pep/keying_epochs.h"
+#include "pep/natt.h"
 #include "pib/gen/ce_vpn_pib.h"
 
 #define GRACE_MS       5000
@@ -255,6 +256,7 @@ int keying_verify(struct keying *k, const struct keying_member *m, const struct 
 struct have { /* an SA of this peer in the kernel */
 	struct kern_sa_id id;
 	struct addr src;
+	struct kern_encap encap;
 	bool inbound;
 	bool keep;
 };
@@ -288,7 +290,14 @@ static void have_add(void *arg, const struct kern_sa_state *sa, bool inbound)
 		pl->have = h;
 		pl->cap = cap;
 	}
-	pl->have[pl->count++] = (struct have) {.id = sa->id, .src = sa->src, .inbound = inbound};
+	pl->have[pl->count++] = (struct have) {
+	    .id = sa->id, .src = sa->src, .encap = sa->encap, .inbound = inbound};
+}
+
+/* ESP in UDP is for pairs one of whom is behind NAT. */
+static bool in_udp(const struct planning *pl)
+{
+	return pl->m->nat || pl->p->nat;
 }
 
 static struct have *have_find(const struct planning *pl, uint32_t spi, bool inbound)
@@ -300,10 +309,26 @@ static struct have *have_find(const struct planning *pl, uint32_t spi, bool inbo
 		struct have *h = &pl->have[i];
 
 		if (h->inbound == inbound && h->id.spi == spi && addr_cmp(&h->src, src) == 0 &&
-		    addr_cmp(&h->id.dst, dst) == 0)
+		    addr_cmp(&h->id.dst, dst) == 0 && kern_encap_some(h->encap) == in_udp(pl))
 			return h;
 	}
 	return NULL;
+}
+
+/*
+ * A NAT's port for the peer, as its SAs have learned it; the one that most NATs try to keep,
+ * until it has sent something.
+ */
+static uint16_t peer_port(const struct planning *pl)
+{
+	for (size_t i = 0; pl->p->nat && i < pl->count; i++) {
+		const struct have *h = &pl->have[i];
+
+		if (kern_encap_some(h->encap) &&
+		    addr_cmp(h->inbound ? &h->src : &h->id.dst, &pl->p->addr) == 0)
+			return h->inbound ? h->encap.sport : h->encap.dport;
+	}
+	return NATT_PORT;
 }
 
 static const struct keying_peer_key *peer_key_newest(const struct keying_peer *p)
@@ -433,6 +458,10 @@ static int sa_plan(struct planning *pl, const struct epoch *e, const struct keyi
 	sa.id.dst = inbound ? pl->m->local : pl->p->addr;
 	sa.id.spi = inbound ? keying_spi(peer.member, peer.epoch, own.epoch)
 			    : keying_spi(own.member, own.epoch, peer.epoch);
+	if (in_udp(pl)) {
+		sa.encap.sport = inbound ? peer_port(pl) : NATT_PORT;
+		sa.encap.dport = inbound ? NATT_PORT : peer_port(pl);
+	}
 	sa.replay_window = t->replay_window;
 	sa_lifetimes(&sa, t);
 	rc = sitekey_agree(e->priv, pk->public_key, secret);

@@ -40,6 +40,7 @@ struct keying_member {
 	uint8_t vpn_id[7];
 	struct addr local;
 	enum kern_mode mode;			       /* of its SAs */
+	bool nat;				       /* we are behind NAT */
 	struct keying_transform transform[SUITES_MAX]; /* that this CE can do, best first */
 	unsigned transforms;
 	uint32_t rekey_serial;
@@ -64,6 +65,7 @@ struct keying_peer {
 	uint32_t peer;	  /* membership id */
 	const char *name; /* certificate identity */
 	struct addr addr;
+	bool nat; /* it is, and addr is the NAT's */
 	uint32_t reqid;
 	uint8_t inner; /* family of what its SAs carry; 0 = both */
 	struct keying_peer_key key[KEYING_EPOCHS];

@@ -554,6 +554,14 @@ struct cops_conn *pep_link_conn(const struct pep_link *l)
 	return l->up && l->io != NULL ? cops_io_conn(l->io) : NULL;
 }
 
+bool pep_link_local(const struct pep_link *l, struct addr *local)
+{
+	struct sockaddr_storage ss;
+
+	return l->up && l->io != NULL && cops_io_local(l->io, &ss) &&
+	       addr_from_sockaddr(local, (struct sockaddr *)&ss) == 0;
+}
+
 const char *pep_link_identity(const struct pep_link *l)
 {
 	return l->identity;

@@ -69,6 +69,8 @@ void pep_link_next(struct pep_link *l, const char *why);
 void pep_link_good(struct pep_link *l);
 /* NULL: no secure connection. */
 struct cops_conn *pep_link_conn(const struct pep_link *l);
+/* Our end of the connection that is up.  false: none is. */
+bool pep_link_local(const struct pep_link *l, struct addr *local);
 /* Our PEPID. */
 const char *pep_link_identity(const struct pep_link *l);
 void pep_link_status(const struct pep_link *l, struct pep_link_status *s);

@@ -23,6 +23,7 @@ pep_libpep_la_SOURCES += \
 	pep/kstate.c pep/kstate.h \
 	pep/kstate_tunnel.c \
 	pep/local_addr.c pep/local_addr.h \
+	pep/natt.c pep/natt.h \
 	pep/spd.c pep/spd.h \
 	pep/spd_lockdown.c \
 	pep/vpn.c pep/vpn.h pep/vpn_int.h \
@@ -31,6 +32,7 @@ pep_libpep_la_SOURCES += \
 	pep/vpn_keying.c \
 	pep/vpn_repair.c \
 	pep/vpn_lockdown.c \
+	pep/vpn_natt.c \
 	pep/vpn_reqid.c pep/vpn_reqid.h \
 	pep/vpn_caps.c pep/vpn_caps.h \
 	pep/vpn_rows.c pep/vpn_rows.h \

@@ -102,6 +102,9 @@ static const struct conf_opt options[] = {
 	"of an older one."},
     {"key-linger", CONF_INT, AT(linger_ms), "3000", NULL, 0, 3600000,
 	"Milliseconds after its withdrawal that packets under an old key are still taken."},
+    {"nat-keepalive", CONF_INT, AT(nat_keepalive_ms), "20000", NULL, 1000, 3600000,
+	"Behind NAT, milliseconds between two packets that keep its binding and tell peers of "
+	"another."},
     {"max-message", CONF_INT, AT(max_msg), "16777216", NULL, 4096, 268435456,
 	"Octets of the largest COPS message that is taken."},
     {"max-rows", CONF_INT, AT(max_rows), "1000000", NULL, 16, 100000000,

@@ -60,7 +60,8 @@ struct pep_conf {
 	int64_t request_timeout_ms;
 	int64_t grace_ms;  /* keying: withdrawal of an epoch, see keying_set_times() */
 	int64_t linger_ms; /* keying: inbound SAs after withdrawal */
-	int64_t max_msg;   /* octets */
+	int64_t nat_keepalive_ms;
+	int64_t max_msg; /* octets */
 	int64_t max_rows;
 	int64_t max_contexts;
 	struct conf_list roles; /* "INTERFACE ROLES", see pep_roles_parse() */

@@ -439,6 +439,7 @@ static void vpn_notify(void *self,
 {
 	static const char software[] = PACKAGE_NAME " " PACKAGE_VERSION;
 	struct vpn *v = self;
+	struct addr own;
 	struct pib_ce_vpn_site site = {
 	    .id = 1,
 	    .software = {(const uint8_t *)software, sizeof(software) - 1},
@@ -448,10 +449,14 @@ static void vpn_notify(void *self,
 	    .trouble = {(const uint8_t *)v->repair.trouble, (uint32_t)strlen(v->repair.trouble)},
 	    .replay_window_max = v->caps.window_max,
 	    .esn = v->caps.esn ? PIB_CE_VPN_SITE_ESN_TRUE : PIB_CE_VPN_SITE_ESN_FALSE,
-	    .udp_encap = PIB_CE_VPN_SITE_UDP_ENCAP_FALSE,
+	    .udp_encap = PIB_CE_VPN_SITE_UDP_ENCAP_TRUE,
 	    .ike = vpn_ike_up(v) ? PIB_CE_VPN_SITE_IKE_TRUE : PIB_CE_VPN_SITE_IKE_FALSE,
 	};
 
+	if (v->env.agent && pep_agent_local(v->env.agent, &own)) {
+		site.addr_type = addr_inet_type(&own);
+		site.addr = (struct pib_octets) {own.octets, (uint32_t)addr_len(&own)};
+	}
 	put(arg, &pib_ce_vpn_site_class, site.id, &site);
 	vpn_caps_notify(&v->caps, put, arg);
 	vpn_providers_notify(v, put, arg);
@@ -571,6 +576,9 @@ static void kernel_event(void *arg, const struct kern_event *e)
 		log_warn("events of the kernel were lost");
 		change_soon(v);
 		break;
+	case KERN_EV_MAPPING:
+		vpn_natt_mapping(v, e);
+		break;
 	case KERN_EV_SA_FLUSHED:
 	case KERN_EV_SPD_FLUSHED:
 		change_soon(v);
@@ -684,6 +692,7 @@ static void vpn_stop(void *self)
 	vpn_usage_free(v->usage);
 	vpn_states_free(v->states);
 	vpn_repair_clear(v);
+	natt_free(v->natt);
 	kstate_free(v->ks);
 	if (v->kern)
 		v->ops->close(v->kern);
@@ -727,7 +736,8 @@ static void *vpn_start(const struct pep_env *env, char *err, unsigned long err_l
 	    vpn_providers_start(v, err, err_len) < 0)
 		goto fail;
 	snprintf(err, err_len, "out of memory");
-	if (!(v->usage = vpn_usage_new()) || !(v->states = vpn_states_new()) ||
+	if (!(v->natt = natt_new(env->base, v->conf->nat_keepalive_ms)) ||
+	    !(v->usage = vpn_usage_new()) || !(v->states = vpn_states_new()) ||
 	    !(v->ks = kstate_new(v->ops, v->kern)) || events_start(v) < 0)
 		goto fail;
 	kstate_watch(v->ks, vpn_usage_last, v);

@@ -11,6 +11,7 @@
  *	vpn_lockdown.c	what is discarded before, below and without rows
  *	vpn_reqid.c	a peer's reqid
  *	vpn_show.c	for people
+ *	vpn_natt.c	ESP in UDP
  *	vpn_usage.c	what each peer's SAs carried
  *	vpn_status.c	how each peer's tunnel is, and since when
  */
@@ -22,6 +23,7 @@
 
 #include "pep/boot_id.h"
 #include "pep/client.h"
+#include "pep/natt.h"
 #include "pep/vpn_caps.h"
 #include "pep/vpn_reqid.h"
 #include "pep/vpn_rows.h"
@@ -142,6 +144,7 @@ struct vpn {
 	bool unlock;	    /* the kernel is locked down, and is not to be */
 	struct vpn_usage *usage;
 	struct vpn_states *states;
+	struct natt *natt;
 };
 
 int64_t vpn_now_ms(void); /* monotonic */
@@ -167,6 +170,15 @@ int vpn_lockdown_guard(struct vpn *v, struct kern_fault *f);
 /* The shadow was loaded; and everything was enforced from rows. */
 void vpn_lockdown_loaded(struct vpn *v);
 void vpn_lockdown_settle(struct vpn *v);
+
+/* --- NAT -------------------------------------------------------------------- */
+
+/* Do this peer's SAs need ESP in UDP?  *x: what of it is to be told to v->natt once they are in. */
+bool vpn_natt_of(const struct vpn_net *n, const struct vpn_peer *p, struct natt_peer *x);
+/* The rows are these now. */
+void vpn_natt_settle(struct vpn *v, const struct pib_store *store);
+/* KERN_EV_MAPPING */
+void vpn_natt_mapping(struct vpn *v, const struct kern_event *e);
 
 /* --- usage ------------------------------------------------------------------ */
 

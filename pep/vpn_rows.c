@@ -306,9 +306,9 @@ static int check_vpn(const struct vpn_env *env, const struct pib_ce_vpn *v, stru
 	if (v->activation != PIB_CE_VPN_ACTIVATION_PERMANENT && v->keying != PIB_CE_VPN_KEYING_IKE)
 		return vpn_fault(f, vpn_class, v->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_ACTIVATION,
 		    "only IKE makes tunnels on demand");
-	if (v->nat != PIB_CE_VPN_NAT_FALSE)
+	if (v->nat == PIB_CE_VPN_NAT_TRUE && v->mode != PIB_CE_VPN_MODE_TUNNEL)
 		return vpn_fault(f, vpn_class, v->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_NAT,
-		    "NAT is not supported");
+		    "transport mode cannot pass NAT");
 	if (!env->keying(v->keying))
 		return vpn_fault(f, vpn_class, v->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_KEYING,
 		    "there is no keying of this kind");
@@ -330,6 +330,7 @@ int vpn_net_load(
 	*n = (struct vpn_net) {.row = v};
 	n->member.vpn = instance;
 	n->member.member = v->member;
+	n->member.nat = v->nat == PIB_CE_VPN_NAT_TRUE;
 	n->member.rekey_serial = v->rekey_serial;
 	n->member.epoch_floor = v->epoch_floor;
 	memcpy(n->member.vpn_id, v->vpn_id.p, sizeof(n->member.vpn_id));
@@ -379,9 +380,13 @@ static int check_peer(struct vpn_peer *p, const struct vpn_net *n, struct vpn_fa
 	if (p->peer.addr.family != n->member.local.family)
 		return vpn_fault(f, cls, r->id, PIB_CPERR_VALUE_SUP, PIB_CE_VPN_PEER_COL_ADDR,
 		    "the peer's address and ours are of different families");
-	if (r->nat != PIB_CE_VPN_PEER_NAT_FALSE)
+	p->peer.nat = r->nat == PIB_CE_VPN_PEER_NAT_TRUE;
+	if (p->peer.nat && n->row->mode != PIB_CE_VPN_MODE_TUNNEL)
 		return vpn_fault(f, cls, r->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_PEER_COL_NAT,
-		    "NAT is not supported");
+		    "transport mode cannot pass NAT");
+	if (p->peer.nat && n->member.nat && n->row->keying == PIB_CE_VPN_KEYING_CONTROLLER)
+		return vpn_fault(f, cls, r->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_PEER_COL_NAT,
+		    "both are behind NAT: only IKE can do that");
 	if (r->managed == PIB_CE_VPN_PEER_MANAGED_FALSE &&
 	    n->row->keying == PIB_CE_VPN_KEYING_CONTROLLER)
 		return vpn_fault(f, cls, r->id, PIB_CPERR_VALUE_SUP, PIB_CE_VPN_PEER_COL_MANAGED,

@@ -28,6 +28,12 @@ struct fresh { /* a reqid taken in this run */
 	struct fresh *next;
 };
 
+struct in_udp { /* a peer's, or (not wanted) no more */
+	struct natt_peer natt;
+	bool wanted;
+	struct in_udp *next;
+};
+
 struct run {
 	struct vpn *v;
 	const struct pib_store *store;
@@ -40,6 +46,7 @@ struct run {
 	struct spd spd;
 	struct net *nets;
 	struct fresh *fresh;
+	struct in_udp *in_udp;
 };
 
 /* --- VPNs ------------------------------------------------------------------- */
@@ -230,6 +237,19 @@ static void peer_gone(struct run *r, uint32_t peer)
 	kplan_tunnel_del(r->plan, peer);
 }
 
+static void note_natt(struct run *r, const struct vpn_net *n, const struct vpn_peer *p)
+{
+	struct in_udp *x = calloc(1, sizeof(*x));
+
+	if (!x) {
+		vpn_fault_memory(r->f);
+		return;
+	}
+	x->wanted = vpn_natt_of(n, p, &x->natt);
+	x->next = r->in_udp;
+	r->in_udp = x;
+}
+
 static void peer_part(struct run *r, const struct vpn_touch *e)
 {
 	const struct pib_ce_vpn_peer *row = vpn_peer_row(r->store, e->key.id);
@@ -247,6 +267,7 @@ static void peer_part(struct run *r, const struct vpn_touch *e)
 	p.peer.reqid = reqid_get(r, row->id);
 	if (p.peer.reqid) {
 		tunnel = tunnel_of(n, &p);
+		note_natt(r, n, &p);
 		if (e->what & VPN_POLICY) {
 			spd_peer(&r->spd, &n->near, &tunnel, &p.far);
 			put_unit(r, vpn_owner(VPN_OWNER_PEER, row->id),
@@ -409,6 +430,23 @@ static void drop_reqid(void *arg, uint32_t peer, uint32_t reqid)
 		vpn_reqids_drop(r->v->reqids, peer);
 }
 
+static bool no_peer(void *arg, uint32_t peer)
+{
+	struct run *r = arg;
+	return !vpn_peer_row(r->store, peer);
+}
+
+static void natt_done(struct run *r)
+{
+	vpn_natt_settle(r->v, r->store);
+	natt_sweep(r->v->natt, no_peer, r);
+	for (struct in_udp *x = r->in_udp; x; x = x->next)
+		if (x->wanted)
+			natt_put(r->v->natt, &x->natt);
+		else
+			natt_drop(r->v->natt, x->natt.peer);
+}
+
 /* What is no more has no reqid either; without the disk's help that is repeated at the next start.
  */
 static void done(struct run *r)
@@ -420,6 +458,7 @@ static void done(struct run *r)
 	HASH_ITER (hh, r->t->part, e, next)
 		if (e->key.part == VPN_PART_PEER)
 			drop_reqid(r, e->key.id, 0);
+	natt_done(r);
 }
 
 enum { AGAIN = 1 };
@@ -458,6 +497,11 @@ static void run_clear(struct run *r, bool failed)
 			vpn_reqids_drop(r->v->reqids, r->fresh->peer);
 		free(r->fresh);
 		r->fresh = next;
+	}
+	while (r->in_udp) {
+		struct in_udp *next = r->in_udp->next;
+		free(r->in_udp);
+		r->in_udp = next;
 	}
 	HASH_ITER (hh, r->nets, n, n_next) {
 		HASH_DEL(r->nets, n);

@@ -63,7 +63,8 @@ static bool near_differs(const struct pib_ce_vpn *a, const struct pib_ce_vpn *b)
 {
 	return !a || !b || a->member != b->member || a->mode != b->mode || a->keying != b->keying ||
 	       a->relay != b->relay || a->non_vpn_traffic != b->non_vpn_traffic ||
-	       !octets_same(&a->vpn_id, &b->vpn_id) || !octets_same(&a->local_addr, &b->local_addr);
+	       a->nat != b->nat || !octets_same(&a->vpn_id, &b->vpn_id) ||
+	       !octets_same(&a->local_addr, &b->local_addr);
 }
 
 static void net_changed(struct touching *g, const void *before, const void *after)

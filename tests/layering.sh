@@ -17,11 +17,11 @@ copsctl: common libcops pib copsctl
 
 # Header (extended regular expression): the files that may include it (shell patterns).
 fences='
-(event2/.*|event\.h):            common/ctl* libcops/cops_io* pdp/mailbox* pdp/worker* pdp/control* pdp/pdp* pdp/home* pdp/main.c pep/link* pep/control* pep/agent* pep/pep.c pep/pep.h pep/main.c pep/vpn.c pep/vici.c pep/kern_*
+(event2/.*|event\.h):            common/ctl* libcops/cops_io* pdp/mailbox* pdp/worker* pdp/control* pdp/pdp* pdp/home* pdp/main.c pep/link* pep/control* pep/agent* pep/pep.c pep/pep.h pep/main.c pep/natt.c pep/vpn.c pep/vici.c pep/kern_*
 openssl/.*:                      common/sitekey.c common/tls* libcops/cops_hmac.c libcops/cops_io* pdp/session.h pdp/worker* pep/link* pep/keying_* copsctl/pki*
 libxml/.*:                       pdp/intent_xml.c
 sqlite3\.h|libpq-fe\.h:          pdp/store_*
-(linux/(pfkeyv2|netlink|rtnetlink|xfrm|ipsec)|libmnl/.*|net/pfkeyv2)\.h|libmnl/.*: pep/kern_*
+(linux/(pfkeyv2|netlink|rtnetlink|xfrm|ipsec)|libmnl/.*|net/pfkeyv2)\.h|libmnl/.*: pep/kern_* pep/natt.c
 smi\.h:                          pib/pibc*
 pcap/pcap\.h:                    copsctl/decode_pcap.c
 '
