@@ -227,8 +227,12 @@ void kplan_sa_add(struct kplan *p, const struct kern_sa *sa, bool inbound, const
 	op->u.sa = *sa;
 	op->shadow = e;
 	e->inbound = inbound;
-	e->sa = (struct kern_sa_state) {
-	    .id = sa->id, .src = sa->src, .mode = sa->mode, .reqid = sa->reqid, .inner = sa->inner, .encap = sa->encap};
+	e->sa = (struct kern_sa_state) {.id = sa->id,
+	    .src = sa->src,
+	    .mode = sa->mode,
+	    .reqid = sa->reqid,
+	    .inner = sa->inner,
+	    .encap = sa->encap};
 }
 
 void kplan_sa_del(struct kplan *p, const struct kern_sa_id *id)

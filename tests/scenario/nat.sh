@@ -73,7 +73,7 @@ for site in lyon nice; do
 	    "ca=\"$RUN/pki/ca.pem\"" retry-min=200 retry-max=2000 "backend=${BACKEND[$site]}" nat-keepalive=2000
 done
 start_peps paris brest lyon nice
-capture_start wire
+capture_start wire "not (tcp port 3288 and host $PDP_ADDR)"
 check "copsctl apply" ctl_pdp apply "$RUN/intent.xml" || exit 1
 nat_is() { [ "$(ctl_pdp show ce "$1.$DOMAIN" --json | jq -r .nat)" = "$2" ]; }
 check "lyon is seen to be behind NAT" wait_for 20 nat_is lyon "192.0.2.9 (is 192.168.7.2)"
@@ -103,7 +103,7 @@ esp="udp port 4500 and udp[8:4] > 0 and greater 60"
 for site in lyon nice; do
 	check "$site's traffic is ESP in UDP" [ "$(captured_count wire "host ${WAN[$site]} and $esp")" -gt 10 ]
 	check "with keep-alives of one octet" [ "$(captured_count wire "src host ${WAN[$site]} and udp dst port 4500 and udp[4:2] = 9 and udp[8] = 0xff")" -gt 0 ]
-	check "and nothing else but the control channel" nothing "ip and host ${WAN[$site]} and not udp port 4500 and not (tcp port 3288 and host $PDP_ADDR)"
+	check "and nothing else but the control channel, and complaints of who was not ready yet" nothing "ip and host ${WAN[$site]} and not udp port 4500 and not icmp[icmptype] == icmp-unreach"
 done
 check "paris and brest have ESP as it is" [ "$(captured_count wire "ip proto 50 and host 192.0.2.1 and host 192.0.2.4")" -gt 4 ]
 check "nothing of a site in clear" [ "$(captured_count wire "net 10.0.0.0/8")" -eq 0 ]

@@ -103,6 +103,43 @@ START_TEST(views)
 }
 END_TEST
 
+/* b and c (and a, in the last) are behind NAT. */
+START_TEST(nat)
+{
+	static const struct {
+		const char *vpn;
+		const char *nat;
+		const char *views;
+	} c[] = {
+	    {">" MESH_MEMBERS, "b", "sPPP PsPP PPsP PPPs"},
+	    {">" MESH_MEMBERS, "bc", "sPPP PsbP PbsP PPPs"},
+	    {">" MESH_MEMBERS SPACE, "bc", "sPPP PsbP PbsP PPPs"},
+	    {"topology='hub-and-spoke' relay='yes'>" STAR, "ab", "sbPP bsbb Pvsv Pvvs"},
+	    {"topology='hub-and-spoke' relay='yes'>" STAR SPACE, "ab", "sbPP bs.. P.s. P..s"},
+	    {"keying='ike'>" MESH_MEMBERS, "bc", "sPPP PsPP PPsP PPPs"},
+	};
+
+	for (size_t i = 0; i < sizeof(c) / sizeof(c[0]); i++) {
+		struct model_vpn *v = read_vpn(c[i].vpn);
+		const struct model_member *via;
+		char seen[40] = "";
+		size_t at = 0;
+
+		for (size_t k = 0; k < 4; k++) {
+			struct model_ce *ce = &in.customer[0]->ce[k];
+			ce->nat = strstr(c[i].nat, ce->name) != NULL;
+		}
+		for (size_t r = 0; r < 4; r++) {
+			if (r)
+				seen[at++] = ' ';
+			for (size_t m = 0; m < 4; m++)
+				seen[at++] = letter(model_view(&v->member[r], &v->member[m], &via));
+		}
+		ck_assert_str_eq(seen, c[i].views);
+	}
+}
+END_TEST
+
 /* The cursor gives exactly whom the view shows, once. */
 START_TEST(cursor)
 {
@@ -157,6 +194,7 @@ int main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, views, 0, n);
 	tcase_add_loop_test(t, cursor, 0, n);
+	tcase_add_test(t, nat);
 	tcase_add_test(t, lookups);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);

@@ -16,7 +16,8 @@ static struct store *s;
 
 struct seen { /* what a load brought */
 	uint64_t lsn, generation;
-	size_t ids, serials, documents, customers, keys, acks, ces;
+	size_t ids, serials, nats, documents, customers, keys, acks, ces;
+	struct addr nat_seen, nat_own;
 	struct id_entry id;
 	char id_key[32], xml[64], customer[32], ce[32], failure[32];
 	uint32_t serial;
@@ -52,6 +53,18 @@ static int on_serial(void *arg, uint32_t vpn, uint32_t serial)
 	ck_assert_uint_eq(vpn, 7);
 	n->serials++;
 	n->serial = serial;
+	return 0;
+}
+
+static int on_nat(void *arg, const struct store_nat *x)
+{
+	struct seen *n = arg;
+
+	ck_assert_str_eq(x->name, "paris");
+	ck_assert_uint_eq(n->documents, 0); /* they are told by it */
+	n->nats++;
+	n->nat_seen = *x->seen;
+	n->nat_own = *x->own;
 	return 0;
 }
 
@@ -103,6 +116,7 @@ static const struct store_load load = {
     .lsn = on_lsn,
     .id = on_id,
     .serial = on_serial,
+    .nat = on_nat,
     .document = on_document,
     .key = on_key,
     .ack = on_ack,
@@ -285,6 +299,26 @@ START_TEST(test_ces)
 }
 END_TEST
 
+START_TEST(test_nat)
+{
+	struct addr seen, own;
+	struct store_nat x = {.name = "paris", .seen = &seen, .own = &own};
+	struct seen n;
+
+	addr_parse(&seen, "192.0.2.9");
+	addr_parse(&own, "192.168.7.2");
+	ck_assert_int_eq(ops->save_nat(s, 51, &x, NULL, err, sizeof(err)), 0);
+	n = reopened();
+	ck_assert_uint_eq(n.nats, 1);
+	ck_assert_uint_eq(n.lsn, 51);
+	ck_assert_int_eq(addr_cmp(&n.nat_seen, &seen), 0);
+	ck_assert_int_eq(addr_cmp(&n.nat_own, &own), 0);
+	x.gone = true;
+	ck_assert_int_eq(ops->save_nat(s, 52, &x, NULL, err, sizeof(err)), 0);
+	ck_assert_uint_eq(reopened().nats, 0);
+}
+END_TEST
+
 START_TEST(test_one_daemon)
 {
 	uint8_t other[8];
@@ -352,6 +386,7 @@ int main(void)
 	tcase_add_test(t, test_all_or_nothing);
 	tcase_add_test(t, test_keys);
 	tcase_add_test(t, test_ces);
+	tcase_add_test(t, test_nat);
 	tcase_add_test(t, test_one_daemon);
 	tcase_add_test(t, test_foreign_file);
 	tcase_add_test(t, test_history);
