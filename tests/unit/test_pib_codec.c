@@ -737,12 +737,13 @@ START_TEST(test_descriptors)
 	    {"ceVpnLocalPrefix", 6, PIB_INSTALL, 4},
 	    {"ceVpnPeer", 8, PIB_INSTALL, 2},
 	    {"ceVpnPeerPrefix", 6, PIB_INSTALL, 4},
-	    {"ceVpnPeerKey", 10, PIB_INSTALL, 2},
+	    {"ceVpnPeerKey", 9, PIB_INSTALL, 2},
 	    {"ceVpnPeerAck", 3, PIB_INSTALL, 1},
 	    {"ceVpnSite", 12, PIB_NOTIFY, 0},
-	    {"ceVpnSiteKey", 10, PIB_NOTIFY, 2},
+	    {"ceVpnSiteKey", 9, PIB_NOTIFY, 2},
 	    {"ceVpnIkeProposal", 9, PIB_INSTALL, 2},
 	    {"ceVpnSiteTransform", 5, PIB_NOTIFY, 4},
+	    {"ceVpnPeerStatus", 13, PIB_REPORT_ONLY, 0},
 	};
 	const struct pib_column *c;
 
