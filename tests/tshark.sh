@@ -21,7 +21,7 @@ daemon_start()
 	PID[$name]=$!
 }
 
-conf_pep()
+conf_site()
 {
 	conf_make "$top/examples/pep.conf" "$RUN/$1.conf" "pdp={ \"$PDP_NAME@$PDP_ADDR:$port\" }" \
 	    "identity=\"$1.$DOMAIN\"" "security=$2" backend=mem "state-dir=\"$RUN/$1.state\"" \
@@ -49,7 +49,7 @@ exchange()
 	start_pdp "port=$port" "security=$2" keepalive=2 retry=0
 	pki_make paris.$DOMAIN lyon.$DOMAIN nice.$DOMAIN
 	for site in $sites; do
-		conf_pep $site "$2"
+		conf_site $site "$2"
 	done
 	start_peps $sites
 	check "intent applied" ctl_pdp apply "$top/examples/acme.xml"

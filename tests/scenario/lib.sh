@@ -218,7 +218,7 @@ ping_stop()
 # capture_start NAME [FILTER] / capture_stop NAME: the SP network's packets in $RUN/NAME.pcap.
 capture_start()
 {
-	ip netns exec sp tcpdump -i any -n -s 0 -U --immediate-mode -B "${CAPTURE_KIB:-8192}" -Z root -w "$RUN/$1.pcap" "${2:-}" 2>"$RUN/$1.tcpdump" &
+	ip netns exec sp tcpdump -i any -n -s 4096 -U --immediate-mode -B "${CAPTURE_KIB:-8192}" -Z root -w "$RUN/$1.pcap" "${2:-}" 2>"$RUN/$1.tcpdump" &
 	PID[capture.$1]=$!
 	wait_for 10 grep -q listening "$RUN/$1.tcpdump" || die "tcpdump does not start: $(cat "$RUN/$1.tcpdump")"
 }
