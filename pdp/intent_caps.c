@@ -127,6 +127,6 @@ void intent_check_caps(struct doc *d, const struct intent_env *env)
 	if (env->caps == NULL)
 		return;
 	for (uint32_t i = 0; i < d->vec[DOC_VPN].n; i++)
-		if (d->vpn[i].transform.n > 0)
+		if (d->vpn[i].transform.n > 0 && !d->vpn[i].ike) /* charon makes its SAs */
 			check_vpn(d, &d->vpn[i], env);
 }

@@ -259,12 +259,14 @@ static void cmd_show_spd(void *arg, struct ctl_req *req, const json_t *args)
 static void cmd_rekey(void *arg, struct ctl_req *req, const json_t *args)
 {
 	const char *vpn = json_get_string(args, "vpn", NULL);
-	int made = vpn_rekey(pep_agent_self(arg, client), vpn);
+	unsigned child_sas = 0;
+	int made = vpn_rekey(pep_agent_self(arg, client), vpn, &child_sas);
 
 	if (made < 0)
 		ctl_req_fail(req, "not_found", NULL, "no VPN \"%s\"", vpn);
 	else
-		ctl_req_done(req, json_pack("{s:i}", "new_epochs", made));
+		ctl_req_done(
+		    req, json_pack("{s:i,s:i}", "new_epochs", made, "child_sas", (int)child_sas));
 }
 
 static void cmd_reload(void *arg, struct ctl_req *req, const json_t *args)

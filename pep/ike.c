@@ -11,10 +11,8 @@
 #include "common/log.h"
 #include "pep/ike_int.h"
 
-#define REPLY_MS       20000
-#define TRIES_MAX      16   /* initiations at a time */
-#define RETRY_MIN_MS   1000 /* after a failure; doubles */
-#define RETRY_MAX_MS   30000
+#define TRIES_MAX      16    /* initiations at a time */
+#define RETRY_MIN_MS   1000  /* after a failure; doubles */
 #define FOLLOW_MS      4000  /* so long the other end is left to begin */
 #define LINGER_MS      2000  /* from the new CHILD_SA to the end of an old one, where we lead */
 #define LINGER_LONG_MS 15000 /* and where the other end does and did not */
@@ -239,7 +237,7 @@ static void on_cred(void *arg, bool ok, const struct vici_view *reply, const cha
 
 static void send_cred(struct ike *k, const char *command, struct vici_build *b)
 {
-	if (vici_request(k->vici, command, b, REPLY_MS, on_cred, k) == 0)
+	if (vici_request(k->vici, command, b, IKE_REPLY_MS, on_cred, k) == 0)
 		k->asked++;
 }
 
@@ -406,7 +404,7 @@ static void on_loaded(void *arg, bool ok, const struct vici_view *reply, const c
 	if (c) {
 		c->loading = false;
 		c->has |= ok;
-		c->retry_ms = ok ? 0 : l->ike->now_ms + RETRY_MAX_MS;
+		c->retry_ms = ok ? 0 : l->ike->now_ms + IKE_RETRY_MAX_MS;
 		c->dirty |= !ok;
 		snprintf(c->refused, sizeof(c->refused), "%s", ok ? "" : why);
 		if (!ok)
@@ -464,24 +462,19 @@ static void conn_load(struct ike *k, struct ike_conn *c)
 	vici_section_end(&b);
 	vici_section_end(&b);
 	c->dirty = false;
-	if (vici_request(k->vici, "load-conn", &b, REPLY_MS, on_loaded, l) == 0) {
+	if (vici_request(k->vici, "load-conn", &b, IKE_REPLY_MS, on_loaded, l) == 0) {
 		c->loading = true;
 		return;
 	}
 	c->dirty = true;
-	c->retry_ms = k->now_ms + RETRY_MAX_MS;
+	c->retry_ms = k->now_ms + IKE_RETRY_MAX_MS;
 	free(l);
 }
 
-static void send_name(struct ike *k, const char *command, const char *key, const char *name)
+static void at(int64_t *next, int64_t ms)
 {
-	struct vici_build b;
-
-	vici_build_init(&b);
-	vici_value_put(&b, key, "%s", name);
-	if (!strcmp(command, "terminate"))
-		vici_value_put(&b, "timeout", "-1");
-	(void)vici_request(k->vici, command, &b, REPLY_MS, NULL, NULL);
+	if (ms < *next)
+		*next = ms;
 }
 
 /* Is a child of an unwanted connection of no use any more? */
@@ -498,18 +491,14 @@ static bool conn_end(struct ike *k, struct ike_conn *c)
 	const struct ike_child *x;
 
 	if (c->has) { /* a peer must not be taken for this one while it is on its way out */
-		send_name(k, "unload-conn", "name", c->name);
-		c->has = false;
-		c->stale = true;
+		ike_ask_unload(k, c);
 		return false;
 	}
 	LIST_FOREACH (x, &c->children, in_conn)
 		if (!child_over(k, x))
 			return false;
 	if (!c->ending) {
-		send_name(k, "terminate", "ike", c->name);
-		c->ending = true;
-		c->stale = true;
+		ike_ask_end(k, c);
 		return false;
 	}
 	if (c->stale || c->listing || c->loading || !LIST_EMPTY(&c->children))
@@ -523,7 +512,9 @@ static void conn_due(struct ike *k, struct ike_conn *c, int64_t *next)
 	if (c->stale && !c->listing)
 		(void)ike_list(k, c);
 	if (LIST_EMPTY(&c->peers)) {
-		if (k->complete)
+		if (k->complete && k->now_ms < c->refused_ms)
+			at(next, c->refused_ms);
+		else if (k->complete)
 			(void)conn_end(k, c);
 		return;
 	}
@@ -554,23 +545,6 @@ static struct ike_child *current(const struct ike_peer *p)
 	return best;
 }
 
-static void child_end(struct ike *k, struct ike_child *x)
-{
-	char id[16];
-
-	if (x->ending)
-		return;
-	x->ending = true;
-	snprintf(id, sizeof(id), "%u", (unsigned)x->id);
-	send_name(k, "terminate", "child_id", id);
-}
-
-static void at(int64_t *next, int64_t ms)
-{
-	if (ms < *next)
-		*next = ms;
-}
-
 /* With the wanted CHILD_SA up the others end: of older configurations, and doubles. */
 static void end_others(
     struct ike *k, struct ike_peer *p, const struct ike_child *best, int64_t *next)
@@ -582,9 +556,11 @@ static void end_others(
 		if (x == best || !x->installed || x->ending ||
 		    (is_current(p, x) && k->now_ms - best->since_ms < LINGER_LONG_MS && !p->leads))
 			continue;
-		if (k->now_ms >= due && k->now_ms - best->since_ms >= LINGER_MS)
-			child_end(k, x);
-		else
+		if (k->now_ms >= due && k->now_ms - best->since_ms >= LINGER_MS) {
+			if (k->now_ms >= x->refused_ms)
+				k->ops.retire(k->arg, p->peer, &x->sa);
+			ike_ask_child_end(k, x);
+		} else
 			at(next,
 			    due > best->since_ms + LINGER_MS ? due : best->since_ms + LINGER_MS);
 	}
@@ -632,16 +608,27 @@ static void failed(struct ike *k, struct ike_peer *p)
 {
 	int64_t wait = RETRY_MIN_MS;
 
-	for (unsigned i = 0; i < p->failures && wait < RETRY_MAX_MS; i++)
+	for (unsigned i = 0; i < p->failures && wait < IKE_RETRY_MAX_MS; i++)
 		wait *= 2;
-	if (wait > RETRY_MAX_MS)
-		wait = RETRY_MAX_MS;
+	if (wait > IKE_RETRY_MAX_MS)
+		wait = IKE_RETRY_MAX_MS;
 	if (!p->failures)
 		log_err("IKE: no tunnel to %s: %s", p->name, p->reason);
 	p->failures++;
 	p->try_ms = k->now_ms + wait + (p->leads ? 0 : wait / 2);
 	if (p->conn)
 		p->conn->stale = true;
+}
+
+/* Does charon take a CHILD_SA for installed that the kernel lacks? */
+static bool broken(const struct ike_peer *p)
+{
+	const struct ike_child *x;
+
+	LIST_FOREACH (x, &p->children, in_peer)
+		if (x->broken_ms && x->installed)
+			return true;
+	return false;
 }
 
 static void peer_down(struct ike *k, struct ike_peer *p, int64_t *next)
@@ -669,6 +656,8 @@ static void peer_down(struct ike *k, struct ike_peer *p, int64_t *next)
 		at(next, p->try_ms);
 		return;
 	}
+	if (broken(p))
+		return; /* charon makes no second one beside it; end_broken() ends it */
 	if (!p->conn->has || p->conn->dirty || p->conn->loading || p->conn->stale ||
 	    p->conn->listing || k->trying >= TRIES_MAX)
 		return;		   /* whose end is heard of */
@@ -690,12 +679,16 @@ static void end_broken(struct ike *k, struct ike_peer *p, int64_t *next)
 	struct ike_child *x;
 
 	LIST_FOREACH (x, &p->children, in_peer) {
+		int64_t due = x->broken_ms + BROKEN_MS;
+
 		if (!x->broken_ms || !x->installed || x->ending)
 			continue;
-		if (k->now_ms - x->broken_ms < BROKEN_MS)
-			at(next, x->broken_ms + BROKEN_MS);
+		if (due < x->refused_ms)
+			due = x->refused_ms;
+		if (k->now_ms < due)
+			at(next, due);
 		else if (!x->conn->stale && !x->conn->listing)
-			child_end(k, x);
+			ike_ask_child_end(k, x);
 	}
 }
 
@@ -720,7 +713,15 @@ static void peer_due(struct ike *k, struct ike_peer *p, int64_t *next)
 		return;
 	}
 	LIST_FOREACH (x, &p->children, in_peer)
-		child_end(k, x);
+		ike_ask_child_end(k, x);
+}
+
+bool ike_rekey(struct ike *k, uint32_t peer, bool leading)
+{
+	const struct ike_peer *p = peer_find(k, peer);
+	const struct ike_child *best = p && p->wanted && vici_is_up(k->vici) ? current(p) : NULL;
+
+	return best && (p->leads || !leading) && ike_ask_rekey(k, best) == 0;
 }
 
 int64_t ike_tick(struct ike *k, int64_t now_ms)

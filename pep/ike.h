@@ -40,6 +40,8 @@ struct ike_ops {
 	void (*daemon)(void *arg, bool up);
 	/* A peer has this pair of SAs, of which the kernel tells nobody else. */
 	void (*installed)(void *arg, uint32_t peer, const struct ike_sa *sa);
+	/* This pair is about to be ended, for a newer one that is up. */
+	void (*retire)(void *arg, uint32_t peer, const struct ike_sa *sa);
 	/*
 	 * The peer's SAs but these are nobody's: they were another charon's.  sa may be NULL if
 	 * count is 0.
@@ -82,6 +84,11 @@ bool ike_lists(const struct ike *k, uint32_t peer, uint32_t spi);
 void ike_missing(struct ike *k, uint32_t peer, uint32_t spi, int64_t now_ms);
 /* The same for all: is the pair in the kernel? */
 void ike_verify(struct ike *k, bool (*present)(void *arg, const struct ike_sa *sa), int64_t now_ms);
+/*
+ * Rekey the peer's CHILD_SA now; leading: only if it is us who lead, since both ends are told.
+ * false: there is none, or charon does not hear us.
+ */
+bool ike_rekey(struct ike *k, uint32_t peer, bool leading);
 /* Do what is due; when to call again, INT64_MAX = when something happens. */
 int64_t ike_tick(struct ike *k, int64_t now_ms);
 

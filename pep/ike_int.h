@@ -3,6 +3,7 @@
  *
  *	ike.c		what is wanted, what is due
  *	ike_sas.c	what charon lists
+ *	ike_ask.c	what is asked of charon by a name or number: to end, to rekey
  *	ike_try.c	one initiation, on a connection of its own, and why it failed
  */
 #ifndef PEP_IKE_INT_H
@@ -14,7 +15,9 @@
 #include "pep/ike.h"
 #include "pep/vici.h"
 
-#define IKE_REASON_LEN 160
+#define IKE_REASON_LEN	 160
+#define IKE_REPLY_MS	 20000
+#define IKE_RETRY_MAX_MS 30000
 
 struct ike_conn { /* a connection of charon's that is ours */
 	char name[IKE_NAME_LEN];
@@ -26,9 +29,10 @@ struct ike_conn { /* a connection of charon's that is ours */
 	bool loading; /* the answer is open */
 	bool stale;   /* to be listed */
 	bool listing;
-	bool ending;	 /* terminate was sent */
-	bool connecting; /* an IKE_SA of it is being set up */
-	bool relist;	 /* something happened while it was being listed */
+	bool ending;	    /* terminate was sent, and not refused */
+	int64_t refused_ms; /* charon refused to end it: not again before */
+	bool connecting;    /* an IKE_SA of it is being set up */
+	bool relist;	    /* something happened while it was being listed */
 	int64_t retry_ms;
 	char refused[IKE_REASON_LEN]; /* charon's words; "" = loaded or not asked yet */
 	UT_hash_handle hh;
@@ -42,7 +46,8 @@ struct ike_child {   /* a CHILD_SA */
 	bool installed; /* carries traffic: not on its way in or out */
 	bool seen;	/* in the listing that goes on */
 	bool ending;
-	int64_t broken_ms; /* since when the kernel lacks it, 0 = it does not */
+	int64_t refused_ms; /* as in struct ike_conn */
+	int64_t broken_ms;  /* since when the kernel lacks it, 0 = it does not */
 	int64_t since_ms;
 	struct ike_conn *conn;
 	struct ike_peer *peer;
@@ -104,6 +109,14 @@ void ike_on_event(struct ike *k, const char *name, const struct vici_view *messa
 /* List all, or one connection. */
 int ike_list_all(struct ike *k);
 int ike_list(struct ike *k, struct ike_conn *c);
+
+/* --- ike_ask.c ---------------------------------------------------------------- */
+
+/* Answers are read, refusals logged and asked again later; what became of it is listed. */
+void ike_ask_unload(struct ike *k, struct ike_conn *c);
+void ike_ask_end(struct ike *k, struct ike_conn *c);	    /* all its IKE_SAs */
+void ike_ask_child_end(struct ike *k, struct ike_child *x); /* once; no-op while it is asked */
+int ike_ask_rekey(struct ike *k, const struct ike_child *x);
 
 /* --- ike_try.c ---------------------------------------------------------------- */
 

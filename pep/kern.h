@@ -193,6 +193,12 @@ struct kern_ops {
 	 */
 	int (*sa_ports)(struct kern *k, const struct kern_sa_id *id, struct kern_encap encap,
 	    struct kern_fault *f);
+	/*
+	 * Prefer this outbound SA to others of its reqid, also to newer ones, or no more
+	 * (pep/kern_prefer.h).  NULL: there is no choice with this back end.
+	 */
+	int (*sa_prefer)(
+	    struct kern *k, const struct kern_sa_id *id, bool on, struct kern_fault *f);
 	/* Add or replace the entry with this selector. */
 	int (*policy_put)(struct kern *k, const struct kern_policy *p, struct kern_fault *f);
 	int (*policy_del)(struct kern *k, const struct kern_selector *sel, struct kern_fault *f);

@@ -27,6 +27,7 @@
 #include "pep/kern_pfkey_msg.h"
 #include "pep/kern_link.h"
 #include "pep/kern_default.h"
+#include "pep/kern_prefer.h"
 #include "pep/kern_suite.h"
 #include "pep/local_addr.h"
 
@@ -769,6 +770,7 @@ const struct kern_ops kern_pfkey_ops = {
     .sa_get = pfkey_sa_get,
     .policy_add = pfkey_policy_add,
     .sa_ports = pfkey_sa_ports,
+    .sa_prefer = kern_prefer,
     .policy_put = pfkey_policy_put,
     .policy_del = pfkey_policy_del,
     .sa_dump = pfkey_sa_dump,

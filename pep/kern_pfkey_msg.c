@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "pep/kern_prefer.h"
+
 #define WORD	    8
 #define PROTO_ANY   255
 #define REQUEST_MIN sizeof(struct sadb_x_ipsecrequest)
@@ -140,7 +142,8 @@ int pfkey_msg_sa(const struct pfkey_msg *m, struct kern_sa_state *s)
 	if (m->current) {
 		s->octets = m->current->sadb_lifetime_bytes;
 		s->packets = m->current->sadb_lifetime_allocations;
-		s->added_at = m->current->sadb_lifetime_addtime;
+		s->added_at = kern_prefer_added(m->current->sadb_lifetime_addtime,
+		    m->hard ? m->hard->sadb_lifetime_addtime : 0);
 		s->used_at = m->current->sadb_lifetime_usetime;
 	}
 	return 0;

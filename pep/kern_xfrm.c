@@ -26,6 +26,7 @@
 
 #include "pep/kern_link.h"
 #include "pep/kern_default.h"
+#include "pep/kern_prefer.h"
 #include "pep/kern_suite.h"
 #include "pep/kern_xfrm_msg.h"
 #include "pep/local_addr.h"
@@ -573,6 +574,7 @@ const struct kern_ops kern_xfrm_ops = {
     .sa_get = xfrm_sa_get,
     .policy_add = xfrm_policy_add,
     .sa_ports = xfrm_sa_ports,
+    .sa_prefer = kern_prefer,
     .policy_put = xfrm_policy_put,
     .policy_del = xfrm_policy_del,
     .sa_dump = xfrm_sa_dump,

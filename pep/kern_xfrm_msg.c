@@ -7,6 +7,7 @@
 #include <linux/udp.h>
 #include <string.h>
 
+#include "pep/kern_prefer.h"
 #include "pep/kern_suite.h"
 
 /* --- addresses, selectors, lifetimes ------------------------------------------ */
@@ -224,6 +225,18 @@ void xfrm_build_sa_id(struct xfrm_build *b, uint16_t type, const struct kern_sa_
 	x->proto = IPPROTO_ESP;
 }
 
+void xfrm_build_sa_times(
+    struct xfrm_build *b, const struct kern_sa_id *id, const struct xfrm_lifetime_cur *l)
+{
+	struct xfrm_aevent_id *x = begin(b, XFRM_MSG_NEWAE, NLM_F_ACK | NLM_F_REPLACE, sizeof(*x));
+
+	put_addr(&x->sa_id.daddr, &id->dst);
+	x->sa_id.spi = htonl(id->spi);
+	x->sa_id.family = id->dst.family;
+	x->sa_id.proto = IPPROTO_ESP;
+	mnl_attr_put(&b->hdr, XFRMA_LTIME_VAL, sizeof(*l), l);
+}
+
 void xfrm_build_policy_put(struct xfrm_build *b, uint16_t type, const struct kern_policy *p)
 {
 	struct xfrm_userpolicy_info *x = begin(b, type, NLM_F_ACK, sizeof(*x));
@@ -306,7 +319,7 @@ static int get_sa(const struct xfrm_usersa_info *x, struct kern_sa_state *s)
 	s->reqid = x->reqid;
 	s->octets = x->curlft.bytes;
 	s->packets = x->curlft.packets;
-	s->added_at = x->curlft.add_time;
+	s->added_at = kern_prefer_added(x->curlft.add_time, x->lft.hard_add_expires_seconds);
 	s->used_at = x->curlft.use_time;
 	return 0;
 }

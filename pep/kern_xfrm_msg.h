@@ -28,6 +28,9 @@ void xfrm_build_sa_add(struct xfrm_build *b, const struct kern_sa *sa);
  */
 int xfrm_build_sa_ports(struct xfrm_build *b, const struct nlmsghdr *h, struct kern_encap e);
 void xfrm_build_sa_id(struct xfrm_build *b, uint16_t type, const struct kern_sa_id *id);
+/* Octets, packets and times of an SA. */
+void xfrm_build_sa_times(
+    struct xfrm_build *b, const struct kern_sa_id *id, const struct xfrm_lifetime_cur *l);
 /* XFRM_MSG_NEWPOLICY: only if there is none with this selector; XFRM_MSG_UPDPOLICY: replaced. */
 void xfrm_build_policy_put(struct xfrm_build *b, uint16_t type, const struct kern_policy *p);
 void xfrm_build_policy_del(struct xfrm_build *b, const struct kern_selector *sel);

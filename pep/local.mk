@@ -12,6 +12,7 @@ pep_libpep_la_SOURCES += \
 	pep/kern_default.c pep/kern_default.h \
 	pep/kern_if.c pep/kern_if.h \
 	pep/kern_link.c pep/kern_link.h \
+	pep/kern_prefer.c pep/kern_prefer.h \
 	pep/kern_mem.c pep/kern_mem.h \
 	pep/kern_open.c \
 	pep/kern_pfkey.c \
@@ -28,7 +29,7 @@ pep_libpep_la_SOURCES += \
 	pep/spd_lockdown.c \
 	pep/vpn.c pep/vpn.h pep/vpn_int.h \
 	pep/vpn_fault.c \
-	pep/vpn_ike.c \
+	pep/vpn_ike.c pep/vpn_ike_sas.c \
 	pep/vpn_keying.c \
 	pep/vpn_repair.c \
 	pep/vpn_lockdown.c \
@@ -53,7 +54,7 @@ pep_libpep_la_SOURCES += \
 # IKE: charon over VICI
 pep_libpep_la_SOURCES += \
 	pep/ike.c pep/ike.h pep/ike_int.h \
-	pep/ike_conf.c pep/ike_conf.h \
+	pep/ike_ask.c pep/ike_conf.c pep/ike_conf.h \
 	pep/ike_psk.c pep/ike_psk.h \
 	pep/ike_sas.c \
 	pep/ike_try.c \

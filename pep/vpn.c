@@ -762,7 +762,7 @@ static void match_name(void *arg, const struct pib_row *row)
 		r->member = n->member;
 }
 
-int vpn_rekey(void *self, const char *vpn)
+int vpn_rekey(void *self, const char *vpn, unsigned *child_sas)
 {
 	struct vpn *v = self;
 	struct rekey r = {.name = vpn};
@@ -773,6 +773,7 @@ int vpn_rekey(void *self, const char *vpn)
 	if (vpn && !r.member)
 		return -1;
 	made = keying_rekey(v->keying, r.member, vpn_now_ms());
+	*child_sas = vpn_ike_rekey(v, r.member);
 	tick(v);
 	return (int)made;
 }

@@ -11,8 +11,11 @@ struct kern;
 
 extern const struct pep_client pep_client_vpn;
 
-/* New epochs now, of one VPN by name or (NULL) of all; how many were made, -1: no such VPN. */
-int vpn_rekey(void *self, const char *vpn);
+/*
+ * New keys now, of one VPN by name or (NULL) of all; how many epochs were made, and how many
+ * CHILD_SAs the IKE daemon was asked to rekey.  -1: no such VPN.
+ */
+int vpn_rekey(void *self, const char *vpn, unsigned *child_sas);
 /* Certificates and pre-shared keys of IKE are read again. */
 void vpn_reload(void *self);
 /* Lockdown made true once, for before the agent runs (copspepd --lockdown).  0, or -1 and err. */

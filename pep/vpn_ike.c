@@ -33,6 +33,7 @@ struct pem {
 struct net_digest { /* of what all peers of a VPN share */
 	uint32_t vpn;
 	uint64_t digest;
+	uint32_t rekey_serial;
 	UT_hash_handle hh;
 };
 
@@ -131,61 +132,11 @@ static void on_daemon(void *arg, bool up)
 	vpn_publish(arg);
 }
 
-static void adopt(struct vpn *v, const struct kern_sa_id *id, bool inbound)
-{
-	struct kern_sa_state sa;
-	struct kern_fault f;
-
-	if (!kstate_sa_known(v->ks, id) && v->ops->sa_get(v->kern, id, &sa, &f) == 0 &&
-	    !sa.larval && kstate_sa_adopt(v->ks, &sa, inbound) < 0)
-		log_err("out of memory: an SA of IKE is not in the books");
-}
-
-static void on_installed(void *arg, uint32_t peer, const struct ike_sa *sa)
-{
-	struct vpn *v = arg;
-
-	(void)peer;
-	if (!v->loaded)
-		return;
-	adopt(v, &(struct kern_sa_id) {.dst = sa->local, .spi = sa->spi_in}, true);
-	adopt(v, &(struct kern_sa_id) {.dst = sa->remote, .spi = sa->spi_out}, false);
-}
-
-struct only {
-	struct kplan *plan;
-	const struct ike_sa *sa;
-	size_t count;
-};
-
-static void drop_unlisted(void *arg, const struct kern_sa_state *s, bool inbound)
-{
-	struct only *o = arg;
-
-	for (size_t i = 0; i < o->count; i++)
-		if ((inbound ? o->sa[i].spi_in : o->sa[i].spi_out) == s->id.spi)
-			return;
-	kplan_sa_del(o->plan, &s->id);
-}
-
-static void on_only(void *arg, uint32_t peer, const struct ike_sa *sa, size_t count)
-{
-	struct vpn *v = arg;
-	uint32_t reqid = vpn_reqids_find(v->reqids, peer);
-	struct only o = {.sa = sa, .count = count};
-	struct kern_fault f;
-	struct korigin origin;
-
-	if (!reqid || !v->loaded || !(o.plan = kplan_new(v->ks)))
-		return;
-	kstate_sa_each(v->ks, reqid, drop_unlisted, &o);
-	if (kplan_count(o.plan) && kplan_apply(o.plan, &f, &origin) == 0)
-		log_note("SAs that another IKE daemon left to peer %u are gone", (unsigned)peer);
-	kplan_free(o.plan);
-}
-
-static const struct ike_ops ike_ops = {
-    .changed = on_changed, .daemon = on_daemon, .installed = on_installed, .only = on_only};
+static const struct ike_ops ike_ops = {.changed = on_changed,
+    .daemon = on_daemon,
+    .installed = vpn_ike_installed,
+    .retire = vpn_ike_retire,
+    .only = vpn_ike_only};
 
 /* --- life ------------------------------------------------------------------------------ */
 
@@ -697,6 +648,53 @@ static uint64_t digest_of(struct vpn *v, const struct vpn_net *n)
 	return mix(h, &n->row->nat, sizeof(n->row->nat));
 }
 
+struct rekey {
+	struct vpn *v;
+	bool leading;
+	unsigned asked;
+};
+
+static void rekey_peer(void *arg, const struct pib_row *row)
+{
+	struct rekey *r = arg;
+
+	r->asked += ike_rekey(r->v->ike->ike, row->instance, r->leading);
+}
+
+/* CHILD_SAs of a VPN; leading: only where we lead, as the other end is told too. */
+static unsigned rekey_net(struct vpn *v, uint32_t vpn, bool leading)
+{
+	struct rekey r = {.v = v, .leading = leading};
+
+	pib_store_referrers(v->store, &pib_ce_vpn_peer_class,
+	    pib_column_find(&pib_ce_vpn_peer_class, PIB_CE_VPN_PEER_COL_VPN), vpn, rekey_peer, &r);
+	return r.asked;
+}
+
+struct rekey_all {
+	struct vpn *v;
+	uint32_t member;
+	unsigned asked;
+};
+
+static void rekey_row(void *arg, const struct pib_row *row)
+{
+	const struct pib_ce_vpn *n = row->data;
+	struct rekey_all *a = arg;
+
+	if (n->keying == PIB_CE_VPN_KEYING_IKE && (!a->member || n->member == a->member))
+		a->asked += rekey_net(a->v, row->instance, false);
+}
+
+unsigned vpn_ike_rekey(struct vpn *v, uint32_t member)
+{
+	struct rekey_all a = {.v = v, .member = member};
+
+	if (v->ike && v->ike->ike && v->store)
+		pib_store_each(v->store, &pib_ce_vpn_class, rekey_row, &a);
+	return a.asked;
+}
+
 static void net_changed(struct vpn *v, uint32_t vpn)
 {
 	struct vpn_env env = vpn_row_env(v, v->store, true);
@@ -713,9 +711,17 @@ static void net_changed(struct vpn *v, uint32_t vpn)
 	HASH_FIND(hh, v->ike->nets, &vpn, sizeof(vpn), d);
 	if (!d && digest && (d = calloc(1, sizeof(*d)))) {
 		d->vpn = vpn;
+		d->rekey_serial = row->rekey_serial;
 		HASH_ADD(hh, v->ike->nets, vpn, sizeof(d->vpn), d);
 	}
-	if (!d || d->digest == digest)
+	if (!d)
+		return;
+	if (row && row->rekey_serial > d->rekey_serial) {
+		d->rekey_serial = row->rekey_serial;
+		if (d->digest == digest)
+			(void)rekey_net(v, vpn, true);
+	}
+	if (d->digest == digest)
 		return;
 	d->digest = digest;
 	all_changed(v, vpn);
@@ -753,6 +759,7 @@ void vpn_ike_acquire(struct vpn *v, uint32_t peer)
 
 void vpn_ike_missing(struct vpn *v, uint32_t peer, const struct kern_sa_id *id)
 {
+	vpn_ike_prefer(v, peer);
 	ike_missing(v->ike->ike, peer, id->spi, vpn_now_ms());
 }
 

@@ -287,9 +287,18 @@ bool vpn_ike_has(const struct vpn *v, uint32_t peer);
 void vpn_ike_acquire(struct vpn *v, uint32_t peer); /* traffic waits */
 /* The kernel has this SA no more. */
 void vpn_ike_missing(struct vpn *v, uint32_t peer, const struct kern_sa_id *id);
+/* What charon tells of its SAs (struct ike_ops); v is a struct vpn. */
+struct ike_sa;
+void vpn_ike_installed(void *v, uint32_t peer, const struct ike_sa *sa);
+void vpn_ike_retire(void *v, uint32_t peer, const struct ike_sa *sa);
+void vpn_ike_only(void *v, uint32_t peer, const struct ike_sa *sa, size_t count);
+/* Prefer the outbound SA to the peer if there is only one. */
+void vpn_ike_prefer(struct vpn *v, uint32_t peer);
 void vpn_ike_verify(struct vpn *v); /* charon's SAs against the shadow, which was just loaded */
 /* false: not a peer that charon is to reach. */
 bool vpn_ike_status(const struct vpn *v, uint32_t peer, struct ike_status *s);
+/* Rekey the CHILD_SAs of a membership (0 = of all); how many charon was asked to. */
+unsigned vpn_ike_rekey(struct vpn *v, uint32_t member);
 void vpn_ike_reload(struct vpn *v); /* certificates and keys */
 
 #endif

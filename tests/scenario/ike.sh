@@ -163,6 +163,7 @@ check "traffic passes" wait_for 60 reaches hq lyon
 step "SAs deleted behind charon's back are made anew"
 ip -n lyon xfrm state flush
 check "traffic passes" wait_for 60 reaches hq lyon
+check "lyon - rent comes back after a flush" wait_for 60 reaches lyon rent
 
 step "A member leaves: no SA of it remains"
 sed -i '/vpn name="certs"/,/<\/vpn>/d' "$intent"

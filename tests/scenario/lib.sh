@@ -428,3 +428,25 @@ summary()
 	printf '\n%d of %d checks held, after %d s\n' $((checks - failures)) "$checks" "$SECONDS"
 	[ "$failures" -eq 0 ]
 }
+
+# stream A B COUNT [OCTETS]: COUNT echo requests as fast as they may go, in the background; every one must be
+# answered.
+stream()
+{
+	ip netns exec "h-$1" ping -n -q -c "$3" -i 0.003 -W 5 -s "${4:-56}" "${HOST[$2]}" >"$RUN/stream.$1.$2" 2>&1 &
+	PID[stream.$1.$2]=$!
+}
+streaming() { kill -0 "${PID[stream.$1.$2]}" 2>/dev/null; }
+stream_check()
+{
+	local said
+	wait "${PID[stream.$1.$2]}" 2>/dev/null
+	unset "PID[stream.$1.$2]"
+	said=$(grep 'packets transmitted' "$RUN/stream.$1.$2")
+	if [[ $said =~ ^([0-9]+)\ packets\ transmitted,\ ([0-9]+)\ received ]] &&
+	    [ "${BASH_REMATCH[1]}" -eq "$3" ] && [ "${BASH_REMATCH[2]}" -eq "$3" ]; then
+		ok "$4: $1 to $2 (${BACKEND[$1]}, ${BACKEND[$2]}): $said"
+	else
+		bad "$4: $1 to $2 (${BACKEND[$1]}, ${BACKEND[$2]}): $said"
+	fi
+}

@@ -49,28 +49,6 @@ all_reach "${sites[@]}"
 epoch() { ctl_ce "$1" show peers --json | jq '[.[].own_epochs // "" | scan("[0-9]+") | tonumber] | max // 0'; }
 epochs() { local site; for site in "${sites[@]}"; do epoch $site; done | tr '\n' ' '; }
 
-# stream A B COUNT [OCTETS]: COUNT echo requests as fast as they may go, in the background; every one must be
-# answered.
-stream()
-{
-	ip netns exec "h-$1" ping -n -q -c "$3" -i 0.003 -W 5 -s "${4:-56}" "${HOST[$2]}" >"$RUN/stream.$1.$2" 2>&1 &
-	PID[stream.$1.$2]=$!
-}
-streaming() { kill -0 "${PID[stream.$1.$2]}" 2>/dev/null; }
-stream_check()
-{
-	local said
-	wait "${PID[stream.$1.$2]}" 2>/dev/null
-	unset "PID[stream.$1.$2]"
-	said=$(grep 'packets transmitted' "$RUN/stream.$1.$2")
-	if [[ $said =~ ^([0-9]+)\ packets\ transmitted,\ ([0-9]+)\ received ]] &&
-	    [ "${BASH_REMATCH[1]}" -eq "$3" ] && [ "${BASH_REMATCH[2]}" -eq "$3" ]; then
-		ok "$4: $1 to $2 (${BACKEND[$1]}, ${BACKEND[$2]}): $said"
-	else
-		bad "$4: $1 to $2 (${BACKEND[$1]}, ${BACKEND[$2]}): $said"
-	fi
-}
-
 pairs="paris:lyon nice:metz"
 
 step "$rekeys rekeys under $packets packets on each pair"

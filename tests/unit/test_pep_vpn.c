@@ -507,12 +507,13 @@ END_TEST
 
 START_TEST(rekey)
 {
-	unsigned before;
+	unsigned before, child_sas = 1;
 
 	join();
 	before = (unsigned)kern_mem_sa_count(a.kern);
-	ck_assert_int_eq(vpn_rekey(a.self, "nobody"), -1);
-	ck_assert_int_eq(vpn_rekey(a.self, "acme"), 1);
+	ck_assert_int_eq(vpn_rekey(a.self, "nobody", &child_sas), -1);
+	ck_assert_int_eq(vpn_rekey(a.self, "acme", &child_sas), 1);
+	ck_assert_uint_eq(child_sas, 0);
 	ck_assert_uint_gt(kern_mem_sa_count(a.kern), before);
 	exchange();
 	check_pair();
