@@ -284,6 +284,24 @@ static void check_of_ike(struct doc *d, const struct doc_vpn *v)
 		doc_error(d, v->tag, "ike-transforms", 0, "ike-transforms are for keying=\"ike\"");
 }
 
+/* Policies name one protocol, and those of IKE's tunnels are ESP's. */
+static void check_protocols(struct doc *d, const struct doc_vpn *v)
+{
+	const struct doc_names *names = &v->transform;
+
+	for (uint32_t i = 0; i < names->n; i++) {
+		const struct doc_transform *t = names->t[i], *first = names->t[0];
+
+		if (v->ike && t->proposal.ah)
+			doc_error(d, v->tag, "transforms", t->tag,
+			    "transform \"%s\": AH is for keying=\"controller\"", t->name);
+		else if (t->proposal.ah != first->proposal.ah)
+			doc_error(d, v->tag, "transforms", t->tag,
+			    "transforms \"%s\" and \"%s\": AH and ESP in one VPN", first->name,
+			    t->name);
+	}
+}
+
 void intent_check_keying(struct doc *d, const struct doc_customer *k, struct doc_vpn *v)
 {
 	const struct list esp = {"transforms", "transform", k, k->by_name, &v->transform};
@@ -293,6 +311,7 @@ void intent_check_keying(struct doc *d, const struct doc_customer *k, struct doc
 	v->ike = is(v->keying, "ike");
 	check_names(d, v, &esp, v->transforms);
 	check_names(d, v, &ike, v->ike_transforms);
+	check_protocols(d, v);
 	if (!v->ike)
 		check_of_ike(d, v);
 	if (is(v->activation, "on-demand"))

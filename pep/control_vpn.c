@@ -220,6 +220,7 @@ static void sa_one(void *arg, const struct vpn_show_sa *s)
 	put(o, "peer", text(s->peer));
 	put(o, "src", address(&s->sa.src));
 	put(o, "dst", address(&s->sa.id.dst));
+	put(o, "protocol", json_string(s->sa.id.ah ? "ah" : "esp"));
 	put(o, "spi", json_string(spi));
 	put(o, "own_epoch", number_or_none(s->own_epoch));
 	put(o, "peer_epoch", number_or_none(s->peer_epoch));

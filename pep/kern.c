@@ -30,7 +30,7 @@ static uint8_t *put_prefix(uint8_t *p, const struct prefix *x)
 
 void kern_sa_key(uint8_t key[KERN_SA_KEY_LEN], const struct kern_sa_id *id)
 {
-	put_octets(put_addr(key, &id->dst), &id->spi, sizeof(id->spi));
+	*put_octets(put_addr(key, &id->dst), &id->spi, sizeof(id->spi)) = id->ah;
 }
 
 void kern_selector_key(uint8_t key[KERN_SELECTOR_KEY_LEN], const struct kern_selector *sel)
@@ -47,7 +47,7 @@ bool kern_policy_same(const struct kern_policy *a, const struct kern_policy *b)
 	if (a->action != b->action || a->priority != b->priority)
 		return false;
 	return a->action != KERN_PROTECT ||
-	       (a->reqid == b->reqid && a->mode == b->mode &&
+	       (a->reqid == b->reqid && a->mode == b->mode && a->ah == b->ah &&
 		   !addr_cmp(&a->tmpl_src, &b->tmpl_src) && !addr_cmp(&a->tmpl_dst, &b->tmpl_dst));
 }
 
@@ -97,7 +97,8 @@ const char *kern_action_name(enum kern_action a)
 const char *kern_sa_id_print(const struct kern_sa_id *id, char buf[KERN_STRLEN])
 {
 	char a[ADDR_STRLEN];
-	snprintf(buf, KERN_STRLEN, "%s spi 0x%08x", addr_print(&id->dst, a), (unsigned)id->spi);
+	snprintf(buf, KERN_STRLEN, "%s%s spi 0x%08x", addr_print(&id->dst, a), id->ah ? " ah" : "",
+	    (unsigned)id->spi);
 	return buf;
 }
 

@@ -36,7 +36,8 @@ struct kern_policy {
 	struct kern_selector sel;
 	enum kern_action action;
 	uint32_t priority; /* KERN_PRIO_BASE + ... */
-	/* of KERN_PROTECT: one ESP template, level unique */
+	/* of KERN_PROTECT: one template, level unique */
+	bool ah; /* not ESP */
 	uint32_t reqid;
 	enum kern_mode mode;
 	struct addr tmpl_src;
@@ -46,6 +47,7 @@ struct kern_policy {
 struct kern_sa_id {
 	struct addr dst;
 	uint32_t spi; /* host order */
+	bool ah;      /* not ESP */
 };
 
 /* ESP in UDP (RFC 3948): the ports of its packets.  Both 0: ESP as it is. */
@@ -64,7 +66,7 @@ struct kern_sa {
 	struct addr src;
 	enum kern_mode mode;
 	uint32_t reqid;
-	uint16_t encr;	/* IKEv2 ENCR number */
+	uint16_t encr;	/* IKEv2 ENCR number, 0 = none (AH) */
 	uint16_t integ; /* IKEv2 INTEG number, 0 = none (AEAD) */
 	uint8_t encr_key[KERN_KEY_MAX];
 	uint16_t encr_key_len; /* octets; with the salt of an AEAD */
@@ -120,7 +122,7 @@ enum kern_fault_kind {
 	KERN_UNSUPPORTED_KEY_BITS, /* the algorithm is known, not with this key length */
 	KERN_UNSUPPORTED_INTEG,
 	KERN_UNSUPPORTED_WINDOW,
-	KERN_UNSUPPORTED_PROTOCOL, /* AH */
+	KERN_UNSUPPORTED_PROTOCOL, /* no AH */
 	KERN_UNSUPPORTED_ESN,
 	KERN_UNSUPPORTED_SELECTOR,
 	KERN_UNSUPPORTED_MODE,
@@ -230,7 +232,7 @@ struct kern_ops {
 };
 
 /* Values: compare, key, print (kern.c). */
-#define KERN_SA_KEY_LEN	      21
+#define KERN_SA_KEY_LEN	      22
 #define KERN_SELECTOR_KEY_LEN 42
 #define KERN_STRLEN	      160
 /* Octets that are equal when, and only when, the identities are (for hash tables). */

@@ -31,6 +31,7 @@
 #include "pep/kern_suite.h"
 #include "pep/local_addr.h"
 
+#define PROBE_SPI	    0x43505631U
 #define MSG_MAX_LEN	    8192 /* octets; an ACQUIRE with all proposals has about 5000 */
 #define BATCH		    32	 /* messages a system call */
 #define REPLY_TIMEOUT_S	    5
@@ -54,6 +55,7 @@ struct kern {
 	int event;
 	int epoll; /* event and wake, for event_fd */
 	int wake;
+	bool has_ah;
 	int links; /* events of interfaces and routes */
 	uint32_t seq;
 	uint32_t pid;
@@ -232,6 +234,9 @@ static bool in_range(const struct alg_range *r, unsigned bits)
 	return r->max && bits >= r->min && bits <= r->max;
 }
 
+static int probe_ah(struct kern *k, const struct kern_alg *i, struct kern_fault *f);
+static int pfkey_sa_del(struct kern *k, const struct kern_sa_id *id, struct kern_fault *f);
+
 static int pfkey_can(
     struct kern *k, const struct suite *s, uint32_t replay_window, struct kern_fault *f)
 {
@@ -242,10 +247,10 @@ static int pfkey_can(
 	e = kern_suite_encr(s->encr);
 	i = kern_suite_integ(s->integ);
 	for (int again = 0;; again++) {
-		bool has_e = in_range(&k->encrypt[e->sadb], s->encr_key_bits);
+		bool has_e = !e || in_range(&k->encrypt[e->sadb], s->encr_key_bits);
 		bool has_i = in_range(&k->auth[i->sadb], i->bits[0]);
 		if (has_e && has_i)
-			return 0;
+			return e ? 0 : probe_ah(k, i, f);
 		if (again)
 			return kern_fault_set(f,
 			    has_e ? KERN_UNSUPPORTED_INTEG : KERN_UNSUPPORTED_ENCR, 0,
@@ -297,6 +302,11 @@ static int refused_policy(
 	return refused(f, err, operation, kern_selector_print(sel, text));
 }
 
+static uint8_t satype(const struct kern_sa_id *id)
+{
+	return id->ah ? SADB_SATYPE_AH : SADB_SATYPE_ESP;
+}
+
 static uint8_t host_len(const struct addr *a)
 {
 	return (uint8_t)(8 * addr_len(a));
@@ -317,7 +327,7 @@ static void put_inner(struct pfkey_build *b, const struct kern_sa *sa)
 static void build_sa_add(struct pfkey_build *b, const struct kern_sa *sa)
 {
 	pfkey_put_sa(b, sa->id.spi, (uint8_t)sa->replay_window, kern_suite_integ(sa->integ)->sadb,
-	    kern_suite_encr(sa->encr)->sadb);
+	    sa->id.ah ? SADB_EALG_NONE : kern_suite_encr(sa->encr)->sadb);
 	pfkey_put_sa2(b, sa->mode, sa->reqid);
 	pfkey_put_lifetime(b, SADB_EXT_LIFETIME_HARD, &sa->hard); /* both or neither */
 	pfkey_put_lifetime(b, SADB_EXT_LIFETIME_SOFT, &sa->soft);
@@ -326,7 +336,8 @@ static void build_sa_add(struct pfkey_build *b, const struct kern_sa *sa)
 	put_inner(b, sa);
 	pfkey_put_encap(b, sa->encap);
 	pfkey_put_key(b, SADB_EXT_KEY_AUTH, sa->integ_key, sa->integ_key_len);
-	pfkey_put_key(b, SADB_EXT_KEY_ENCRYPT, sa->encr_key, sa->encr_key_len);
+	if (!sa->id.ah)
+		pfkey_put_key(b, SADB_EXT_KEY_ENCRYPT, sa->encr_key, sa->encr_key_len);
 }
 
 static int pfkey_sa_add(struct kern *k, const struct kern_sa *sa, struct kern_fault *f)
@@ -337,7 +348,7 @@ static int pfkey_sa_add(struct kern *k, const struct kern_sa *sa, struct kern_fa
 
 	if (kern_suite_check_sa(&kern_limits_pfkey, sa, f) < 0)
 		return -1;
-	request_begin(k, &b, SADB_ADD, SADB_SATYPE_ESP);
+	request_begin(k, &b, SADB_ADD, satype(&sa->id));
 	build_sa_add(&b, sa);
 	err = request(k, &b, &m);
 	if (!err) {
@@ -347,8 +358,37 @@ static int pfkey_sa_add(struct kern *k, const struct kern_sa *sa, struct kern_fa
 	refused_sa(f, err, "ADD", &sa->id);
 	/* ENOENT and ENOSYS: an algorithm or a module it needs (drbg, echainiv, authenc ...) */
 	if (err == ENOENT || err == ENOSYS)
-		f->kind = KERN_UNSUPPORTED_ENCR;
+		f->kind = sa->id.ah ? KERN_UNSUPPORTED_INTEG : KERN_UNSUPPORTED_ENCR;
+	if (err == EPROTONOSUPPORT)
+		f->kind = KERN_UNSUPPORTED_PROTOCOL;
 	return -1;
+}
+
+/* Whether the kernel has AH no list says: an SA to ourselves, which nothing uses, does. */
+static int probe_ah(struct kern *k, const struct kern_alg *i, struct kern_fault *f)
+{
+	struct kern_sa sa = {.id = {.spi = PROBE_SPI, .ah = true},
+	    .mode = KERN_TRANSPORT,
+	    .integ = i->number,
+	    .integ_key_len = i->bits[0] / 8,
+	    .hard.seconds = 1};
+	int ret;
+
+	if (k->has_ah)
+		return 0;
+	addr_parse(&sa.id.dst, "127.0.0.2");
+	addr_parse(&sa.src, "127.0.0.2");
+	arc4random_buf(sa.integ_key, sa.integ_key_len);
+	ret = pfkey_sa_add(k, &sa, f);
+	if (ret == 0)
+		ret = pfkey_sa_del(k, &sa.id, f);
+	else if (f->kind == KERN_EXISTS)
+		ret = 0; /* another agent's, this moment */
+	else if (f->kind == KERN_UNSUPPORTED_PROTOCOL)
+		kern_fault_set(f, KERN_UNSUPPORTED_PROTOCOL, 0,
+		    "this kernel has no AH (is a module missing?)");
+	k->has_ah = ret == 0;
+	return ret;
 }
 
 static void build_sa_id(struct pfkey_build *b, const struct kern_sa_id *id)
@@ -366,7 +406,7 @@ static int pfkey_sa_del(struct kern *k, const struct kern_sa_id *id, struct kern
 	struct pfkey_msg m;
 	int err;
 
-	request_begin(k, &b, SADB_DELETE, SADB_SATYPE_ESP);
+	request_begin(k, &b, SADB_DELETE, satype(id));
 	build_sa_id(&b, id);
 	err = request(k, &b, &m);
 	if (err)
@@ -382,7 +422,7 @@ static int pfkey_sa_get(
 	struct pfkey_msg m;
 	int err;
 
-	request_begin(k, &b, SADB_GET, SADB_SATYPE_ESP);
+	request_begin(k, &b, SADB_GET, satype(id));
 	build_sa_id(&b, id);
 	err = request(k, &b, &m);
 	if (!err) {
@@ -525,7 +565,7 @@ static int pfkey_sa_dump(struct kern *k, void (*fn)(void *arg, const struct kern
     void *arg, struct kern_fault *f)
 {
 	struct dump d = {.sa = fn, .arg = arg};
-	return dump(k, SADB_DUMP, SADB_SATYPE_ESP, &d, f);
+	return dump(k, SADB_DUMP, SADB_SATYPE_UNSPEC, &d, f);
 }
 
 static int pfkey_policy_dump(struct kern *k, void (*fn)(void *arg, const struct kern_policy *p),

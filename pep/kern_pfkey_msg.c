@@ -111,7 +111,9 @@ int pfkey_msg_addr(const struct sadb_address *x, struct addr *a, uint16_t *port)
 
 int pfkey_msg_sa_id(const struct pfkey_msg *m, struct kern_sa_id *id)
 {
-	if (!m->sa || pfkey_msg_addr(m->dst, &id->dst, NULL) < 0)
+	id->ah = m->hdr->sadb_msg_satype == SADB_SATYPE_AH;
+	if (!m->sa || (!id->ah && m->hdr->sadb_msg_satype != SADB_SATYPE_ESP) ||
+	    pfkey_msg_addr(m->dst, &id->dst, NULL) < 0)
 		return -1;
 	id->spi = ntohl(m->sa->sadb_sa_spi);
 	return 0;
@@ -172,6 +174,7 @@ static int policy_request(const struct sadb_x_policy *x, struct kern_policy *p)
 	if (req.sadb_x_ipsecrequest_len < sizeof(req) || req.sadb_x_ipsecrequest_len > left)
 		return -1;
 	p->reqid = req.sadb_x_ipsecrequest_reqid;
+	p->ah = req.sadb_x_ipsecrequest_proto == IPPROTO_AH;
 	p->mode = KERN_TRANSPORT;
 	if (req.sadb_x_ipsecrequest_mode != IPSEC_MODE_TUNNEL)
 		return 0;
@@ -420,7 +423,7 @@ void pfkey_put_policy(struct pfkey_build *b, const struct kern_policy *p)
 	};
 	struct sadb_x_ipsecrequest req = {
 	    .sadb_x_ipsecrequest_len = (uint16_t)req_len,
-	    .sadb_x_ipsecrequest_proto = IPPROTO_ESP,
+	    .sadb_x_ipsecrequest_proto = p->ah ? IPPROTO_AH : IPPROTO_ESP,
 	    .sadb_x_ipsecrequest_mode = tunnel ? IPSEC_MODE_TUNNEL : IPSEC_MODE_TRANSPORT,
 	    .sadb_x_ipsecrequest_level = IPSEC_LEVEL_UNIQUE, /* others drop the reqid */
 	    .sadb_x_ipsecrequest_reqid = p->reqid,

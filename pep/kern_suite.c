@@ -103,6 +103,10 @@ size_t kern_suite_list(struct suite *out, size_t max)
 			if (!encr_table[e].refused && !integ_table[i].refused &&
 			    kern_suite_aead(&encr_table[e]) == (integ_table[i].number == 0))
 				n += list_encr(&encr_table[e], &integ_table[i], out + n, max - n);
+	for (size_t i = 0; i < sizeof(integ_table) / sizeof(integ_table[0]) && n < max; i++)
+		if (!integ_table[i].refused && integ_table[i].number != 0)
+			out[n++] = (struct suite) {
+			    .protocol = SUITE_AH, .integ = integ_table[i].number};
 	return n;
 }
 
@@ -131,12 +135,43 @@ static int check_integ(
 	return 0;
 }
 
+static int check_ah(const struct kern_limits *l, const struct suite *s, struct kern_fault *f)
+{
+	const struct kern_alg *i = kern_suite_integ(s->integ);
+
+	if (s->encr || s->encr_key_bits)
+		return kern_fault_set(f,
+		    s->encr ? KERN_UNSUPPORTED_ENCR : KERN_UNSUPPORTED_KEY_BITS, 0,
+		    "AH does not encrypt");
+	if (!i || s->integ == 0)
+		return kern_fault_set(f, KERN_UNSUPPORTED_INTEG, 0,
+		    "integrity transform %u: nothing for AH", (unsigned)s->integ);
+	if (why_not(l, i))
+		return kern_fault_set(
+		    f, KERN_UNSUPPORTED_INTEG, 0, "integrity %s: %s", i->name, why_not(l, i));
+	return 0;
+}
+
+static int check_esp(const struct kern_limits *l, const struct suite *s, struct kern_fault *f)
+{
+	const struct kern_alg *e = kern_suite_encr(s->encr);
+
+	if (!e)
+		return kern_fault_set(f, KERN_UNSUPPORTED_ENCR, 0,
+		    "encryption transform %u: unknown", (unsigned)s->encr);
+	if (why_not(l, e))
+		return kern_fault_set(
+		    f, KERN_UNSUPPORTED_ENCR, 0, "%s: %s", e->name, why_not(l, e));
+	if (!has_bits(e, kern_suite_key_bits(e, s->encr_key_bits)))
+		return kern_fault_set(f, KERN_UNSUPPORTED_KEY_BITS, 0, "%s: no keys of %u bits",
+		    e->name, (unsigned)s->encr_key_bits);
+	return check_integ(e, s->integ, l, f);
+}
+
 /* What an interface has no room for, whatever the algorithms. */
 static int check_limits(const struct kern_limits *l, const struct suite *s, uint32_t replay_window,
     struct kern_fault *f)
 {
-	if (s->protocol != SUITE_ESP)
-		return kern_fault_set(f, KERN_UNSUPPORTED_PROTOCOL, 0, "only ESP is supported");
 	if (s->esn && !l->esn)
 		return kern_fault_set(f, KERN_UNSUPPORTED_ESN, 0,
 		    "%s cannot express extended sequence numbers", l->name);
@@ -150,18 +185,7 @@ static int check_limits(const struct kern_limits *l, const struct suite *s, uint
 int kern_suite_check(const struct kern_limits *l, const struct suite *s, uint32_t replay_window,
     struct kern_fault *f)
 {
-	const struct kern_alg *e = kern_suite_encr(s->encr);
-
-	if (!e)
-		return kern_fault_set(f, KERN_UNSUPPORTED_ENCR, 0,
-		    "encryption transform %u: unknown", (unsigned)s->encr);
-	if (why_not(l, e))
-		return kern_fault_set(
-		    f, KERN_UNSUPPORTED_ENCR, 0, "%s: %s", e->name, why_not(l, e));
-	if (!has_bits(e, kern_suite_key_bits(e, s->encr_key_bits)))
-		return kern_fault_set(f, KERN_UNSUPPORTED_KEY_BITS, 0, "%s: no keys of %u bits",
-		    e->name, (unsigned)s->encr_key_bits);
-	if (check_integ(e, s->integ, l, f) < 0)
+	if ((s->protocol == SUITE_AH ? check_ah(l, s, f) : check_esp(l, s, f)) < 0)
 		return -1;
 	return check_limits(l, s, replay_window, f);
 }
@@ -169,8 +193,10 @@ int kern_suite_check(const struct kern_limits *l, const struct suite *s, uint32_
 int kern_suite_check_sa(const struct kern_limits *l, const struct kern_sa *sa, struct kern_fault *f)
 {
 	const struct kern_alg *e = kern_suite_encr(sa->encr);
-	struct suite suite = {
-	    .protocol = SUITE_ESP, .esn = sa->esn, .encr = sa->encr, .integ = sa->integ};
+	struct suite suite = {.protocol = sa->id.ah ? SUITE_AH : SUITE_ESP,
+	    .esn = sa->esn,
+	    .encr = sa->encr,
+	    .integ = sa->integ};
 	char id[KERN_STRLEN];
 
 	if (sa->encr_key_len > KERN_KEY_MAX || sa->integ_key_len > KERN_KEY_MAX ||
@@ -184,7 +210,7 @@ int kern_suite_check_sa(const struct kern_limits *l, const struct kern_sa *sa, s
 	if (sa->reqid > l->reqid_max)
 		return kern_fault_set(f, KERN_REFUSED, 0, "SA %s: reqid %u above %u",
 		    kern_sa_id_print(&sa->id, id), (unsigned)sa->reqid, (unsigned)l->reqid_max);
-	suite.encr_key_bits = (uint16_t)(e ? (sa->encr_key_len - e->salt) * 8U : 0);
+	suite.encr_key_bits = (uint16_t)((sa->encr_key_len - (e ? e->salt : 0)) * 8U);
 	if (kern_suite_check(l, &suite, sa->replay_window, f) < 0)
 		return -1;
 	if (sa->integ_key_len != kern_suite_integ(sa->integ)->bits[0] / 8U)

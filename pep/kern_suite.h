@@ -40,7 +40,7 @@ const struct kern_alg *kern_suite_integ(uint16_t number);
 bool kern_suite_aead(const struct kern_alg *encr);
 /* The length of the key where a transform says 0: the only one there is. */
 unsigned kern_suite_key_bits(const struct kern_alg *encr, unsigned bits);
-/* Every combination that is accepted at all, as transforms; how many, at most max. */
+/* Every combination that is accepted at all, as transforms, AH last; how many, at most max. */
 size_t kern_suite_list(struct suite *out, size_t max);
 /* Each 0, or -1 and *f, which names the field at fault. */
 int kern_suite_check(const struct kern_limits *l, const struct suite *s, uint32_t replay_window,

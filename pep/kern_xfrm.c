@@ -257,7 +257,9 @@ static int xfrm_sa_add(struct kern *k, const struct kern_sa *sa, struct kern_fau
 	refused_sa(f, err, "NEWSA", &sa->id, &a);
 	/* an algorithm or a module it needs (gcm, drbg, echainiv, authenc ...) */
 	if (err == ENOENT || err == ENOSYS)
-		f->kind = KERN_UNSUPPORTED_ENCR;
+		f->kind = sa->id.ah ? KERN_UNSUPPORTED_INTEG : KERN_UNSUPPORTED_ENCR;
+	if (err == EPROTONOSUPPORT)
+		f->kind = KERN_UNSUPPORTED_PROTOCOL;
 	return -1;
 }
 
@@ -349,15 +351,16 @@ static int probe(struct kern *k, const struct suite *s, struct kern_fault *f)
 {
 	const struct kern_alg *e = kern_suite_encr(s->encr);
 	const struct kern_alg *i = kern_suite_integ(s->integ);
-	unsigned bits = kern_suite_key_bits(e, s->encr_key_bits);
+	unsigned bits = e != NULL ? kern_suite_key_bits(e, s->encr_key_bits) : 0;
 	struct kern_sa sa = {.mode = KERN_TRANSPORT,
-	    .encr = e->number,
+	    .encr = s->encr,
 	    .integ = i->number,
 	    .esn = s->esn,
-	    .encr_key_len = (uint16_t)(bits / 8 + e->salt),
+	    .encr_key_len = (uint16_t)(e != NULL ? bits / 8 + e->salt : 0),
 	    .integ_key_len = i->bits[0] / 8};
 
 	sa.id.spi = PROBE_SPI;
+	sa.id.ah = s->protocol == SUITE_AH;
 	addr_parse(&sa.id.dst, "127.0.0.2");
 	addr_parse(&sa.src, "127.0.0.2");
 	arc4random_buf(sa.encr_key, sa.encr_key_len);
@@ -367,10 +370,13 @@ static int probe(struct kern *k, const struct suite *s, struct kern_fault *f)
 		return xfrm_sa_del(k, &sa.id, f);
 	if (f->kind == KERN_EXISTS)
 		return 0; /* another agent's, this moment */
-	if (f->kind == KERN_UNSUPPORTED_ENCR)
+	if (f->kind == KERN_UNSUPPORTED_ENCR && e != NULL)
 		kern_fault_set(f, KERN_UNSUPPORTED_ENCR, 0,
 		    "this kernel has no %s with %s (is a crypto module missing?)", e->name,
 		    i->name);
+	if (f->kind == KERN_UNSUPPORTED_PROTOCOL)
+		kern_fault_set(f, KERN_UNSUPPORTED_PROTOCOL, 0,
+		    "this kernel has no %s (is a module missing?)", sa.id.ah ? "AH" : "ESP");
 	return -1;
 }
 

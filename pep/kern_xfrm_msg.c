@@ -59,6 +59,16 @@ static int get_selector(struct kern_selector *s, const struct xfrm_selector *x, 
 	return 0;
 }
 
+static uint8_t protocol(bool ah)
+{
+	return ah ? IPPROTO_AH : IPPROTO_ESP;
+}
+
+static bool is_protocol(uint8_t proto)
+{
+	return proto == IPPROTO_ESP || proto == IPPROTO_AH;
+}
+
 static uint8_t xfrm_dir(enum kern_dir dir)
 {
 	return dir == KERN_IN	 ? XFRM_POLICY_IN
@@ -166,7 +176,7 @@ void xfrm_build_sa_add(struct xfrm_build *b, const struct kern_sa *sa)
 	put_addr(&x->id.daddr, &sa->id.dst);
 	put_addr(&x->saddr, &sa->src);
 	x->id.spi = htonl(sa->id.spi);
-	x->id.proto = IPPROTO_ESP;
+	x->id.proto = protocol(sa->id.ah);
 	x->family = sa->id.dst.family;
 	x->reqid = sa->reqid;
 	if (sa->mode == KERN_TUNNEL) {
@@ -183,10 +193,11 @@ void xfrm_build_sa_add(struct xfrm_build *b, const struct kern_sa *sa)
 		x->lft.hard_byte_limit = sa->hard.octets;
 	x->lft.soft_add_expires_seconds = sa->soft.seconds;
 	x->lft.hard_add_expires_seconds = sa->hard.seconds;
-	if (kern_suite_aead(e)) {
+	if (e != NULL && kern_suite_aead(e)) {
 		put_aead(b, sa, e);
 	} else {
-		put_crypt(b, sa, e);
+		if (e != NULL) /* not of AH */
+			put_crypt(b, sa, e);
 		put_auth(b, sa, kern_suite_integ(sa->integ));
 	}
 	put_replay(b, x, sa);
@@ -222,7 +233,7 @@ void xfrm_build_sa_id(struct xfrm_build *b, uint16_t type, const struct kern_sa_
 	put_addr(&x->daddr, &id->dst);
 	x->spi = htonl(id->spi);
 	x->family = id->dst.family;
-	x->proto = IPPROTO_ESP;
+	x->proto = protocol(id->ah);
 }
 
 void xfrm_build_sa_times(
@@ -240,7 +251,7 @@ void xfrm_build_sa_times(
 void xfrm_build_policy_put(struct xfrm_build *b, uint16_t type, const struct kern_policy *p)
 {
 	struct xfrm_userpolicy_info *x = begin(b, type, NLM_F_ACK, sizeof(*x));
-	struct xfrm_user_tmpl t = {.id.proto = IPPROTO_ESP,
+	struct xfrm_user_tmpl t = {.id.proto = protocol(p->ah),
 	    .family = p->tmpl_dst.family,
 	    .reqid = p->reqid,
 	    .mode = p->mode == KERN_TUNNEL ? XFRM_MODE_TUNNEL : XFRM_MODE_TRANSPORT,
@@ -311,10 +322,11 @@ static bool has_keys(const struct nlmsghdr *h)
 static int get_sa(const struct xfrm_usersa_info *x, struct kern_sa_state *s)
 {
 	memset(s, 0, sizeof(*s));
-	if (x->id.proto != IPPROTO_ESP || get_addr(&s->id.dst, &x->id.daddr, x->family) != 0 ||
+	if (!is_protocol(x->id.proto) || get_addr(&s->id.dst, &x->id.daddr, x->family) != 0 ||
 	    get_addr(&s->src, &x->saddr, x->family) != 0)
 		return -1;
 	s->id.spi = ntohl(x->id.spi);
+	s->id.ah = x->id.proto == IPPROTO_AH;
 	s->mode = x->mode == XFRM_MODE_TUNNEL ? KERN_TUNNEL : KERN_TRANSPORT;
 	s->reqid = x->reqid;
 	s->octets = x->curlft.bytes;
@@ -352,6 +364,7 @@ static int get_policy(const struct nlmsghdr *h, const struct xfrm_userpolicy_inf
 		return 0;
 	p->action = KERN_PROTECT;
 	p->reqid = t->reqid;
+	p->ah = t->id.proto == IPPROTO_AH;
 	p->mode = t->mode == XFRM_MODE_TUNNEL ? KERN_TUNNEL : KERN_TRANSPORT;
 	if (p->mode == KERN_TUNNEL && (get_addr(&p->tmpl_src, &t->saddr, t->family) != 0 ||
 					  get_addr(&p->tmpl_dst, &t->id.daddr, t->family) != 0))
@@ -402,9 +415,10 @@ static bool event_sa_deleted(const struct nlmsghdr *h, struct kern_event *e)
 	const struct xfrm_usersa_id *x = fixed(h, sizeof(*x));
 
 	e->kind = KERN_EV_SA_DELETED;
-	if (x == NULL || x->proto != IPPROTO_ESP || get_addr(&e->sa.dst, &x->daddr, x->family) != 0)
+	if (x == NULL || !is_protocol(x->proto) || get_addr(&e->sa.dst, &x->daddr, x->family) != 0)
 		return false;
 	e->sa.spi = ntohl(x->spi);
+	e->sa.ah = x->proto == IPPROTO_AH;
 	return true;
 }
 
@@ -447,7 +461,7 @@ static bool event_sa_flushed(const struct nlmsghdr *h, struct kern_event *e)
 	const struct xfrm_usersa_flush *x = fixed(h, sizeof(*x));
 
 	e->kind = KERN_EV_SA_FLUSHED;
-	return x == NULL || x->proto == IPPROTO_ESP || x->proto == 0 || x->proto == 255;
+	return x == NULL || is_protocol(x->proto) || x->proto == 0 || x->proto == 255;
 }
 
 static bool event_policies_flushed(const struct nlmsghdr *h, struct kern_event *e)

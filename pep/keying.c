@@ -458,6 +458,7 @@ static int sa_plan(struct planning *pl, const struct epoch *e, const struct keyi
 	sa.id.dst = inbound ? pl->m->local : pl->p->addr;
 	sa.id.spi = inbound ? keying_spi(peer.member, peer.epoch, own.epoch)
 			    : keying_spi(own.member, own.epoch, peer.epoch);
+	sa.id.ah = t->protocol == SUITE_AH;
 	if (in_udp(pl)) {
 		sa.encap.sport = inbound ? peer_port(pl) : NATT_PORT;
 		sa.encap.dport = inbound ? NATT_PORT : peer_port(pl);
@@ -511,6 +512,7 @@ static enum want sa_want(
 		return WANT_FAILED;
 	}
 	u->id.spi = spi;
+	u->id.ah = t.protocol == SUITE_AH;
 	u->id.dst = inbound ? pl->m->local : pl->p->addr;
 	return sa_plan(pl, e, pk, &t, inbound) == 0 ? WANT_ADDED : WANT_FAILED;
 }

@@ -82,6 +82,14 @@ bool keying_key_lens(const struct keying_transform *t, uint16_t *encr_len, uint1
 		e++;
 	while (i < COUNT(integ_table) && integ_table[i].integ != t->integ)
 		i++;
+	if (t->protocol == SUITE_AH) {
+		if (t->encr != 0 || t->encr_key_bits != 0 || t->integ == 0 ||
+		    i == COUNT(integ_table))
+			return false;
+		*encr_len = 0;
+		*integ_len = integ_table[i].octets;
+		return true;
+	}
 	if (e == COUNT(encr_table) || i == COUNT(integ_table))
 		return false;
 	octets = encr_table[e].fixed != 0 ? encr_table[e].fixed : t->encr_key_bits / 8U;

@@ -94,6 +94,7 @@ static void protect(struct spd *s, enum kern_dir dir, const struct prefix *src,
 	if (!e)
 		return;
 	e->policy.reqid = t->reqid;
+	e->policy.ah = t->ah;
 	e->policy.mode = KERN_TUNNEL;
 	e->policy.tmpl_src = dir == KERN_OUT ? t->local : t->remote;
 	e->policy.tmpl_dst = dir == KERN_OUT ? t->remote : t->local;
@@ -218,6 +219,7 @@ static void outer(struct spd *s, const struct spd_tunnel *t)
 			continue;
 		p->mode = KERN_TRANSPORT;
 		p->reqid = t->reqid;
+		p->ah = t->ah;
 	}
 }
 

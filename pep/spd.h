@@ -76,6 +76,7 @@ struct spd_tunnel {
 	struct addr local;
 	struct addr remote;
 	uint32_t reqid;
+	bool ah;   /* not ESP */
 	bool ipip; /* an interface in front of transport mode (RFC 3884) */
 };
 

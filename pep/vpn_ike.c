@@ -252,6 +252,12 @@ static void gather_esp(void *arg, const struct pib_row *row)
 	    .esn = p->esn == PIB_CE_VPN_PROPOSAL_ESN_TRUE,
 	    .ah = p->protocol == PIB_CE_VPN_PROPOSAL_PROTOCOL_AH};
 	check(g, &g->c->esp[at], false, row->cls, row->instance, column);
+	if (g->c->esp[at].ah) { /* the policies are ESP's */
+		g->ok = false;
+		if (g->f)
+			vpn_fault(g->f, row->cls, row->instance, PIB_CPERR_ENUM_SUP,
+			    PIB_CE_VPN_PROPOSAL_COL_PROTOCOL, "AH is for controller keying only");
+	}
 	if (at != 0)
 		return;
 	/* charon has one lifetime for all of a child's proposals: that of the best. */

@@ -256,6 +256,9 @@ static int load_transforms(struct keying_member *m, const struct vpn_env *env,
 	for (unsigned i = 0; i < c.count; i++) {
 		const struct keying_transform t = transform_of(c.p[i]);
 
+		if (c.p[i]->protocol != c.p[0]->protocol)
+			return vpn_fault(f, &pib_ce_vpn_proposal_class, c.p[i]->id, PIB_CPERR_VALUE,
+			    PIB_CE_VPN_PROPOSAL_COL_PROTOCOL, "AH and ESP in one VPN");
 		if (check_soft(c.p[i], f) < 0)
 			return -1;
 		if (proposal_can(env, c.p[i], i == 0 ? &first : &k) == 0 && !suite_twice(m, &t))

@@ -150,6 +150,7 @@ static struct spd_tunnel tunnel_of(const struct vpn_net *n, const struct vpn_pee
 	return (struct spd_tunnel) {.local = n->member.local,
 	    .remote = p->peer.addr,
 	    .reqid = p->peer.reqid,
+	    .ah = n->member.transform[0].protocol == SUITE_AH,
 	    .ipip = n->ipip};
 }
 

@@ -61,10 +61,10 @@ static bool octets_same(const struct pib_octets *a, const struct pib_octets *b)
 /* Does it matter to more than our own epochs? */
 static bool near_differs(const struct pib_ce_vpn *a, const struct pib_ce_vpn *b)
 {
-	return !a || !b || a->member != b->member || a->mode != b->mode || a->keying != b->keying ||
-	       a->relay != b->relay || a->non_vpn_traffic != b->non_vpn_traffic ||
-	       a->nat != b->nat || !octets_same(&a->vpn_id, &b->vpn_id) ||
-	       !octets_same(&a->local_addr, &b->local_addr);
+	return !a || !b || a->member != b->member || a->mode != b->mode ||
+	       a->proposals != b->proposals || a->keying != b->keying || a->relay != b->relay ||
+	       a->non_vpn_traffic != b->non_vpn_traffic || a->nat != b->nat ||
+	       !octets_same(&a->vpn_id, &b->vpn_id) || !octets_same(&a->local_addr, &b->local_addr);
 }
 
 static void net_changed(struct touching *g, const void *before, const void *after)
@@ -85,12 +85,17 @@ static void touch_tagged(void *arg, const struct pib_row *row)
 	const struct pib_ce_vpn *v = row->data;
 	struct touching *g = arg;
 	if (v->proposals == g->tag)
-		touch(g->t, VPN_PART_NET, v->id, VPN_MEMBER);
+		touch(g->t, VPN_PART_NET, v->id, VPN_MEMBER | g->what);
 }
 
 static void proposal_changed(struct touching *g, const void *before, const void *after)
 {
 	const struct pib_ce_vpn_proposal *rows[] = {before, after};
+	bool ah = false;
+
+	for (int i = 0; i < 2; i++)
+		ah |= rows[i] && rows[i]->protocol == PIB_CE_VPN_PROPOSAL_PROTOCOL_AH;
+	g->what = ah ? VPN_NEAR : 0; /* policies name the protocol */
 	for (int i = 0; i < 2; i++)
 		if (rows[i]) {
 			g->tag = rows[i]->tag;

@@ -547,6 +547,95 @@ START_TEST(acquire)
 }
 END_TEST
 
+/* --- AH ------------------------------------------------------------------------------ */
+
+static bool shown(const char *pattern)
+{
+	char command[200];
+
+	snprintf(command, sizeof(command), "ip -s xfrm state | grep -Eq '%s'", pattern);
+	return system(command) == 0;
+}
+
+static struct kern_sa ah_sa(uint32_t spi)
+{
+	struct kern_sa s = sa(spi);
+
+	s.id.ah = true;
+	s.encr = 0;
+	s.encr_key_len = 0;
+	explicit_bzero(s.encr_key, sizeof(s.encr_key));
+	return s;
+}
+
+static void act_delete_ah(struct kern *k)
+{
+	struct kern_sa s = ah_sa(0x710);
+
+	ops->sa_del(k, &s.id, &f);
+}
+
+static int can_ah(uint16_t encr, uint16_t bits, uint16_t integ)
+{
+	const struct suite s = {
+	    .protocol = SUITE_AH, .encr = encr, .encr_key_bits = bits, .integ = integ};
+
+	return ops->can(kern, &s, 32, &f);
+}
+
+START_TEST(ah)
+{
+	struct kern_sa a = ah_sa(0x710), e = sa(0x710);
+	struct kern_policy p = policy(KERN_OUT, KERN_PROTECT);
+	const struct kern_event *ev;
+	struct seen seen;
+	struct kern_sa_state st;
+
+	OK(can_ah(0, 0, 14));
+	OK(can_ah(0, 0, 2));
+	ck_assert_uint_eq(look().sas, 0); /* probing leaves nothing */
+	REFUSED(can_ah(12, 256, 14), KERN_UNSUPPORTED_ENCR);
+	REFUSED(can_ah(0, 256, 14), KERN_UNSUPPORTED_KEY_BITS);
+	REFUSED(can_ah(0, 0, 0), KERN_UNSUPPORTED_INTEG);
+
+	/* An SPI is one protocol's: both are there, and each is deleted alone. */
+	OK(ops->sa_add(kern, &a, &f));
+	REFUSED(ops->sa_add(kern, &a, &f), KERN_EXISTS);
+	OK(ops->sa_add(kern, &e, &f));
+	ck_assert(shown("proto ah spi 0x00000710"));
+	ck_assert(shown("proto esp spi 0x00000710"));
+	ck_assert(shown("auth-trunc hmac\\(sha512\\) .* 256$"));
+	ck_assert_uint_eq(look().sas, 2);
+	OK(ops->sa_get(kern, &a.id, &st, &f));
+	ck_assert(st.id.ah && !st.larval);
+	OK(ops->sa_del(kern, &e.id, &f));
+	OK(ops->sa_get(kern, &a.id, &st, &f));
+	REFUSED(ops->sa_get(kern, &e.id, &st, &f), KERN_ABSENT);
+	ck_assert(look().sa.id.ah);
+
+	foreigner(act_delete_ah);
+	ev = wait_event(KERN_EV_SA_DELETED, 3000);
+	ck_assert_ptr_nonnull(ev);
+	ck_assert(ev->sa.ah);
+	ck_assert_uint_eq(look().sas, 0);
+
+	/* The same selector, another protocol: another policy. */
+	OK(ops->policy_put(kern, &p, &f));
+	seen = look();
+	ck_assert(!seen.policy.ah);
+	p.ah = true;
+	ck_assert(!kern_policy_same(&seen.policy, &p));
+	OK(ops->policy_put(kern, &p, &f));
+	seen = look();
+	ck_assert_uint_eq(seen.policies, 1);
+	ck_assert(kern_policy_same(&seen.policy, &p));
+	ck_assert_int_eq(system("ip xfrm policy | grep -q 'proto ah.*reqid 7 .*mode tunnel'"), 0);
+
+	a.encr_key_len = 32;
+	REFUSED(ops->sa_add(kern, &a, &f), KERN_UNSUPPORTED_KEY_BITS);
+}
+END_TEST
+
 /* --- what only XFRM can ------------------------------------------------------- */
 
 static struct kern_sa aead(uint32_t spi, uint16_t encr, uint16_t bits)
@@ -561,14 +650,6 @@ static struct kern_sa aead(uint32_t spi, uint16_t encr, uint16_t bits)
 }
 
 /* What iproute2 says of the SAs there are. */
-static bool shown(const char *pattern)
-{
-	char command[200];
-
-	snprintf(command, sizeof(command), "ip -s xfrm state | grep -Eq '%s'", pattern);
-	return system(command) == 0;
-}
-
 START_TEST(xfrm_limits)
 {
 	OK(can(20, 256, 0, 32, &f));
@@ -728,6 +809,7 @@ int main(void)
 	    {NULL, expiry},
 	    {NULL, acquire},
 	    {NULL, plan_is_undone},
+	    {NULL, ah},
 	    {&kern_pfkey_ops, pfkey_limits},
 	    {&kern_pfkey_ops, kernel_has_no_aead},
 	    {&kern_xfrm_ops, xfrm_limits},

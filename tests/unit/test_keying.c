@@ -162,28 +162,56 @@ START_TEST(row116_keymat_known_answer)
 }
 END_TEST
 
+/* The same ends as above; worked out by another implementation of doc/keying.md section 3. */
+START_TEST(keymat_of_ah)
+{
+	static const struct keying_transform ah = {.protocol = SUITE_AH, .integ = 12};
+	uint8_t n1[SITEKEY_LEN];
+	uint8_t n2[SITEKEY_LEN];
+	const struct keying_end a = {5, 3, n1};
+	const struct keying_end b = {9, 18, n2};
+	uint8_t secret[SITEKEY_LEN];
+	struct kern_sa sa;
+	char text[2 * 32 + 1];
+
+	memset(n1, 1, sizeof(n1));
+	memset(n2, 2, sizeof(n2));
+	memset(secret, 0x0b, sizeof(secret));
+	ck_assert_int_eq(keying_keymat(vpn_id, &a, &b, &ah, secret, &sa), 0);
+	ck_assert_uint_eq(sa.encr, 0);
+	ck_assert_uint_eq(sa.encr_key_len, 0);
+	ck_assert_uint_eq(sa.integ, 12);
+	ck_assert_uint_eq(sa.integ_key_len, 32);
+	hex(sa.integ_key, 32, text);
+	ck_assert_str_eq(text, "eacc8ea16bc9537b6fe680989df5fa33ecc214888d1005b5bd22a9e4e87b60bf");
+}
+END_TEST
+
 START_TEST(key_lengths)
 {
 	static const struct {
 		uint16_t encr, bits, integ;
 		bool ok;
 		uint16_t encr_len, integ_len;
+		uint8_t protocol;
 	} t[] = {
-	    {12, 256, 14, true, 32, 64},
-	    {12, 128, 12, true, 16, 32},
-	    {20, 256, 0, true, 36, 0},
-	    {28, 0, 0, true, 36, 0},
-	    {12, 256, 0, false, 0, 0}, /* encryption alone (RFC 8221 4) */
-	    {12, 200, 14, false, 0, 0},
-	    {12, 0, 14, false, 0, 0},
-	    {12, 512, 14, false, 0, 0},
-	    {3, 192, 14, false, 0, 0},
-	    {12, 256, 99, false, 0, 0},
+	    {12, 256, 14, true, 32, 64, SUITE_ESP}, {12, 128, 12, true, 16, 32, SUITE_ESP},
+	    {20, 256, 0, true, 36, 0, SUITE_ESP}, {28, 0, 0, true, 36, 0, SUITE_ESP},
+	    {12, 256, 0, false, 0, 0, SUITE_ESP}, /* encryption alone (RFC 8221 4) */
+	    {12, 200, 14, false, 0, 0, SUITE_ESP}, {12, 0, 14, false, 0, 0, SUITE_ESP},
+	    {12, 512, 14, false, 0, 0, SUITE_ESP}, {3, 192, 14, false, 0, 0, SUITE_ESP},
+	    {12, 256, 99, false, 0, 0, SUITE_ESP}, {0, 0, 14, true, 0, 64, SUITE_AH},
+	    {0, 0, 2, true, 0, 20, SUITE_AH}, {0, 0, 0, false, 0, 0, SUITE_AH},
+	    {0, 0, 99, false, 0, 0, SUITE_AH},
+	    {12, 256, 14, false, 0, 0, SUITE_AH}, /* it does not encrypt */
+	    {0, 0, 14, false, 0, 0, SUITE_ESP},	  /* and ESP does */
 	};
 
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
-		const struct keying_transform tr = {
-		    .encr = t[i].encr, .encr_key_bits = t[i].bits, .integ = t[i].integ};
+		const struct keying_transform tr = {.protocol = t[i].protocol,
+		    .encr = t[i].encr,
+		    .encr_key_bits = t[i].bits,
+		    .integ = t[i].integ};
 		uint16_t e = 0;
 		uint16_t n = 0;
 
@@ -1420,6 +1448,7 @@ int main(void)
 	tcase_add_test(octets, hkdf_known_answer);
 	tcase_add_test(octets, x25519_known_answer);
 	tcase_add_test(octets, row116_keymat_known_answer);
+	tcase_add_test(octets, keymat_of_ah);
 	tcase_add_test(octets, key_lengths);
 	suite_add_tcase(s, octets);
 	tcase_set_timeout(rules, 60);
