@@ -443,7 +443,7 @@ static int pfkey_sa_ports(
 	struct pfkey_msg m;
 	int err;
 
-	request_begin(k, &b, SADB_GET, SADB_SATYPE_ESP);
+	request_begin(k, &b, SADB_GET, satype(id));
 	build_sa_id(&b, id);
 	err = request(k, &b, &m);
 	if (err)

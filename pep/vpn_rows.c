@@ -387,6 +387,9 @@ static int check_peer(struct vpn_peer *p, const struct vpn_net *n, struct vpn_fa
 	if (p->peer.nat && n->row->mode != PIB_CE_VPN_MODE_TUNNEL)
 		return vpn_fault(f, cls, r->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_PEER_COL_NAT,
 		    "transport mode cannot pass NAT");
+	if ((p->peer.nat || n->member.nat) && n->member.transform[0].protocol == SUITE_AH)
+		return vpn_fault(f, cls, r->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_PEER_COL_NAT,
+		    "AH cannot pass NAT");
 	if (p->peer.nat && n->member.nat && n->row->keying == PIB_CE_VPN_KEYING_CONTROLLER)
 		return vpn_fault(f, cls, r->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_PEER_COL_NAT,
 		    "both are behind NAT: only IKE can do that");

@@ -28,8 +28,7 @@ sp_make
 site_make p 192.0.2.1 10.1.0.0/16
 site_make q 192.0.2.2 10.2.0.0/16
 start_pdp
-ctl_pdp apply "$RUN/acme.xml" >"$RUN/out" 2>&1
-check "copsctl apply warns that AH does not encrypt" grep "acme.xml:[0-9]*:[0-9]*: warning: AH .*does not encrypt" "$RUN/out"
+check "copsctl apply, before the CEs are known" ctl_pdp apply "$RUN/acme.xml"
 start_peps p q
 for site in p q; do
 	check "$site refuses the row: its protocol" wait_for 20 grep -q "ceVpnProposal.*no AH" "$RUN/$site.log"
@@ -38,6 +37,7 @@ done
 sed -i 's/lifetime="8h"/lifetime="7h"/' "$RUN/acme.xml"
 check "copsctl apply, now that they are known, does too: file, line, column" eval \
     "! ctl_pdp apply '$RUN/acme.xml' >'$RUN/out' 2>&1 && grep 'acme.xml:[0-9]*:[0-9]*: error: member .*\"signed\" cannot be done by this CE' '$RUN/out'"
+check "and warns that AH does not encrypt" grep "acme.xml:[0-9]*:[0-9]*: warning: AH .*does not encrypt" "$RUN/out"
 evidence <"$RUN/out"
 
 step "With AH"
