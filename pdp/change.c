@@ -79,15 +79,16 @@ static void summarize(struct change *c)
 		snprintf(s, size, c->changed ? "no rows changed" : "nothing changed");
 }
 
-/* CEs of a that b lacks, or has with another address. */
-static size_t ces_missing(const struct customer *a, const struct customer *b, bool address)
+/* CEs of a that b lacks, or (how) has with another address or managed otherwise. */
+static size_t ces_missing(const struct customer *a, const struct customer *b, bool how)
 {
 	const struct model_ce *other;
 	size_t n = 0;
 
 	for (size_t i = 0; a != NULL && i < a->ces; i++) {
 		other = b != NULL ? customer_ce_find(b, a->ce[i].name) : NULL;
-		if (other == NULL || (address && addr_cmp(&other->address, &a->ce[i].address) != 0))
+		if (other == NULL || (how && (addr_cmp(&other->address, &a->ce[i].address) != 0 ||
+						 other->foreign != a->ce[i].foreign)))
 			n++;
 	}
 	return n;
@@ -304,6 +305,7 @@ static void work_enact(struct work *w)
 {
 	struct change_env *env = w->env;
 	struct registry *reg = env->db->registry;
+	const struct model_ce *ce;
 	const struct customer *c;
 	int rc = 0;
 
@@ -315,6 +317,8 @@ static void work_enact(struct work *w)
 		if (c != NULL)
 			rc |= registry_put(reg, w->pair[i].after);
 		for (size_t k = 0; c != NULL && k < c->ces; k++) {
+			if (c->ce[k].foreign)
+				continue;
 			rc |= acl_add(env->acl, c->ce[k].name);
 			rc |= sync_add(env->sync, c->ce[k].name);
 		}
@@ -327,9 +331,11 @@ static void work_enact(struct work *w)
 	w->push = NULL;
 	for (size_t i = 0; i < w->pairs; i++) {
 		c = w->pair[i].before;
-		for (size_t k = 0; c != NULL && k < c->ces; k++)
-			if (registry_ce(reg, c->ce[k].name) == NULL)
+		for (size_t k = 0; c != NULL && k < c->ces; k++) {
+			ce = registry_ce(reg, c->ce[k].name);
+			if (ce == NULL || ce->foreign)
 				sync_leave(env->sync, c->ce[k].name);
+		}
 	}
 	vpn_staged(env->vpn);
 	if (rc != 0)
@@ -349,7 +355,7 @@ static void work_laggards(struct work *w)
 	for (size_t p = 0; p < w->pairs; p++) {
 		k = w->pair[p].before;
 		for (size_t n = 0; k != NULL && n < k->ces; n++) {
-			if (!sync_info(w->env->sync, k->ce[n].name, &i) ||
+			if (k->ce[n].foreign || !sync_info(w->env->sync, k->ce[n].name, &i) ||
 			    (i.known && !i.failed && i.applied >= i.wanted))
 				continue;
 			if (concerned_put(c, i.name) == 0)

@@ -167,6 +167,14 @@ static bool retry_all(struct pdp *p, const char *ce, struct sync_info *i)
 	return found;
 }
 
+void control_no_ce(struct pdp *p, struct ctl_req *req, const char *ce)
+{
+	if (registry_ce(p->db.registry, ce) != NULL)
+		ctl_req_fail(req, "failed", NULL, "%s is unmanaged: it gets nothing from here", ce);
+	else
+		ctl_req_fail(req, "not_found", NULL, "no CE \"%s\"", ce);
+}
+
 static void cmd_sync(void *arg, struct ctl_req *req, const json_t *args)
 {
 	char buf[CE_NAME_MAX] = "";
@@ -175,7 +183,7 @@ static void cmd_sync(void *arg, struct ctl_req *req, const json_t *args)
 	struct sync_info i;
 
 	if (ce == NULL || !retry_all(p, ce, &i))
-		ctl_req_fail(req, "not_found", NULL, "no CE \"%s\"", buf);
+		control_no_ce(p, req, buf);
 	else if (i.state == SYNC_OFFLINE)
 		ctl_req_fail(req, "failed", NULL,
 		    "%s is not connected; it gets what it lacks when it is", ce);
@@ -255,7 +263,7 @@ static void cmd_refresh(void *arg, struct ctl_req *req, const json_t *args)
 	for (size_t k = 0; k < p->types && ce != NULL && !found; k++)
 		found = sync_info(p->type[k].sync, ce, &i);
 	if (!found) {
-		ctl_req_fail(req, "not_found", NULL, "no CE \"%s\"", buf);
+		control_no_ce(p, req, buf);
 	} else if (i.sid == 0) {
 		ctl_req_fail(req, "failed", NULL, "%s is not connected", ce);
 	} else if ((r = calloc(1, sizeof(*r))) == NULL) {

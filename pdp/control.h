@@ -13,6 +13,9 @@ extern const struct ctl_handler pdp_ctl_handlers[];
 #define CE_NAME_MAX 254
 /* The argument key, the name of a CE, as we know it: in lower case.  NULL: not given. */
 const char *control_ce(const json_t *args, const char *key, char name[CE_NAME_MAX]);
+/* There is no such CE, or it is not managed. */
+struct pdp;
+void control_no_ce(struct pdp *p, struct ctl_req *req, const char *ce);
 ctl_handler_fn show_status, show_sessions, show_vpns, show_vpn, show_ces, show_ce, show_pib,
     show_history, show_clients, show_tunnels;
 

@@ -697,7 +697,7 @@ static void stamp_vpn(const struct stamp *st, const struct vpn_work *w)
 
 typedef int (*each_fn)(void *arg, const struct model_ce *ce, const struct delta_list *l);
 
-/* The next CE of either snapshot, by name; NULL where it is not. */
+/* The next CE of either snapshot that we serve, by name; NULL where it is not. */
 struct ce_walk {
 	const struct customer *before;
 	const struct customer *after;
@@ -712,13 +712,15 @@ static bool ce_next(struct ce_walk *w)
 	size_t bn = w->before ? w->before->ces : 0;
 	size_t an = w->after ? w->after->ces : 0;
 
-	if (w->i == bn && w->k == an)
-		return false;
-	int c = w->i == bn   ? 1
-		: w->k == an ? -1
-			     : strcmp(w->before->ce[w->i].name, w->after->ce[w->k].name);
-	w->b = c <= 0 ? &w->before->ce[w->i++] : NULL;
-	w->a = c >= 0 ? &w->after->ce[w->k++] : NULL;
+	do {
+		if (w->i == bn && w->k == an)
+			return false;
+		int c = w->i == bn   ? 1
+			: w->k == an ? -1
+				     : strcmp(w->before->ce[w->i].name, w->after->ce[w->k].name);
+		w->b = c <= 0 ? &w->before->ce[w->i++] : NULL;
+		w->a = c >= 0 ? &w->after->ce[w->k++] : NULL;
+	} while (w->a ? w->a->foreign : w->b->foreign);
 	return true;
 }
 

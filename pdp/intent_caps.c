@@ -1,7 +1,8 @@
 /*
  * intent_caps.c - what CEs said they can do against what an intent wants of them.  Each member has
  * a set of the VPN's transforms that it can do; sets are few, so pairs of sets are
- * looked at and not pairs of members.
+ * looked at and not pairs of members.  Of controller keying alone: what they said is what their
+ * back ends make SAs with, and those of IKE are made by the IKE daemon.
  */
 #include "common/suites.h"
 #include "pdp/intent_doc.h"

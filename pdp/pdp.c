@@ -383,7 +383,7 @@ static void add_ces(void *arg, struct customer *c)
 	struct pdp *p = arg;
 
 	for (size_t i = 0; i < c->ces; i++)
-		if (sync_add(p->sync, c->ce[i].name) != 0)
+		if (!c->ce[i].foreign && sync_add(p->sync, c->ce[i].name) != 0)
 			log_err("out of memory for %s", c->ce[i].name);
 }
 

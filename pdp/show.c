@@ -161,11 +161,13 @@ static const char *const topologies[] = {
 static const char *const roles[] = {
     [ROLE_HUB] = "hub", [ROLE_SPOKE] = "spoke", [ROLE_MESH] = "mesh"};
 
-static const char *state_of(struct pdp *p, const char *ce)
+/* One that is not managed is not waited for; info says nothing of it. */
+static const char *state_of(struct pdp *p, const struct model_ce *ce, struct sync_info *info)
 {
-	struct sync_info i;
-
-	return sync_info(p->sync, ce, &i) ? sync_state_name(&i) : "offline";
+	if (!ce->foreign && sync_info(p->sync, ce->name, info))
+		return sync_state_name(info);
+	*info = (struct sync_info) {.name = ce->name, .address = ""};
+	return ce->foreign ? "unmanaged" : "offline";
 }
 
 static json_t *vpn_name(const struct model_vpn *v)
@@ -345,6 +347,7 @@ void show_vpn(void *arg, struct ctl_req *req, const json_t *args)
 	char address[ADDR_STRLEN];
 	struct pdp *p = arg;
 	struct model_vpn *v;
+	struct sync_info info;
 	bool many;
 
 	v = registry_vpn(p->db.registry, name, &many);
@@ -366,7 +369,7 @@ void show_vpn(void *arg, struct ctl_req *req, const json_t *args)
 	for (size_t i = 0; i < v->members; i++) {
 		row = json_pack("{s:s, s:s, s:s}", "ce", v->member[i].ce->name, "address",
 		    addr_print(&v->member[i].ce->address, address), "state",
-		    state_of(p, v->member[i].ce->name));
+		    state_of(p, v->member[i].ce, &info));
 		json_t *more = member_json(p, &v->member[i]);
 
 		json_object_update(row, more);
@@ -399,14 +402,14 @@ static void ces_of(void *arg, struct customer *c)
 	struct listing *l = arg;
 	char address[ADDR_STRLEN];
 	struct sync_info i;
+	const char *state;
 	json_t *o;
 
 	for (size_t k = 0; k < c->ces; k++) {
-		if (!sync_info(l->p->sync, c->ce[k].name, &i))
-			continue;
+		state = state_of(l->p, &c->ce[k], &i);
 		o = json_pack("{s:s, s:s, s:s, s:o, s:s}", "ce", c->ce[k].name, "customer", c->name,
 		    "address", addr_print(&c->ce[k].address, address), "vpns",
-		    number(c->ce[k].members), "state", sync_state_name(&i));
+		    number(c->ce[k].members), "state", state);
 		set(o, "applied_lsn", number(i.applied));
 		set(o, "wanted_lsn", number(i.wanted));
 		set(o, "confirmed_at", json_integer((json_int_t)i.confirmed_at));
@@ -474,9 +477,14 @@ void show_ce(void *arg, struct ctl_req *req, const json_t *args)
 	char address[ADDR_STRLEN] = "", seen[ADDR_STRLEN];
 	struct vpn_site site;
 	json_t *o, *list = json_array(), *row;
+	const char *state = NULL;
 	struct sync_info i;
 
-	if (name == NULL || !sync_info(p->sync, name, &i)) {
+	if (ce != NULL)
+		state = state_of(p, ce, &i);
+	else if (name != NULL && sync_info(p->sync, name, &i))
+		state = sync_state_name(&i);
+	if (state == NULL) {
 		json_decref(list);
 		ctl_req_fail(req, "not_found", NULL, "no CE \"%s\"", buf);
 		return;
@@ -485,7 +493,7 @@ void show_ce(void *arg, struct ctl_req *req, const json_t *args)
 	if (ce != NULL)
 		addr_print(&ce->address, address);
 	o = json_pack("{s:s, s:s, s:s, s:s, s:s}", "ce", name, "customer",
-	    ce != NULL ? ce->customer->name : "", "address", address, "state", sync_state_name(&i),
+	    ce != NULL ? ce->customer->name : "", "address", address, "state", state,
 	    "connected_from", i.address);
 	set(o, "connected_at", json_integer((json_int_t)i.connected_at));
 	set(o, "lost_at", json_integer((json_int_t)i.lost_at));
@@ -655,7 +663,7 @@ void show_pib(void *arg, struct ctl_req *req, const json_t *args)
 	if (ce == NULL)
 		ctl_req_fail(req, "usage", NULL, "say which CE: show pib CE [CLASS]");
 	else if (!ce_known(p, ce))
-		ctl_req_fail(req, "not_found", NULL, "no CE \"%s\"", ce);
+		control_no_ce(p, req, ce);
 	else if (rc != 0)
 		ctl_req_fail(req, "failed", NULL, "rows of %s cannot be worked out", ce);
 	else if (!found)

@@ -138,7 +138,11 @@ static void not_up(const struct tunnel *t, const struct end *m, struct line *x)
 	x->state = state_word(t);
 	tell(t, x->why, sizeof(x->why));
 	n = strlen(x->why);
-	if (t->why == PIB_CE_VPN_PEER_STATUS_WHY_NO_OWN_KEY || n + 3 >= sizeof(x->why))
+	if (m->ce->foreign && n < sizeof(x->why))
+		snprintf(x->why + n, sizeof(x->why) - n, "%s%s is unmanaged", n > 0 ? ": " : "",
+		    m->ce->name);
+	if (m->ce->foreign || t->why == PIB_CE_VPN_PEER_STATUS_WHY_NO_OWN_KEY ||
+	    n + 3 >= sizeof(x->why))
 		return;
 	snprintf(x->why + n, sizeof(x->why) - n, "%s", n > 0 ? ": " : "");
 	if (!absent(m, x->why + strlen(x->why), sizeof(x->why) - strlen(x->why)) &&
@@ -147,12 +151,16 @@ static void not_up(const struct tunnel *t, const struct end *m, struct line *x)
 }
 
 /* r says that it is up: does m? */
-static void half_up(const struct tunnel *back, const struct end *m, struct line *x)
+static void half_up(
+    const struct tunnel *back, const struct end *r, const struct end *m, struct line *x)
 {
 	size_t n;
 
 	x->state = "up";
-	if (absent(m, x->why, sizeof(x->why))) {
+	if (m->ce->foreign) {
+		snprintf(x->why, sizeof(x->why), "%s is unmanaged: only %s tells", m->ce->name,
+		    r->ce->name);
+	} else if (absent(m, x->why, sizeof(x->why))) {
 		x->state = "unknown";
 	} else if (back != NULL && back->state != PIB_CE_VPN_PEER_STATUS_STATE_UP) {
 		x->state = "down";
@@ -175,7 +183,7 @@ static void judge(const struct listing *l, const struct end *r, const struct end
 	else if (t->state != PIB_CE_VPN_PEER_STATUS_STATE_UP)
 		not_up(t, m, x);
 	else
-		half_up(back, m, x);
+		half_up(back, r, m, x);
 }
 
 /* ----------------------------------------------------------------------- lines */

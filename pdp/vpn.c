@@ -429,10 +429,18 @@ out:
 
 /* ------------------------------------------------------ what a CE must get */
 
+/* A CE that is to have rows: of the model, and served by us. NULL: neither. */
+static const struct model_ce *served(struct vpn *v, const char *name)
+{
+	const struct model_ce *ce = registry_ce(v->db->registry, name);
+
+	return ce != NULL && !ce->foreign ? ce : NULL;
+}
+
 static int full(void *self, const char *name, struct delta_list *l)
 {
 	struct vpn *v = self;
-	const struct model_ce *ce = registry_ce(v->db->registry, name);
+	const struct model_ce *ce = served(v, name);
 	struct customer nobody = {.ids = v->db->ids};
 	struct model_ce former = {.name = (char *)(uintptr_t)name, .customer = &nobody};
 
@@ -443,7 +451,7 @@ static int full(void *self, const char *name, struct delta_list *l)
 static int since(void *self, const char *name, uint64_t lsn, struct delta_list *l)
 {
 	struct vpn *v = self;
-	const struct model_ce *ce = registry_ce(v->db->registry, name);
+	const struct model_ce *ce = served(v, name);
 
 	if (ce == NULL)
 		return 1;
@@ -453,7 +461,7 @@ static int since(void *self, const char *name, uint64_t lsn, struct delta_list *
 static uint64_t newest(void *self, const char *name)
 {
 	struct vpn *v = self;
-	const struct model_ce *ce = registry_ce(v->db->registry, name);
+	const struct model_ce *ce = served(v, name);
 	uint64_t lsn, keys;
 
 	if (ce == NULL)
@@ -475,7 +483,7 @@ static uint64_t lsn_now(void *self)
 static void confirmed(void *self, const char *name, uint64_t from, uint64_t to)
 {
 	struct vpn *v = self;
-	const struct model_ce *ce = registry_ce(v->db->registry, name);
+	const struct model_ce *ce = served(v, name);
 
 	for (size_t i = 0; ce != NULL && i < ce->members; i++)
 		keyring_confirm(v->db->keys, ce->member[i], from, to);
@@ -488,13 +496,13 @@ static int aside(void *self, const char *name, bool first, struct delta_list *l)
 {
 	struct vpn *v = self;
 
-	return tunnels_links(v->tunnels, name, registry_ce(v->db->registry, name), first, l);
+	return tunnels_links(v->tunnels, name, served(v, name), first, l);
 }
 
 static void report(void *self, const char *name, const struct pdp_request *rows)
 {
 	struct vpn *v = self;
-	const struct model_ce *ce = registry_ce(v->db->registry, name);
+	const struct model_ce *ce = served(v, name);
 
 	if (ce != NULL)
 		tunnels_report(v->tunnels, ce, rows);

@@ -4,6 +4,7 @@
 #include "pep/ike_conf.h"
 
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -173,13 +174,18 @@ static void put_settings(struct vici_build *b, const struct ike_conf *c)
 
 /* --- the child --------------------------------------------------------------------- */
 
-static void put_ts(struct vici_build *b, const char *key, const struct prefix *p, size_t count)
+/* In transport mode of IP in IP alone, as the SPD has it: all else between the two is not ours. */
+static void put_ts(
+    struct vici_build *b, const char *key, const struct prefix *p, size_t count, bool transport)
 {
-	char text[ADDR_STRLEN];
+	char text[ADDR_STRLEN], proto[8] = "";
 
+	if (transport)
+		snprintf(proto, sizeof(proto), "[%d]", IPPROTO_IPIP);
 	vici_list_put(b, key);
 	for (size_t i = 0; i < count; i++)
-		vici_item_put(b, "%s/%u", addr_print(&p[i].addr, text), (unsigned)p[i].len);
+		vici_item_put(
+		    b, "%s/%u%s", addr_print(&p[i].addr, text), (unsigned)p[i].len, proto);
 	vici_list_end(b);
 }
 
@@ -225,8 +231,8 @@ static void put_child(struct vici_build *b, const struct ike_conf *c)
 		put_transforms(b, "ah_proposals", false, true, c->esp, c->esps);
 	if (any_is(c, false))
 		put_transforms(b, "esp_proposals", false, false, c->esp, c->esps);
-	put_ts(b, "local_ts", c->local_ts, c->local_tss);
-	put_ts(b, "remote_ts", c->remote_ts, c->remote_tss);
+	put_ts(b, "local_ts", c->local_ts, c->local_tss, c->transport);
+	put_ts(b, "remote_ts", c->remote_ts, c->remote_tss, c->transport);
 	vici_value_put(b, "mode", "%s", c->transport ? "transport" : "tunnel");
 	vici_value_put(b, "reqid", "%u", (unsigned)c->reqid);
 	vici_value_put(b, "policies", "no");

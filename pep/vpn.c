@@ -161,7 +161,8 @@ static void provider_lost(struct vpn *v, uint32_t member)
 
 	if (!p)
 		return;
-	log_note("SAs of VPN %.*s are gone: new keys", (int)n->name.len, (const char *)n->name.p);
+	log_note("SAs of VPN %.*s are gone: %s", (int)n->name.len, (const char *)n->name.p,
+	    n->keying == PIB_CE_VPN_KEYING_IKE ? "IKE makes new ones" : "new keys");
 	p->lost(v, member);
 }
 

@@ -220,6 +220,27 @@ START_TEST(names_say_what_is_meant)
 }
 END_TEST
 
+/* Transport mode asks for IP in IP between the two hosts, and for nothing else. */
+START_TEST(transport_is_of_ip_in_ip)
+{
+	static const char *const want[] = {"192.0.2.1/32[4]", "192.0.2.2/32[4]", "transport"};
+	struct vici_build settings, child;
+	struct ike_names names;
+	struct prefix l, r;
+	struct ike_conf c;
+
+	prefix_parse(&l, "192.0.2.1/32");
+	prefix_parse(&r, "192.0.2.2/32");
+	c = conf_of(&l, &r);
+	c.transport = true;
+	ck_assert_int_eq(ike_conf_build(&c, &settings, &child, &names), 0);
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++)
+		ck_assert_ptr_nonnull(memmem(child.octet, child.len, want[i], strlen(want[i])));
+	vici_build_clear(&settings);
+	vici_build_clear(&child);
+}
+END_TEST
+
 /* --- pre-shared keys -------------------------------------------------------------- */
 
 static const struct {
@@ -282,6 +303,7 @@ int main(void)
 	tcase_add_test(t, message_limits);
 	tcase_add_test(t, transform_words);
 	tcase_add_test(t, names_say_what_is_meant);
+	tcase_add_test(t, transport_is_of_ip_in_ip);
 	tcase_add_test(t, psk_files);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);

@@ -423,6 +423,48 @@ START_TEST(transforms)
 }
 END_TEST
 
+/* Every CE's back end makes SAs of nothing that an intent here wants. */
+static bool useless(void *arg, const char *ce, struct ce_caps *caps)
+{
+	(void)arg;
+	(void)ce;
+	*caps = (struct ce_caps) {.suites_len = SUITE_LEN, .backend = "pfkey"};
+	return true;
+}
+
+/* What back ends can do is asked of controller keying; IKE's SAs are made by its daemon. */
+START_TEST(caps_are_of_controller_keying)
+{
+	static const char *const keying[] = {"controller", "ike"};
+	struct ids *ids = ids_new();
+	struct intent_env e = env(ids);
+	struct intent in;
+	char text[1024];
+	struct diag diag;
+
+	e.caps = useless;
+	for (int i = 0; i < 2; i++) {
+		snprintf(text, sizeof(text),
+		    "<intent xmlns='urn:copsvpn:intent:1'><customer name='c'>"
+		    "<ce name='a.example' address='192.0.2.1'/><ce name='b.example' "
+		    "address='192.0.2.2'/>"
+		    "<transform name='t' encr='aes-gcm-16-256'/>"
+		    "<vpn name='v' id='00005e:00000001' keying='%s' topology='full-mesh' "
+		    "transforms='t'>"
+		    "<member ce='a.example'><site prefix='10.1.0.0/16'/></member>"
+		    "<member ce='b.example'><site prefix='10.2.0.0/16'/></member>"
+		    "</vpn></customer></intent>",
+		    keying[i]);
+		diag_init(&diag);
+		ck_assert_int_eq(intent_parse("x", text, strlen(text), &e, &in, &diag), i - 1);
+		if (i == 1)
+			intent_clear(&in);
+		diag_clear(&diag);
+	}
+	ids_free(ids);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("intent");
@@ -437,6 +479,7 @@ int main(void)
 	tcase_add_test(t, many_faults);
 	tcase_add_loop_test(t, mangled, 0, 3);
 	tcase_add_test(t, transforms);
+	tcase_add_test(t, caps_are_of_controller_keying);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

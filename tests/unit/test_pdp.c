@@ -945,6 +945,106 @@ START_TEST(test_expected)
 }
 END_TEST
 
+/* ce0 and ce1, and ce2 managed or not, in a VPN with IKE. */
+static char *ike_mesh(bool managed)
+{
+	char *xml = malloc(2048);
+
+	ck_assert_ptr_nonnull(xml);
+	snprintf(xml, 2048,
+	    "<intent xmlns=\"urn:copsvpn:intent:1\"><customer name=\"c\">"
+	    "<ce name=\"ce0\" address=\"192.0.2.1\"/><ce name=\"ce1\" address=\"192.0.2.2\"/>"
+	    "<ce name=\"ce2\" address=\"192.0.2.3\" managed=\"%s\"/>"
+	    "<transform name=\"t\"/><vpn name=\"v\" id=\"00005e:00000001\" keying=\"ike\""
+	    " topology=\"full-mesh\" transforms=\"t\">"
+	    "<member ce=\"ce0\"><site prefix=\"10.0.0.0/24\"/></member>"
+	    "<member ce=\"ce1\"><site prefix=\"10.0.1.0/24\"/></member>"
+	    "<member ce=\"ce2\"><site prefix=\"10.0.2.0/24\"/></member>"
+	    "</vpn></customer></intent>",
+	    managed ? "yes" : "no");
+	return xml;
+}
+
+/* Who is waited for, and how that ended: "ce0 confirmed, ..." */
+static void apply_tells(bool managed, const char *what)
+{
+	char *xml = ike_mesh(managed), text[256] = "";
+	json_t *args = json_pack("{s:s, s:s, s:i}", "file", "t.xml", "content", xml, "wait", 15);
+	json_t *r = call("apply", args, NULL), *ce;
+	size_t i;
+
+	json_array_foreach(json_object_get(r, "ces"), i, ce)
+	    snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s %s", i > 0 ? ", " : "",
+		json_get_string(ce, "ce", ""), json_get_string(ce, "state", ""));
+	ck_assert_str_eq(text, what);
+	json_decref(r);
+	free(xml);
+}
+
+static void state_is(const char *cmd, const char *list, const char *ce, const char *state)
+{
+	json_t *r = call(cmd, json_pack("{s:s}", "name", list != NULL ? "v" : ce), NULL), *o;
+	bool found = list == NULL && strcmp(json_get_string(r, "state", ""), state) == 0;
+	size_t i;
+
+	json_array_foreach(list != NULL && *list != '\0' ? json_object_get(r, list) : r, i, o)
+	    found |= strcmp(json_get_string(o, "ce", ""), ce) == 0 &&
+		     strcmp(json_get_string(o, "state", ""), state) == 0;
+	ck_assert_msg(found, "%s: %s is not %s", cmd, ce, state);
+	json_decref(r);
+}
+
+/* A CE that is not managed gets nothing, is not let in, and nobody waits for it. */
+START_TEST(test_unmanaged)
+{
+	char *xml = ike_mesh(true);
+	struct sync_info s;
+
+	/* managed at first, and served */
+	ck_assert_int_eq(world_apply(&w, xml), CHANGE_OK);
+	free(xml);
+	for (int i = 0; i < PEPS; i++)
+		pep_connect(&pep[i]);
+	until(&w, all_in_sync());
+	ck_assert_uint_eq(pep_rows(&pep[2], "ceVpnPeer"), 2);
+
+	/* not any more: what it held is taken from it, and it goes */
+	apply_tells(false, "ce0 confirmed, ce1 confirmed");
+	until(&w, pep[2].ended);
+	ck_assert_uint_eq(pep_rows(&pep[2], "ceVpn"), 0);
+	ck_assert_uint_eq(pep_rows(&pep[2], "ceVpnPeer"), 0);
+	ck_assert(!sync_info(w.pdp->sync, "ce2", &s));
+	for (int i = 0; i < 2; i++)
+		ck_assert(pep_rows(&pep[i], "ceVpnPeer") == 2 && pep_matches(&pep[i]));
+	state_is("show vpn", "members", "ce2", "unmanaged");
+	state_is("show ces", "", "ce2", "unmanaged");
+	state_is("show ce", NULL, "ce2", "unmanaged");
+	apply_tells(false, ""); /* nothing changed, and nobody lacks anything */
+	pep_drop(&pep[2]);
+	pep_connect(&pep[2]);
+	until(&w, pep[2].ended);
+	ck_assert_uint_eq(pep[2].cc_error, COPS_ERR_AUTH_FAILURE);
+
+	/* also after a restart */
+	world_restart(&w);
+	until(&w, pep[0].ended && pep[1].ended);
+	ck_assert(!acl_has(w.pdp->acl, "ce2") && !sync_info(w.pdp->sync, "ce2", &s));
+	for (int i = 0; i < 2; i++)
+		pep_connect(&pep[i]);
+	until(&w, in_sync(0) && in_sync(1));
+
+	/* and back: all of it anew */
+	pep_drop(&pep[2]);
+	xml = ike_mesh(true);
+	ck_assert_int_eq(world_apply(&w, xml), CHANGE_OK);
+	free(xml);
+	pep_connect(&pep[2]);
+	until(&w, all_in_sync());
+	for (int i = 0; i < PEPS; i++)
+		ck_assert(pep_rows(&pep[i], "ceVpnPeer") == 2 && pep_matches(&pep[i]));
+}
+END_TEST
+
 /* The same again: nothing changes, but who refused is asked again, and waited for. */
 START_TEST(test_apply_again)
 {
@@ -1263,6 +1363,7 @@ int main(void)
 	tcase_add_test(plain, test_bad_report);
 	tcase_add_test(plain, test_store_fails);
 	tcase_add_test(plain, test_apply_again);
+	tcase_add_test(plain, test_unmanaged);
 	tcase_add_test(plain, test_control);
 	tcase_add_loop_test(plain, test_random, 0, 10);
 	suite_add_tcase(s, plain);
