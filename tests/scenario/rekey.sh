@@ -45,6 +45,27 @@ settled() { keyed office && [ "$(sa_count paris)" -ge 6 ]; }
 check "every member has every other's key" wait_for 30 settled
 all_reach "${sites[@]}"
 
+# as_asked SITE PEER: what the kernel holds of the peer is what was asked for, field by field.
+as_asked()
+{
+	local me=${WAN[$1]} peer=${WAN[$2]} sas reqid
+	sas=$(ip -n "$1" xfrm state)
+	reqid=$(grep -A1 "^src $me dst $peer" <<<"$sas" | sed -n 's/.*reqid \([0-9]*\).*/\1/p')
+	[ "$(grep -A1 "^src $peer dst $me" <<<"$sas" | grep -c "proto esp spi 0x0000[0-9a-f]* reqid $reqid mode tunnel")" -eq 1 ] || return 1
+	[ "$(grep -cE 'auth-trunc hmac\(sha512\) 0x[0-9a-f]{128} 256$' <<<"$sas")" -eq 6 ] || return 1
+	[ "$(grep -cE 'enc cbc\(aes\) 0x[0-9a-f]{64}$' <<<"$sas")" -eq 6 ] || return 1
+	ip -o -n "$1" xfrm policy >"$RUN/asked"
+	grep "^src ${LAN[$1]} dst ${LAN[$2]} .*dir out" "$RUN/asked" | grep -q "tmpl src $me dst $peer.*proto esp reqid $reqid mode tunnel" || return 1
+	grep "^src ${LAN[$2]} dst ${LAN[$1]} .*dir in" "$RUN/asked" | grep -q "tmpl src $peer dst $me.*proto esp reqid $reqid mode tunnel" || return 1
+	grep "^src ${LAN[$2]} dst ${LAN[$1]} .*dir fwd" "$RUN/asked" | grep -q "tmpl src $peer dst $me.*proto esp reqid $reqid mode tunnel"
+}
+check "row108 lyon (${BACKEND[lyon]}): SAs and policies in the kernel are as they were asked for" as_asked lyon paris || { ip -n lyon xfrm state; cat "$RUN/asked"; } | evidence
+check "row108 metz (${BACKEND[metz]}): SAs and policies in the kernel are as they were asked for" as_asked metz nice || { ip -n metz xfrm state; cat "$RUN/asked"; } | evidence
+# A host behind one CE reaches one behind another only while the CE may forward what it decrypts.
+fwd="src ${LAN[paris]} dst ${LAN[lyon]} dir fwd"
+check "row110 lyon has a forwarding entry for what comes from paris" eval '[ -n "$(ip -n lyon xfrm policy list $fwd)" ]'
+check "row110 the host behind lyon is reached through it" reaches paris lyon
+
 # The newest own epoch that a site uses with anybody.
 epoch() { ctl_ce "$1" show peers --json | jq '[.[].own_epochs // "" | scan("[0-9]+") | tonumber] | max // 0'; }
 epochs() { local site; for site in "${sites[@]}"; do epoch $site; done | tr '\n' ' '; }

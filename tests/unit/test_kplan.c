@@ -359,6 +359,22 @@ START_TEST(load_takes_what_is_ours)
 }
 END_TEST
 
+/* RFC 4303 2.1: 0 is for local use, 1 to 255 are IANA's. */
+START_TEST(row107_reserved_spi)
+{
+	struct kern_fault f;
+	struct kern_sa x;
+
+	for (uint32_t spi = 0; spi <= 0x100; spi += spi ? 255 : 1) {
+		x = sa(spi, true, 1);
+		ck_assert_int_eq(ops->sa_add(kern, &x, &f), spi < 0x100 ? -1 : 0);
+	}
+	x = sa(0xff, true, 1);
+	ck_assert_int_eq(ops->sa_add(kern, &x, &f), -1);
+	ck_assert_msg(strstr(f.text, "reserved") != NULL, "%s", f.text);
+}
+END_TEST
+
 START_TEST(row106_weak_suites)
 {
 	static const struct {
@@ -428,6 +444,7 @@ int main(void)
 	tcase_add_test(t, selectors_have_one_owner);
 	tcase_add_test(t, load_takes_what_is_ours);
 	tcase_add_test(t, row106_weak_suites);
+	tcase_add_test(t, row107_reserved_spi);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
