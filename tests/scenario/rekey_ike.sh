@@ -1,7 +1,6 @@
 #!/bin/bash
 # rekey_ike.sh - new keys from IKE without a packet lost: 20 rekeys of CHILD_SAs under 10,000 packets
-# between two CEs on PF_KEY and between two on XFRM, by one end and by both ends at once; then keys
-# that are replaced because the rows' soft lifetime says so.
+# between two CEs on PF_KEY and between two on XFRM, by one end and by both ends at once.
 # timeout: 300
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lib_ike.sh"
