@@ -1,6 +1,7 @@
 #!/bin/bash
 # rekey_ike.sh - new keys from IKE without a packet lost: 20 rekeys of CHILD_SAs under 10,000 packets
-# between two CEs on PF_KEY and between two on XFRM, by one end and by both ends at once.
+# between two CEs on PF_KEY and between two on XFRM, by one end and by both ends at once; then keys
+# that are replaced because the rows' soft lifetime says so.
 # timeout: 300
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lib_ike.sh"
@@ -95,4 +96,16 @@ done
 for pair in $pairs; do
 	stream_check ${pair%:*} ${pair#*:} $packets "row112 no packet lost with IKE"
 done
+
+step "Soft lifetimes of the rows"
+vpns 'lifetime="60s" soft-lifetime="15s"' >"$intent"
+check "copsctl apply" ctl_pdp apply "$intent"
+nap 2
+paris=$(rekeyed paris) nice=$(rekeyed nice)
+ping_start paris lyon
+ping_start nice metz
+newer() { [ "$(rekeyed paris)" -ge $((paris + 2)) ] && [ "$(rekeyed nice)" -ge $((nice + 2)) ]; }
+check "keys are replaced when their time comes, twice" wait_for 90 newer
+ping_stop paris lyon
+ping_stop nice metz
 summary
