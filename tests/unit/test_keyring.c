@@ -25,6 +25,7 @@ static bool store_is_full;
 /* A mesh with members 1, 2, 3. */
 static struct id_entry vpn_id = {.kind = ID_VPN, .number = VPN};
 static struct id_entry member_id[MEMBERS];
+static const struct model_ce ce;
 static struct model_member member[MEMBERS];
 static struct model_vpn vpn = {
     .id = &vpn_id, .topology = TOPO_FULL_MESH, .member = member, .members = MEMBERS};
@@ -71,7 +72,7 @@ static void setup(void)
 		member_id[i] = (struct id_entry) {
 		    .kind = ID_MEMBER, .number = i + 1, .vpn = VPN, .lsn = 50, .aux_lsn = 50};
 		member[i] = (struct model_member) {
-		    .vpn = &vpn, .id = &member_id[i], .role = ROLE_MESH};
+		    .ce = &ce, .vpn = &vpn, .id = &member_id[i], .role = ROLE_MESH};
 	}
 }
 
