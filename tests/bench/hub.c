@@ -161,6 +161,8 @@ static void encode(struct row *r, const struct pib_class *cls, uint32_t instance
 
 static void peer_rows(struct row *r, unsigned i)
 {
+	static const uint8_t suite[] = {
+	    0, 3, 0, 12, 1, 0, 0, 14}; /* ESP, AES-CBC 256, HMAC-SHA2-512-256 */
 	uint32_t m = FIRST + i;
 	uint8_t outer[4] = {172, (uint8_t)(16 + (i >> 16)), (uint8_t)(i >> 8), (uint8_t)i};
 	uint8_t inner[4] = {10, (uint8_t)(i >> 8), (uint8_t)i, 0};
@@ -184,15 +186,21 @@ static void peer_rows(struct row *r, unsigned i)
 		.addr_type = 1,
 		.addr = {inner, 4},
 		.prefix_length = 24});
-	struct sitekey k = {.member = m, .epoch = 1, .public_key = pub, .nonce = nonce};
-	struct pib_ce_vpn_peer_key key = {
-	    .id = m << 4 | 1, .peer = m, .epoch = 1, .public_key = {pub, 32}, .nonce = {nonce, 32}};
-	k.encr = 12;
-	k.encr_key_bits = 256;
-	k.integ = 14;
-	key.encr = 12;
-	key.encr_key_bits = 256;
-	key.integ = 14;
+	struct sitekey k = {.member = m,
+	    .epoch = 1,
+	    .public_key = pub,
+	    .nonce = nonce,
+	    .transforms = suite,
+	    .transforms_len = sizeof(suite),
+	    .sends = suite,
+	    .sends_len = sizeof(suite)};
+	struct pib_ce_vpn_peer_key key = {.id = m << 4 | 1,
+	    .peer = m,
+	    .epoch = 1,
+	    .public_key = {pub, 32},
+	    .nonce = {nonce, 32},
+	    .transforms = {suite, sizeof(suite)},
+	    .sends = {suite, sizeof(suite)}};
 	len = sitekey_text(msg, vpn_id, &k);
 	if (sitekey_sign(peers_key, msg, len, sig, &sig_len) < 0)
 		die("signature");
