@@ -55,7 +55,7 @@ ctl_pdp show tunnels office | evidence
 step "It connects: up within an accounting timer, not the whole interval"
 start_peps nice
 check "its tunnel is up" wait_for 20 tunnel_is paris nice up
-check "nothing is down" eval '[ "$(tunnels office --down | jq length)" = 0 ]'
+check "nothing is down" wait_for 15 eval '[ "$(tunnels office --down | jq length)" = 0 ]'
 
 step "Traffic, and what is said of it"
 in_ns h-lyon ping -q -n -c 40 -i 0.02 "${HOST[paris]}" >/dev/null
