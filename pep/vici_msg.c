@@ -83,7 +83,7 @@ static void put(struct vici_build *b, enum vici_element type, const char *name, 
 	}
 }
 
-static void put_text(
+__attribute__((format(printf, 4, 0))) static void put_text(
     struct vici_build *b, enum vici_element type, const char *name, const char *fmt, va_list ap)
 {
 	char text[1024];
