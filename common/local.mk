@@ -20,6 +20,7 @@ common_libcommon_la_SOURCES = \
 	common/plugin.c common/plugin.h \
 	common/priv.c common/priv.h \
 	common/sitekey.c common/sitekey.h \
+	common/fnv.h \
 	common/suites.c common/suites.h \
 	common/tls.c common/tls.h
 common_libcommon_la_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS) $(JANSSON_CFLAGS)

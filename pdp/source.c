@@ -7,6 +7,7 @@
 #include <uthash.h>
 
 #include "common/buf.h"
+#include "common/fnv.h"
 #include "common/log.h"
 #include "pdp/db.h"
 #include "pdp/decision.h"
@@ -149,28 +150,19 @@ static int rows_get(struct source *s, const char *ce, struct source_rows *out)
 	return rc;
 }
 
-static uint64_t hash_add(uint64_t h, const void *p, size_t len)
-{
-	const uint8_t *b = p;
-
-	for (size_t i = 0; i < len; i++) /* FNV-1a */
-		h = (h ^ b[i]) * 0x100000001b3;
-	return h;
-}
-
 static uint64_t rows_hash(const struct source_rows *r)
 {
-	uint64_t h = 0xcbf29ce484222325;
+	uint64_t h = FNV_START;
 
 	for (size_t i = 0; i < r->count; i++) {
 		const struct source_row *x = &r->row[i];
 
 		if (x->epd == NULL)
 			continue;
-		h = hash_add(h, x->cls->ber, x->cls->ber_len);
-		h = hash_add(h, &x->instance, sizeof(x->instance));
-		h = hash_add(h, &x->epd_len, sizeof(x->epd_len));
-		h = hash_add(h, x->epd, x->epd_len);
+		h = fnv_add(h, x->cls->ber, x->cls->ber_len);
+		h = fnv_add(h, &x->instance, sizeof(x->instance));
+		h = fnv_add(h, &x->epd_len, sizeof(x->epd_len));
+		h = fnv_add(h, x->epd, x->epd_len);
 	}
 	return h;
 }

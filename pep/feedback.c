@@ -15,6 +15,7 @@
 #include <string.h>
 #include <uthash.h>
 
+#include "common/fnv.h"
 #include "common/buf.h"
 #include "libcops/cops_msg.h"
 #include "pib/gen/framework_feedback_pib.h"
@@ -680,13 +681,11 @@ static void number_put(const struct pib_class *cls, void *row, const struct link
 	}
 }
 
-/* Never 0 (FNV-1a). */
+/* Never 0. */
 static uint64_t digest(const struct buf *b)
 {
-	uint64_t h = 14695981039346656037U;
+	uint64_t h = fnv_add(FNV_START, b->data, b->len);
 
-	for (size_t i = 0; i < b->len; i++)
-		h = (h ^ b->data[i]) * 1099511628211U;
 	return h != 0 ? h : 1;
 }
 

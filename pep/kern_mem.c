@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include <uthash.h>
 
+#include "common/fnv.h"
 #include "pep/kern_suite.h"
 
 struct mem_sa {
@@ -183,16 +184,13 @@ static uint32_t mem_reqid_max(const struct kern *k)
 	return kern_limits_pfkey.reqid_max;
 }
 
-/* FNV-1a over both keys: enough to notice a repetition in a test. */
+/* Over both keys: enough to notice a repetition in a test. */
 static void note_key(struct kern *k, const struct kern_sa *sa)
 {
 	struct mem_digest *d;
-	uint64_t h = 0xcbf29ce484222325U;
+	uint64_t h = fnv_add(FNV_START, sa->encr_key, sa->encr_key_len);
 
-	for (size_t i = 0; i < sa->encr_key_len; i++)
-		h = (h ^ sa->encr_key[i]) * 0x100000001b3U;
-	for (size_t i = 0; i < sa->integ_key_len; i++)
-		h = (h ^ sa->integ_key[i]) * 0x100000001b3U;
+	h = fnv_add(h, sa->integ_key, sa->integ_key_len);
 	HASH_FIND(hh, k->digests, &h, sizeof(h), d);
 	if (d) {
 		k->key_repeats++;
