@@ -71,7 +71,7 @@ static void drop(struct nat *n, struct fact *f)
 
 static void fill(const struct nat *n, struct model_ce *ce)
 {
-	const struct fact *f = fact_find(n, ce->name);
+	const struct fact *f = ce->foreign ? NULL : fact_find(n, ce->name);
 
 	ce->nat = f != NULL;
 	ce->seen = f != NULL ? f->seen : (struct addr) {0};
@@ -82,6 +82,20 @@ void nat_fill(const struct nat *n, struct customer *c)
 {
 	for (size_t i = 0; i < c->ces; i++)
 		fill(n, &c->ce[i]);
+}
+
+void nat_forget(struct db *db, const char *name)
+{
+	const struct store_nat row = {.name = name, .gone = true};
+	struct fact *f = fact_find(db->nat, name);
+	char err[DB_ERR_LEN];
+
+	if (f == NULL)
+		return;
+	if (db->ops->save_nat(db->store, db->lsn, &row, db->ids, err, sizeof(err)) != 0)
+		log_err("%s: that it was behind NAT is still stored: %s", name, err);
+	else
+		drop(db->nat, f);
 }
 
 /* --- news ------------------------------------------------------------------- */

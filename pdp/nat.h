@@ -21,6 +21,8 @@ void nat_free(struct nat *n);
 int nat_load(struct nat *n, const char *ce, const struct addr *seen, const struct addr *own);
 /* Tell a new snapshot, before it is compared with another. */
 void nat_fill(const struct nat *n, struct customer *c);
+/* The CE is not served any more: one that comes under its name later is another. */
+void nat_forget(struct db *db, const char *ce);
 /*
  * CE ce, in the model, says its session begins at own; it comes from seen.  If that is news it is
  * stored with an LSN of its own, and sync is told of those whom it concerns.  0, or -1: it could

@@ -229,7 +229,7 @@ static void line_put(const struct listing *l, const struct model_member *r, cons
 	set(o, "packets_out", number(t->packets_out));
 	set(o, "octets_out", number(t->octets_out));
 	set(o, "since_at", number(t->since));
-	set(o, "why", x->why[0] != '\0' ? json_string(x->why) : json_null());
+	set(o, "why", x->why[0] != '\0' ? json_text(x->why) : json_null());
 	json_array_append_new(l->list, o);
 }
 

@@ -212,6 +212,13 @@ static int what_it_lacks(struct sync *s, struct sync_ce *ce, struct delta_list *
 	return l->count > 0;
 }
 
+/* May this one be told what is beside policy? */
+static bool has_aside(const struct sync *s, const struct sync_ce *ce)
+{
+	return s->conf.client->aside != NULL && ce->known && !ce->failed && !ce->guest &&
+	       !ce->leaving;
+}
+
 /* Nothing is owed and nothing lacks: what is beside policy, of which no LSN tells. */
 static void aside(struct sync *s, struct sync_ce *ce)
 {
@@ -219,15 +226,16 @@ static void aside(struct sync *s, struct sync_ce *ce)
 	bool first = ce->told != ce->main;
 	struct delta_list l;
 
-	if (c->aside == NULL || !ce->known || ce->failed || ce->guest || ce->leaving)
+	if (!has_aside(s, ce))
 		return;
 	delta_list_init(&l);
 	if (c->aside(s->conf.self, ce->name, first, &l) != 0) {
 		log_err("%s: out of memory for what it is to report", ce->name);
+		ce->told = 0; /* all of it again, next time */
 	} else {
-		ce->told = ce->main;
 		if (l.count > 0)
 			send_dec(s, ce, SENT_ASIDE, ce->applied, l.chunk, l.count);
+		ce->told = l.count == 0 || ce->state == SYNC_WAITING ? ce->main : 0;
 	}
 	delta_list_clear(&l);
 }
@@ -616,7 +624,7 @@ void sync_tick(struct sync *s)
 		case SYNC_REFRESHING: /* see above */
 			break;
 		case SYNC_IDLE:
-			if (!sync_is_stale(ce) ||
+			if ((!sync_is_stale(ce) && (!has_aside(s, ce) || ce->told == ce->main)) ||
 			    (ce->failed && (ce->retry_ms == 0 || now < ce->retry_at_ms)))
 				break;
 			sync_next(s, ce);

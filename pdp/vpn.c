@@ -386,6 +386,7 @@ static int request(void *self, const char *ce, const struct pdp_request *req, st
 {
 	struct vpn *v = self;
 	struct key_row *key = calloc(req->rows + 1, sizeof(*key));
+	const struct pdp_row *site = NULL;
 	uint32_t vpn;
 	size_t keys = 0;
 	int rc = -1;
@@ -415,7 +416,9 @@ static int request(void *self, const char *ce, const struct pdp_request *req, st
 	}
 	for (size_t i = 0; rc == 0 && i < req->rows; i++)
 		if (req->row[i].cls == &pib_ce_vpn_site_class && !req->row[i].removed)
-			site_put(v, ce, req->from, &req->row[i]);
+			site = &req->row[i]; /* a CE has one: of more the last counts */
+	if (site != NULL)
+		site_put(v, ce, req->from, site);
 	if (rc == 0 && req->full)
 		caps_begin(v, ce);
 	for (size_t i = 0; rc == 0 && i < req->rows; i++)
@@ -513,6 +516,7 @@ void vpn_forget(struct vpn *v, const char *ce)
 	struct site *s = site_find(v, ce);
 
 	tunnels_forget(v->tunnels, ce);
+	nat_forget(v->db, ce);
 	if (s == NULL)
 		return;
 	HASH_DEL(v->sites, s);
