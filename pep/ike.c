@@ -222,62 +222,6 @@ void ike_verify(struct ike *k, bool (*present)(void *arg, const struct ike_sa *s
 				child_broken(k, x);
 }
 
-/* --- credentials ------------------------------------------------------------------------ */
-
-static void on_cred(void *arg, bool ok, const struct vici_view *reply, const char *why)
-{
-	struct ike *k = arg;
-
-	(void)reply;
-	k->asked--;
-	if (!ok)
-		log_err("charon does not take a credential: %s", why);
-	k->ops.changed(k->arg);
-}
-
-static void send_cred(struct ike *k, const char *command, struct vici_build *b)
-{
-	if (vici_request(k->vici, command, b, IKE_REPLY_MS, on_cred, k) == 0)
-		k->asked++;
-}
-
-static void send_pem(struct ike *k, const char *command, const char *type, const char *flag,
-    const struct vici_view *data)
-{
-	struct vici_build b;
-
-	if (!data->len)
-		return;
-	vici_build_init(&b);
-	vici_value_put(&b, "type", "%s", type);
-	if (flag)
-		vici_value_put(&b, "flag", "%s", flag);
-	vici_octets_put(&b, "data", data->p, data->len);
-	send_cred(k, command, &b);
-}
-
-static void send_creds(struct ike *k)
-{
-	const struct ike_psk_key *key;
-	struct vici_build b;
-
-	k->reload = false;
-	send_pem(k, "load-cert", "X509", "CA", &k->creds->ca);
-	send_pem(k, "load-cert", "X509", "NONE", &k->creds->certificate);
-	send_pem(k, "load-key", "any", NULL, &k->creds->key);
-	for (size_t i = 0; (key = ike_psk_at(k->creds->psk, i)); i++) {
-		vici_build_init(&b);
-		vici_value_put(&b, "id", "copsvpn-%s", key->peer); /* replaces the one before */
-		vici_value_put(&b, "type", "IKE");
-		vici_octets_put(&b, "data", key->octet, key->len);
-		vici_list_put(&b, "owners");
-		vici_item_put(&b, "%s", k->creds->identity);
-		vici_item_put(&b, "%s", key->peer);
-		vici_list_end(&b);
-		send_cred(k, "load-shared", &b);
-	}
-}
-
 void ike_creds_changed(struct ike *k)
 {
 	k->reload = true;
@@ -319,10 +263,12 @@ static void on_up(void *arg)
 
 	log_note("charon answers on %s", k->socket);
 	k->down[0] = '\0';
-	HASH_ITER (hh, k->peers, p, next)
+	HASH_ITER (hh, k->peers, p, next) {
 		p->sweep = true;
-	send_creds(k);
-	(void)ike_list_all(k);
+		p->sweep_ms = 0;
+	}
+	ike_ask_creds(k);
+	(void)ike_list_all(k); /* else ike_tick() does */
 	k->ops.daemon(k->arg, true);
 	k->ops.changed(k->arg);
 }
@@ -370,6 +316,11 @@ struct ike *ike_new(struct event_base *base, const char *socket, const struct ik
 	return NULL;
 }
 
+static void nobody(void *arg)
+{
+	(void)arg;
+}
+
 void ike_free(struct ike *k)
 {
 	struct ike_conn *c, *c_next;
@@ -377,6 +328,7 @@ void ike_free(struct ike *k)
 
 	if (!k)
 		return;
+	k->ops.changed = nobody; /* requests that are open end with vici_free() */
 	HASH_ITER (hh, k->peers, p, p_next)
 		peer_free(k, p);
 	HASH_ITER (hh, k->conns, c, c_next)
@@ -447,7 +399,7 @@ static void conn_load(struct ike *k, struct ike_conn *c)
 	struct vici_build b;
 
 	if (!l)
-		return;
+		goto failed;
 	l->ike = k;
 	snprintf(l->conn, sizeof(l->conn), "%s", c->name);
 	vici_build_init(&b);
@@ -466,8 +418,11 @@ static void conn_load(struct ike *k, struct ike_conn *c)
 		c->loading = true;
 		return;
 	}
+failed:
 	c->dirty = true;
 	c->retry_ms = k->now_ms + IKE_RETRY_MAX_MS;
+	snprintf(c->refused, sizeof(c->refused), "too long for charon, or no memory");
+	log_err("connection %s cannot be loaded: %s", c->name, c->refused);
 	free(l);
 }
 
@@ -509,8 +464,8 @@ static bool conn_end(struct ike *k, struct ike_conn *c)
 
 static void conn_due(struct ike *k, struct ike_conn *c, int64_t *next)
 {
-	if (c->stale && !c->listing)
-		(void)ike_list(k, c);
+	if (c->stale && !c->listing && ike_list(k, c) < 0)
+		at(next, k->now_ms + RETRY_MIN_MS);
 	if (LIST_EMPTY(&c->peers)) {
 		if (k->complete && k->now_ms < c->refused_ms)
 			at(next, c->refused_ms);
@@ -521,8 +476,8 @@ static void conn_due(struct ike *k, struct ike_conn *c, int64_t *next)
 	c->ending = false;
 	if (c->dirty && !c->loading && k->now_ms >= c->retry_ms)
 		conn_load(k, c);
-	else if (c->dirty && !c->loading && c->retry_ms < *next)
-		*next = c->retry_ms;
+	if (c->dirty && !c->loading)
+		at(next, c->retry_ms);
 }
 
 /* --- peers ----------------------------------------------------------------------------------- */
@@ -553,9 +508,12 @@ static void end_others(
 	struct ike_child *x;
 
 	LIST_FOREACH (x, &p->children, in_peer) {
-		if (x == best || !x->installed || x->ending ||
-		    (is_current(p, x) && k->now_ms - best->since_ms < LINGER_LONG_MS && !p->leads))
+		if (x == best || !x->installed || x->ending)
 			continue;
+		if (is_current(p, x) && k->now_ms - best->since_ms < LINGER_LONG_MS && !p->leads) {
+			at(next, best->since_ms + LINGER_LONG_MS);
+			continue;
+		}
 		if (k->now_ms >= due && k->now_ms - best->since_ms >= LINGER_MS) {
 			if (k->now_ms >= x->refused_ms)
 				k->ops.retire(k->arg, p->peer, &x->sa);
@@ -566,22 +524,31 @@ static void end_others(
 	}
 }
 
-static void sweep(struct ike *k, struct ike_peer *p)
+static void sweep(struct ike *k, struct ike_peer *p, int64_t *next)
 {
 	struct ike_child *x;
 	struct ike_sa *sa;
 	size_t count = 0;
 
+	if (p->conn && (p->conn->stale || p->conn->listing))
+		return; /* there may be one that is not known yet */
+	if (k->now_ms < p->sweep_ms) {
+		at(next, p->sweep_ms);
+		return;
+	}
 	LIST_FOREACH (x, &p->children, in_peer)
 		count++;
-	if (!(sa = calloc(count + 1, sizeof(*sa))))
-		return;
-	count = 0;
-	LIST_FOREACH (x, &p->children, in_peer)
-		sa[count++] = x->sa;
-	k->ops.only(k->arg, p->peer, sa, count);
-	p->sweep = false;
-	free(sa);
+	if ((sa = calloc(count + 1, sizeof(*sa)))) {
+		count = 0;
+		LIST_FOREACH (x, &p->children, in_peer)
+			sa[count++] = x->sa;
+		p->sweep = !k->ops.only(k->arg, p->peer, sa, count);
+		free(sa);
+	}
+	if (p->sweep) {
+		p->sweep_ms = k->now_ms + IKE_RETRY_MAX_MS;
+		at(next, p->sweep_ms);
+	}
 }
 
 static void peer_up(struct ike *k, struct ike_peer *p, const struct ike_child *best, int64_t *next)
@@ -599,7 +566,7 @@ static void peer_up(struct ike *k, struct ike_peer *p, const struct ike_child *b
 	if (!p->sweep)
 		return;
 	if (k->now_ms - p->up_ms >= LINGER_MS)
-		sweep(k, p);
+		sweep(k, p, next);
 	else
 		at(next, p->up_ms + LINGER_MS);
 }
@@ -618,6 +585,10 @@ static void failed(struct ike *k, struct ike_peer *p)
 	p->try_ms = k->now_ms + wait + (p->leads ? 0 : wait / 2);
 	if (p->conn)
 		p->conn->stale = true;
+	if (p->hh.next) { /* the others have their turn first */
+		HASH_DEL(k->peers, p);
+		HASH_ADD(hh, k->peers, peer, sizeof(p->peer), p);
+	}
 }
 
 /* Does charon take a CHILD_SA for installed that the kernel lacks? */
@@ -649,7 +620,7 @@ static void peer_down(struct ike *k, struct ike_peer *p, int64_t *next)
 		}
 	}
 	if (!p->permanent && p->sweep && LIST_EMPTY(&p->children))
-		sweep(k, p); /* so that the kernel asks */
+		sweep(k, p, next); /* so that the kernel asks */
 	if (p->trying || !(p->permanent || k->now_ms < p->demanded_ms || !LIST_EMPTY(&p->children)))
 		return;
 	if (k->now_ms < p->try_ms) {
@@ -734,9 +705,10 @@ int64_t ike_tick(struct ike *k, int64_t now_ms)
 	ike_try_sweep(k);
 	if (!vici_is_up(k->vici) || k->asked)
 		return INT64_MAX;
-	k->listed = true;
+	if (!k->listed)
+		return now_ms >= k->list_ms && ike_list_all(k) == 0 ? INT64_MAX : k->list_ms;
 	if (k->reload)
-		send_creds(k);
+		ike_ask_creds(k);
 	HASH_ITER (hh, k->conns, c, c_next)
 		conn_due(k, c, &next);
 	HASH_ITER (hh, k->peers, p, p_next)

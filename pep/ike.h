@@ -44,9 +44,9 @@ struct ike_ops {
 	void (*retire)(void *arg, uint32_t peer, const struct ike_sa *sa);
 	/*
 	 * The peer's SAs but these are nobody's: they were another charon's.  sa may be NULL if
-	 * count is 0.
+	 * count is 0.  false: some are still there, ask again.
 	 */
-	void (*only)(void *arg, uint32_t peer, const struct ike_sa *sa, size_t count);
+	bool (*only)(void *arg, uint32_t peer, const struct ike_sa *sa, size_t count);
 };
 
 /* Borrowed, and read whenever charon comes up; views and texts may be empty. */

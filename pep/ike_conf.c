@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fnv.h"
+
 #define DPD_S 10 /* an idle peer is asked whether it is there so often */
 
 /* --- transforms ---------------------------------------------------------------- */
@@ -89,18 +91,14 @@ enum ike_unknown ike_transform_print(
 	char word[32];
 
 	buf[0] = '\0';
-	if (!t->ah) {
-		if (!e)
-			return IKE_UNKNOWN_ENCR;
-		if (!bits_known(e, t->encr_bits))
-			return IKE_UNKNOWN_BITS;
-		if (e->after)
-			snprintf(word, sizeof(word), "%s%u%s", e->before, (unsigned)t->encr_bits,
-			    e->after);
-		append(buf, size, e->after ? word : e->before);
-	}
-	if ((t->integ && !integ) || (!t->ah && e->aead && t->integ) ||
-	    ((t->ah || !e->aead) && !t->integ))
+	if (!e)
+		return IKE_UNKNOWN_ENCR;
+	if (!bits_known(e, t->encr_bits))
+		return IKE_UNKNOWN_BITS;
+	if (e->after)
+		snprintf(word, sizeof(word), "%s%u%s", e->before, (unsigned)t->encr_bits, e->after);
+	append(buf, size, e->after ? word : e->before);
+	if ((t->integ && !integ) || e->aead == (t->integ != 0))
 		return IKE_UNKNOWN_INTEG;
 	append(buf, size, integ);
 	if (of_ike && !prf)
@@ -125,15 +123,13 @@ static void put_addr(struct vici_build *b, const char *key, const struct addr *a
 	vici_list_end(b);
 }
 
-static void put_transforms(struct vici_build *b, const char *key, bool of_ike, bool ah,
-    const struct ike_transform *t, size_t count)
+static void put_transforms(
+    struct vici_build *b, const char *key, bool of_ike, const struct ike_transform *t, size_t count)
 {
 	char text[128];
 
 	vici_list_put(b, key);
 	for (size_t i = 0; i < count; i++) {
-		if (t[i].ah != ah)
-			continue;
 		if (ike_transform_print(&t[i], of_ike, text, sizeof(text)) != IKE_KNOWN)
 			b->failed = true;
 		vici_item_put(b, "%s", text);
@@ -162,7 +158,7 @@ static void put_settings(struct vici_build *b, const struct ike_conf *c)
 	put_addr(b, "local_addrs", &c->local);
 	put_addr(b, "remote_addrs", &c->remote);
 	if (c->ikes)
-		put_transforms(b, "proposals", true, false, c->ike, c->ikes);
+		put_transforms(b, "proposals", true, c->ike, c->ikes);
 	if (c->ike_lifetime_s)
 		vici_value_put(b, "rekey_time", "%" PRIu64 "s", c->ike_lifetime_s);
 	vici_value_put(b, "mobike", "no");
@@ -187,14 +183,6 @@ static void put_ts(
 		vici_item_put(
 		    b, "%s/%u%s", addr_print(&p[i].addr, text), (unsigned)p[i].len, proto);
 	vici_list_end(b);
-}
-
-static bool any_is(const struct ike_conf *c, bool ah)
-{
-	for (size_t i = 0; i < c->esps; i++)
-		if (c->esp[i].ah == ah)
-			return true;
-	return false;
 }
 
 /*
@@ -227,10 +215,7 @@ static void put_lifetime(
 
 static void put_child(struct vici_build *b, const struct ike_conf *c)
 {
-	if (any_is(c, true))
-		put_transforms(b, "ah_proposals", false, true, c->esp, c->esps);
-	if (any_is(c, false))
-		put_transforms(b, "esp_proposals", false, false, c->esp, c->esps);
+	put_transforms(b, "esp_proposals", false, c->esp, c->esps);
 	put_ts(b, "local_ts", c->local_ts, c->local_tss, c->transport);
 	put_ts(b, "remote_ts", c->remote_ts, c->remote_tss, c->transport);
 	vici_value_put(b, "mode", "%s", c->transport ? "transport" : "tunnel");
@@ -249,15 +234,6 @@ static void put_child(struct vici_build *b, const struct ike_conf *c)
 
 /* --- names --------------------------------------------------------------------------- */
 
-static uint64_t fnv1a(const struct vici_build *b)
-{
-	uint64_t h = 0xcbf29ce484222325U;
-
-	for (size_t i = 0; i < b->len; i++)
-		h = (h ^ b->octet[i]) * 0x100000001b3U;
-	return h;
-}
-
 int ike_conf_build(const struct ike_conf *c, struct vici_build *settings, struct vici_build *child,
     struct ike_names *names)
 {
@@ -267,9 +243,10 @@ int ike_conf_build(const struct ike_conf *c, struct vici_build *settings, struct
 	put_child(child, c);
 	if (settings->failed || child->failed)
 		return -1;
-	snprintf(names->conn, sizeof(names->conn), IKE_CONN_PREFIX "%016" PRIx64, fnv1a(settings));
-	snprintf(
-	    names->child, sizeof(names->child), "c%u-%016" PRIx64, (unsigned)c->peer, fnv1a(child));
+	snprintf(names->conn, sizeof(names->conn), IKE_CONN_PREFIX "%016" PRIx64,
+	    fnv_add(FNV_START, settings->octet, settings->len));
+	snprintf(names->child, sizeof(names->child), "c%u-%016" PRIx64, (unsigned)c->peer,
+	    fnv_add(FNV_START, child->octet, child->len));
 	return 0;
 }
 

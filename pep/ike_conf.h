@@ -29,7 +29,6 @@ struct ike_transform { /* IKEv2 transform numbers; 0 = none */
 	uint16_t prf; /* of IKE_SAs only */
 	uint16_t dh;
 	bool esn;
-	bool ah; /* of CHILD_SAs only */
 };
 
 /* Which part of a transform charon has no name for: */

@@ -3,7 +3,7 @@
  *
  *	ike.c		what is wanted, what is due
  *	ike_sas.c	what charon lists
- *	ike_ask.c	what is asked of charon by a name or number: to end, to rekey
+ *	ike_ask.c	what is asked of charon: to take credentials, to end, to rekey
  *	ike_try.c	one initiation, on a connection of its own, and why it failed
  */
 #ifndef PEP_IKE_INT_H
@@ -72,6 +72,7 @@ struct ike_peer {
 	int64_t demanded_ms; /* until then traffic is taken to wait */
 	int64_t up_ms;	     /* since when the wanted child is up, 0 = it is not */
 	bool sweep;	     /* of the SAs that another charon left */
+	int64_t sweep_ms;    /* that failed: not again before */
 	char reason[IKE_REASON_LEN];
 	UT_hash_handle hh;
 };
@@ -86,11 +87,13 @@ struct ike {
 	struct ike_conn *conns;
 	struct ike_peer *peers;
 	unsigned trying;
-	unsigned asked; /* answers that are open before anything may be done */
-	bool listed;	/* what charon has is known */
-	bool complete;	/* and what is wanted */
-	bool reload;	/* credentials */
-	int64_t now_ms; /* of the newest tick */
+	unsigned asked;	 /* answers that are open before anything may be done */
+	bool named;	 /* the connections that charon has are known */
+	bool listed;	 /* and their SAs; nothing is done before */
+	int64_t list_ms; /* that failed: not again before */
+	bool complete;	 /* and what is wanted */
+	bool reload;	 /* credentials */
+	int64_t now_ms;	 /* of the newest tick */
 	char down[IKE_REASON_LEN];
 	LIST_HEAD(, ike_try) ended;
 };
@@ -106,7 +109,9 @@ void ike_child_free(struct ike_child *c);
 extern const char *const ike_events[];
 /* Any event of the main connection. */
 void ike_on_event(struct ike *k, const char *name, const struct vici_view *message);
-/* List all, or one connection. */
+/* By charon's number; NULL: not (any more) among those listed. */
+struct ike_child *ike_child_find(const struct ike_conn *c, uint32_t id);
+/* List all (when it failed, not again before ike.list_ms), or one connection. */
 int ike_list_all(struct ike *k);
 int ike_list(struct ike *k, struct ike_conn *c);
 
@@ -117,6 +122,8 @@ void ike_ask_unload(struct ike *k, struct ike_conn *c);
 void ike_ask_end(struct ike *k, struct ike_conn *c);	    /* all its IKE_SAs */
 void ike_ask_child_end(struct ike *k, struct ike_child *x); /* once; no-op while it is asked */
 int ike_ask_rekey(struct ike *k, const struct ike_child *x);
+/* Load all that there are; keys of ours that are not among them any more go. */
+void ike_ask_creds(struct ike *k);
 
 /* --- ike_try.c ---------------------------------------------------------------- */
 

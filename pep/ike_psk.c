@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <uthash.h>
 
 #define FILE_MAX (1 << 20)
 #define KEY_MIN	 16 /* octets: shorter ones can be guessed offline (RFC 7296 2.15) */
@@ -23,10 +23,12 @@ struct entry {
 	struct ike_psk_key key;
 	char peer[PEER_MAX + 1];
 	uint8_t octet[KEY_MAX];
+	UT_hash_handle hh;
 };
 
 struct ike_psk {
 	struct entry **entry;
+	struct entry *by_peer;
 	size_t count;
 };
 
@@ -34,6 +36,7 @@ void ike_psk_free(struct ike_psk *p)
 {
 	if (!p)
 		return;
+	HASH_CLEAR(hh, p->by_peer);
 	for (size_t i = 0; i < p->count; i++) {
 		explicit_bzero(p->entry[i], sizeof(*p->entry[i]));
 		free(p->entry[i]);
@@ -42,12 +45,24 @@ void ike_psk_free(struct ike_psk *p)
 	free(p);
 }
 
+/* Identities that are names mean the same in either case. */
+static void fold(char *s)
+{
+	for (; *s; s++)
+		*s = (char)tolower((unsigned char)*s);
+}
+
 const struct ike_psk_key *ike_psk_find(const struct ike_psk *p, const char *peer)
 {
-	for (size_t i = 0; p && i < p->count; i++)
-		if (!strcasecmp(p->entry[i]->peer, peer))
-			return &p->entry[i]->key;
-	return NULL;
+	char name[PEER_MAX + 1];
+	struct entry *e = NULL;
+
+	if (!p || strlen(peer) >= sizeof(name))
+		return NULL;
+	memcpy(name, peer, strlen(peer) + 1);
+	fold(name);
+	HASH_FIND_STR(p->by_peer, name, e);
+	return e ? &e->key : NULL;
 }
 
 const struct ike_psk_key *ike_psk_at(const struct ike_psk *p, size_t i)
@@ -149,6 +164,7 @@ static const char *line_parse(struct ike_psk *p, char *s)
 	}
 	p->entry = more;
 	memcpy(e->peer, s, name);
+	fold(e->peer);
 	s += name + strspn(s + name, " \t");
 	if (!key_parse(e, s, strlen(s)))
 		why = "expected 0x and hexadecimal digits, base64: or \"text\"";
@@ -156,6 +172,8 @@ static const char *line_parse(struct ike_psk *p, char *s)
 		why = "a key has at least 16 octets";
 	else if (ike_psk_find(p, e->peer))
 		why = "this peer has a key already";
+	else
+		HASH_ADD_STR(p->by_peer, peer, e);
 	e->key.peer = e->peer;
 	e->key.octet = e->octet;
 	p->entry[p->count++] = e;
@@ -200,6 +218,8 @@ struct ike_psk *ike_psk_read(const char *path, char *err, size_t err_len)
 			  ? "the line is too long"
 			  : line_parse(p, line);
 	}
+	if (!why && ferror(f))
+		why = strerror(errno);
 	fclose(f);
 	explicit_bzero(line, sizeof(line));
 	explicit_bzero(buffer, sizeof(buffer));

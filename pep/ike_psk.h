@@ -15,7 +15,7 @@
 struct ike_psk;
 
 struct ike_psk_key {
-	const char *peer;
+	const char *peer; /* in lower case */
 	const uint8_t *octet;
 	size_t len;
 };

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/log.h"
 #include "pep/ike_int.h"
 
 #define LIST_MS 30000
@@ -15,7 +16,7 @@ const char *const ike_events[] = {
 
 /* --- one CHILD_SA ---------------------------------------------------------------- */
 
-static struct ike_child *child_find(const struct ike_conn *c, uint32_t id)
+struct ike_child *ike_child_find(const struct ike_conn *c, uint32_t id)
 {
 	struct ike_child *x;
 
@@ -60,7 +61,7 @@ static void take_child(
     struct ike *k, struct ike_conn *c, const struct vici_view *ike, const struct vici_view *child)
 {
 	uint32_t id = vici_number(child, "uniqueid", 10);
-	struct ike_child *x = child_find(c, id);
+	struct ike_child *x = ike_child_find(c, id);
 	char name[IKE_NAME_LEN], state[24];
 	bool was;
 
@@ -199,11 +200,14 @@ static void on_listed_all(void *arg, bool ok, const struct vici_view *reply, con
 	struct ike *k = arg;
 	struct ike_conn *c, *next;
 
-	(void)reply;
-	(void)why;
 	HASH_ITER (hh, k->conns, c, next)
 		end(c, ok);
 	k->asked--;
+	k->listed = ok && k->named;
+	if (!k->listed)
+		k->list_ms = k->now_ms + IKE_RETRY_MAX_MS;
+	if (!ok && reply)
+		log_err("charon does not list its SAs: %s", why);
 	k->ops.changed(k->arg);
 }
 
@@ -216,9 +220,11 @@ static void on_conns(void *arg, bool ok, const struct vici_view *reply, const ch
 	char name[IKE_NAME_LEN];
 	struct ike_conn *c;
 
-	(void)why;
 	k->asked--;
+	k->named = ok;
 	k->ops.changed(k->arg);
+	if (!ok && reply)
+		log_err("charon does not list its connections: %s", why);
 	if (!ok || !vici_find(reply, VICI_LIST_START, "conns", &names))
 		return;
 	while (vici_next(&names, &e)) {
@@ -238,11 +244,16 @@ int ike_list_all(struct ike *k)
 
 	HASH_ITER (hh, k->conns, c, next)
 		begin(c);
-	if (vici_request(k->vici, "get-conns", NULL, LIST_MS, on_conns, k) < 0)
-		return -1;
-	k->asked++;
-	if (vici_request(k->vici, "list-sas", NULL, LIST_MS, on_listed_all, k) < 0)
-		return -1;
-	k->asked++;
-	return 0;
+	k->listed = false;
+	if (vici_request(k->vici, "get-conns", NULL, LIST_MS, on_conns, k) == 0) {
+		k->asked++;
+		if (vici_request(k->vici, "list-sas", NULL, LIST_MS, on_listed_all, k) == 0) {
+			k->asked++;
+			return 0;
+		}
+	}
+	HASH_ITER (hh, k->conns, c, next)
+		end(c, false);
+	k->list_ms = k->now_ms + IKE_RETRY_MAX_MS;
+	return -1;
 }

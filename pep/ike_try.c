@@ -111,6 +111,7 @@ void ike_try_drop(struct ike *k, struct ike_peer *p)
 {
 	if (!p->trying)
 		return;
+	p->trying->over = true; /* whatever is still heard of it */
 	LIST_INSERT_HEAD(&k->ended, p->trying, in_ended);
 	p->trying = NULL;
 	k->trying--;

@@ -30,6 +30,7 @@ pep_libpep_la_SOURCES += \
 	pep/vpn.c pep/vpn.h pep/vpn_int.h \
 	pep/vpn_fault.c \
 	pep/vpn_ike.c pep/vpn_ike_sas.c \
+	pep/vpn_ike_rows.c pep/vpn_ike_rows.h \
 	pep/vpn_keying.c \
 	pep/vpn_repair.c \
 	pep/vpn_lockdown.c \

@@ -18,6 +18,8 @@
 #define RETRY_MIN_MS 250
 #define RETRY_MAX_MS 5000
 #define REGISTER_MS  10000
+#define BUSY_MS	     20 /* charon's socket holds 3 that it has not accepted; then again */
+#define BUSY_TRIES   250
 #define UNSENT_MAX   (64U << 20) /* octets of waiting requests */
 #define READ_AT_ONCE 64		 /* packets, then the event loop has its turn */
 
@@ -44,6 +46,7 @@ struct vici {
 	struct event *timeout;
 	struct event *more;
 	unsigned retry_ms;
+	unsigned busy; /* tries */
 	bool up;
 	size_t unsent;
 	STAILQ_HEAD(, request) requests; /* the first is on its way */
@@ -57,19 +60,20 @@ static void later(struct event *e, unsigned ms)
 
 /* --- requests ---------------------------------------------------------------- */
 
-static void octets_free(struct vici *v, struct request *r)
+/* They may be keys. */
+static void cleanse(const void *octet, size_t len, void *to_free)
 {
-	if (!r->octet)
-		return;
-	v->unsent -= r->len;
-	explicit_bzero(r->octet, r->len);
-	free(r->octet);
-	r->octet = NULL;
+	(void)octet;
+	explicit_bzero(to_free, len);
+	free(to_free);
 }
 
 static void request_free(struct vici *v, struct request *r)
 {
-	octets_free(v, r);
+	if (r->octet) {
+		v->unsent -= r->len;
+		cleanse(r->octet, r->len, r->octet);
+	}
 	free(r);
 }
 
@@ -81,13 +85,22 @@ static void request_take(struct vici *v)
 static void send_first(struct vici *v)
 {
 	struct request *r = STAILQ_FIRST(&v->requests);
+	unsigned timeout_ms;
+	bool sent;
 
 	if (!r || !r->octet || !v->bev)
 		return;
-	bufferevent_write(v->bev, r->octet, r->len);
-	octets_free(v, r);
-	if (r->timeout_ms)
-		later(v->timeout, r->timeout_ms);
+	timeout_ms = r->timeout_ms;
+	sent = evbuffer_add_reference(
+		   bufferevent_get_output(v->bev), r->octet, r->len, cleanse, r->octet) == 0;
+	if (!sent) {
+		cleanse(r->octet, r->len, r->octet);
+		timeout_ms = 1; /* no answer will come */
+	}
+	v->unsent -= r->len;
+	r->octet = NULL;
+	if (timeout_ms)
+		later(v->timeout, timeout_ms);
 	else
 		evtimer_del(v->timeout);
 }
@@ -100,10 +113,9 @@ static int request_add(struct vici *v, enum vici_type type, const char *name,
 	if (r)
 		r->octet = vici_packet_build(type, name, args, &r->len);
 	if (!r || !r->octet || r->len > UNSENT_MAX - v->unsent) {
-		if (r) {
-			free(r->octet);
-			free(r);
-		}
+		if (r && r->octet)
+			cleanse(r->octet, r->len, r->octet);
+		free(r);
 		return -1;
 	}
 	v->unsent += r->len;
@@ -131,28 +143,37 @@ int vici_request(struct vici *v, const char *command, struct vici_build *args, u
 
 /* --- the connection ends ------------------------------------------------------ */
 
-static void lose(struct vici *v, const char *why)
+static void disconnect(struct vici *v)
 {
-	struct request *r;
-	bool was_up = v->up;
-
-	v->up = false;
 	if (v->bev)
 		bufferevent_free(v->bev);
 	v->bev = NULL;
-	evtimer_del(v->timeout);
-	evtimer_del(v->more);
+}
+
+static void requests_end(struct vici *v, const char *why)
+{
+	struct request *r;
+
 	while ((r = STAILQ_FIRST(&v->requests))) {
 		request_take(v);
 		if (r->fn)
 			r->fn(r->arg, false, NULL, why);
 		request_free(v, r);
 	}
+}
+
+static void lose(struct vici *v, const char *why)
+{
+	v->up = false;
+	v->busy = 0;
+	disconnect(v);
+	evtimer_del(v->timeout);
+	evtimer_del(v->more);
+	requests_end(v, why);
 	if (!v->once) {
 		later(v->retry, v->retry_ms);
 		v->retry_ms = v->retry_ms * 2 < RETRY_MAX_MS ? v->retry_ms * 2 : RETRY_MAX_MS;
 	}
-	(void)was_up;
 	v->ops.down(v->arg, why);
 }
 
@@ -305,6 +326,7 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
 	struct vici *v = arg;
 	char why[160];
+	int error;
 
 	(void)fd;
 	(void)what;
@@ -318,9 +340,17 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 	bufferevent_setcb(v->bev, on_read, NULL, on_event, v);
 	bufferevent_setwatermark(v->bev, EV_READ, 0, 2 * (size_t)VICI_SEGMENT_MAX);
 	if (bufferevent_socket_connect(v->bev, (struct sockaddr *)&to, sizeof(to)) == 0 &&
-	    bufferevent_enable(v->bev, EV_READ | EV_WRITE) == 0)
+	    bufferevent_enable(v->bev, EV_READ | EV_WRITE) == 0) {
+		v->busy = 0;
 		return;
-	snprintf(why, sizeof(why), "%s: %s", v->path, strerror(errno));
+	}
+	error = errno;
+	if (error == EAGAIN && v->busy++ < BUSY_TRIES) {
+		disconnect(v);
+		later(v->retry, BUSY_MS);
+		return;
+	}
+	snprintf(why, sizeof(why), "%s: %s", v->path, strerror(error));
 	lose(v, why);
 }
 
@@ -352,16 +382,11 @@ struct vici *vici_new(struct event_base *base, const char *path, const char *con
 
 void vici_free(struct vici *v)
 {
-	struct request *r;
-
 	if (!v)
 		return;
-	if (v->bev)
-		bufferevent_free(v->bev);
-	while ((r = STAILQ_FIRST(&v->requests))) {
-		request_take(v);
-		request_free(v, r);
-	}
+	v->up = false;
+	disconnect(v);
+	requests_end(v, "closed");
 	if (v->retry)
 		event_free(v->retry);
 	if (v->timeout)

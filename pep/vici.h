@@ -29,7 +29,7 @@ struct vici_ops {
  */
 struct vici *vici_new(struct event_base *base, const char *path, const char *const *events,
     bool once, const struct vici_ops *ops, void *arg);
-/* Requests without a reply yet are forgotten, nobody is called. */
+/* Requests without a reply yet are told "closed" first; ops are not called. */
 void vici_free(struct vici *v);
 bool vici_is_up(const struct vici *v);
 
@@ -41,7 +41,7 @@ typedef void vici_reply_fn(void *arg, bool ok, const struct vici_view *reply, co
 /*
  * Send a request when those before it were answered.  args is cleared, may be NULL.  timeout_ms: of
  * the answer, 0 = for ever; then the connection is given up.  fn (may be NULL) is called exactly
- * once unless the connection is freed.  -1: not connected, or no memory; fn is not called.
+ * once.  -1: not connected, no memory, or too long; fn is not called.
  */
 int vici_request(struct vici *v, const char *command, struct vici_build *args, unsigned timeout_ms,
     vici_reply_fn *fn, void *fn_arg);

@@ -15,15 +15,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/fnv.h"
 #include "common/log.h"
 #include "pep/ike.h"
 #include "pep/pep_conf.h"
+#include "pep/vpn_ike_rows.h"
 #include "pep/vpn_int.h"
 #include "pib/pib_codec.h"
 #include "pib/pib_store.h"
 
 #define PEM_MAX 65535 /* octets of a value in VICI */
-#define TS_MAX	256   /* traffic selectors of a side; IKEv2 counts them with 8 bits */
 
 struct pem {
 	uint8_t *octet;
@@ -60,20 +61,27 @@ static void pem_clear(struct pem *p)
 static int pem_read(struct pem *p, const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	const char *why = NULL;
 	struct stat st;
 	ssize_t n = -1;
 
 	*p = (struct pem) {0};
-	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 0 && st.st_size <= PEM_MAX &&
-	    (p->octet = malloc((size_t)st.st_size)))
-		n = read(fd, p->octet, (size_t)st.st_size);
-	if (fd >= 0)
-		close(fd);
-	if (n > 0) {
+	if (fd < 0 || fstat(fd, &st) < 0)
+		why = strerror(errno);
+	else if (st.st_size <= 0 || st.st_size > PEM_MAX)
+		why = st.st_size <= 0 ? "empty" : "too large";
+	else if (!(p->octet = malloc((size_t)st.st_size)))
+		why = "out of memory";
+	else if ((n = read(fd, p->octet, (size_t)st.st_size)) <= 0)
+		why = n < 0 ? strerror(errno) : "empty";
+	if (!why) {
 		p->len = (size_t)n;
+		close(fd);
 		return 0;
 	}
-	log_warn("%s: %s: no IKE with certificates", path, strerror(errno));
+	log_warn("%s: %s: no IKE with certificates", path, why);
+	if (fd >= 0)
+		close(fd);
 	pem_clear(p);
 	return -1;
 }
@@ -191,194 +199,6 @@ void vpn_ike_complete(struct vpn *v)
 		ike_complete(v->ike->ike);
 }
 
-/* --- rows to transforms ------------------------------------------------------------------- */
-
-struct gather {
-	struct ike_conf *c;
-	uint32_t tag;
-	uint32_t order[IKE_TRANSFORMS_MAX];
-	struct vpn_faults *f; /* NULL: nobody is told */
-	bool ok;
-};
-
-/* Where a transform of this order goes, the others moved; -1: no room. */
-static int place(uint32_t order[], struct ike_transform t[], size_t *count, uint32_t this)
-{
-	size_t at = *count;
-
-	if (at == IKE_TRANSFORMS_MAX)
-		return -1;
-	for (; at > 0 && order[at - 1] > this; at--) {
-		order[at] = order[at - 1];
-		t[at] = t[at - 1];
-	}
-	order[at] = this;
-	++*count;
-	return (int)at;
-}
-
-static void check(struct gather *g, const struct ike_transform *t, bool of_ike,
-    const struct pib_class *cls, uint32_t instance, const uint8_t column[])
-{
-	static const char *const what[] = {
-	    "", "encryption", "key length", "integrity algorithm", "PRF", "Diffie-Hellman group"};
-	char text[128];
-	enum ike_unknown u = ike_transform_print(t, of_ike, text, sizeof(text));
-
-	if (u == IKE_KNOWN)
-		return;
-	g->ok = false;
-	if (g->f)
-		vpn_fault(g->f, cls, instance, PIB_CPERR_VALUE_SUP, column[u],
-		    "the IKE daemon has no such %s", what[u]);
-}
-
-static void gather_esp(void *arg, const struct pib_row *row)
-{
-	static const uint8_t column[] = {0, PIB_CE_VPN_PROPOSAL_COL_ENCR,
-	    PIB_CE_VPN_PROPOSAL_COL_ENCR_KEY_BITS, PIB_CE_VPN_PROPOSAL_COL_INTEG, 0,
-	    PIB_CE_VPN_PROPOSAL_COL_DH};
-	const struct pib_ce_vpn_proposal *p = row->data;
-	struct gather *g = arg;
-	struct ike_lifetime *l = &g->c->lifetime;
-	int at;
-
-	if (p->tag != g->tag || (at = place(g->order, g->c->esp, &g->c->esps, p->order)) < 0)
-		return;
-	g->c->esp[at] = (struct ike_transform) {.encr = (uint16_t)p->encr,
-	    .encr_bits = (uint16_t)p->encr_key_bits,
-	    .integ = (uint16_t)p->integ,
-	    .dh = (uint16_t)p->dh,
-	    .esn = p->esn == PIB_CE_VPN_PROPOSAL_ESN_TRUE,
-	    .ah = p->protocol == PIB_CE_VPN_PROPOSAL_PROTOCOL_AH};
-	check(g, &g->c->esp[at], false, row->cls, row->instance, column);
-	if (g->c->esp[at].ah) { /* the policies are ESP's */
-		g->ok = false;
-		if (g->f)
-			vpn_fault(g->f, row->cls, row->instance, PIB_CPERR_ENUM_SUP,
-			    PIB_CE_VPN_PROPOSAL_COL_PROTOCOL, "AH is for controller keying only");
-	}
-	if (at != 0)
-		return;
-	/* charon has one lifetime for all of a child's proposals: that of the best. */
-	*l = (struct ike_lifetime) {.soft_s = p->soft_seconds,
-	    .hard_s = p->lifetime_seconds,
-	    .soft_octets = p->soft_kilobytes * 1024,
-	    .hard_octets = p->lifetime_kilobytes * 1024};
-	g->c->replay_window = p->replay_window;
-}
-
-static void gather_ike(void *arg, const struct pib_row *row)
-{
-	static const uint8_t column[] = {0, PIB_CE_VPN_IKE_PROPOSAL_COL_ENCR,
-	    PIB_CE_VPN_IKE_PROPOSAL_COL_ENCR_KEY_BITS, PIB_CE_VPN_IKE_PROPOSAL_COL_INTEG,
-	    PIB_CE_VPN_IKE_PROPOSAL_COL_PRF, PIB_CE_VPN_IKE_PROPOSAL_COL_DH};
-	const struct pib_ce_vpn_ike_proposal *p = row->data;
-	struct gather *g = arg;
-	int at;
-
-	if (p->tag != g->tag || (at = place(g->order, g->c->ike, &g->c->ikes, p->order)) < 0)
-		return;
-	g->c->ike[at] = (struct ike_transform) {.encr = (uint16_t)p->encr,
-	    .encr_bits = (uint16_t)p->encr_key_bits,
-	    .integ = (uint16_t)p->integ,
-	    .prf = (uint16_t)p->prf,
-	    .dh = (uint16_t)p->dh};
-	check(g, &g->c->ike[at], true, row->cls, row->instance, column);
-	if (at == 0)
-		g->c->ike_lifetime_s = p->lifetime_seconds;
-}
-
-/* What all peers of a VPN share. false: a transform cannot be done. */
-static bool conf_net(struct vpn *v, const struct pib_store *store, const struct vpn_net *n,
-    struct ike_conf *c, struct vpn_faults *f)
-{
-	struct gather g = {.c = c, .f = f, .ok = true};
-
-	*c = (struct ike_conf) {.local = n->member.local,
-	    .local_id = v->env.identity,
-	    .psk = n->row->ike_auth == PIB_CE_VPN_IKE_AUTH_PRESHARED_KEY,
-	    .certificate = v->ike->creds.certificate,
-	    .ca = v->ike->creds.ca,
-	    .transport = n->row->mode != PIB_CE_VPN_MODE_TUNNEL};
-	if (n->row->activation == PIB_CE_VPN_ACTIVATION_ON_DEMAND)
-		c->idle_s = n->row->idle_timeout;
-	g.tag = n->row->proposals;
-	pib_store_each(store, &pib_ce_vpn_proposal_class, gather_esp, &g);
-	g.tag = n->row->ike_proposals;
-	if (g.tag)
-		pib_store_each(store, &pib_ce_vpn_ike_proposal_class, gather_ike, &g);
-	if (!c->esps) {
-		if (f)
-			vpn_fault(f, &pib_ce_vpn_class, n->row->id, PIB_CPERR_REFERENCE,
-			    PIB_CE_VPN_COL_PROPOSALS, "there is no proposal with tag %u",
-			    (unsigned)n->row->proposals);
-		return false;
-	}
-	return g.ok;
-}
-
-/* --- traffic selectors ------------------------------------------------------------------------ */
-
-struct ts {
-	struct prefix p[TS_MAX];
-	size_t count;
-	uint32_t but; /* peer whose prefixes are left out */
-	bool too_many;
-};
-
-static void ts_add(struct ts *t, const struct prefix *p)
-{
-	for (size_t i = 0; i < t->count; i++)
-		if (!prefix_cmp(&t->p[i], p))
-			return;
-	if (t->count == TS_MAX)
-		t->too_many = true;
-	else
-		t->p[t->count++] = *p;
-}
-
-static void ts_list(struct ts *t, const struct spd_list *l)
-{
-	for (size_t i = 0; i < l->count; i++)
-		ts_add(t, &l->p[i].prefix);
-}
-
-static void ts_far(void *arg, const struct pib_row *row)
-{
-	const struct pib_ce_vpn_peer_prefix *p = row->data;
-	struct ts *t = arg;
-	struct prefix prefix;
-
-	if (!p->peer || p->peer == t->but ||
-	    addr_from_octets(&prefix.addr, p->addr.p, p->addr.len) < 0)
-		return;
-	prefix.len = (uint8_t)p->prefix_length;
-	ts_add(t, &prefix);
-}
-
-/* Our side, as peer sees it: when relaying, with what is reached through us. */
-static void ts_near(
-    const struct pib_store *store, const struct vpn_net *n, uint32_t peer, struct ts *t)
-{
-	*t = (struct ts) {.but = peer};
-	ts_list(t, &n->near.site);
-	if (!n->near.relay)
-		return;
-	if (n->near.space.count)
-		ts_list(t, &n->near.space);
-	else
-		pib_store_referrers(store, &pib_ce_vpn_peer_prefix_class,
-		    pib_column_find(&pib_ce_vpn_peer_prefix_class, PIB_CE_VPN_PEER_PREFIX_COL_VPN),
-		    n->row->id, ts_far, t);
-}
-
-static void ts_host(struct ts *t, const struct addr *a)
-{
-	*t = (struct ts) {0};
-	ts_add(t, &(struct prefix) {.addr = *a, .len = (uint8_t)(8 * addr_len(a))});
-}
-
 /* --- the provider -------------------------------------------------------------------------------
  */
 
@@ -434,21 +254,44 @@ static int check_auth(
 	return 0;
 }
 
+static int ts_fault(const struct vpn_ike_ts *t, const struct vpn_peer *p, struct vpn_faults *f)
+{
+	if (!t->cls)
+		return 0;
+	return vpn_fault(f, t->cls, t->row, PIB_CPERR_VALUE_SUP,
+	    t->cls == &pib_ce_vpn_peer_prefix_class ? PIB_CE_VPN_PEER_PREFIX_COL_ADDR
+						    : PIB_CE_VPN_LOCAL_PREFIX_COL_ADDR,
+	    "IKE has %d traffic selectors for a side, with %s there are more", VPN_IKE_TS_MAX,
+	    p->name);
+}
+
+/* Are there words for all that is to pass?  p->far is empty unless it may have changed. */
+static int check_ts(
+    struct vpn *v, const struct vpn_net *n, const struct vpn_peer *p, struct vpn_faults *f)
+{
+	struct vpn_ike_ts t;
+
+	vpn_ike_ts_near(v->store, n, p->row->id, &t);
+	if (ts_fault(&t, p, f) < 0)
+		return -1;
+	t = (struct vpn_ike_ts) {0};
+	vpn_ike_ts_list(&t, &p->far, &pib_ce_vpn_peer_prefix_class);
+	return ts_fault(&t, p, f);
+}
+
 static int ike_plan(struct vpn *v, const struct vpn_net *n, const struct vpn_peer *p,
     struct kplan *plan, struct vpn_faults *f)
 {
 	struct leftover l = {.v = v, .plan = plan, .peer = p->row->id, .member = n->member.member};
-	struct vpn_faults lenient = {0};
 	struct ike_conf c;
 
 	kstate_sa_each(v->ks, p->peer.reqid, drop_controller, &l);
-	if (!f->txn) { /* what was accepted once: said in the tunnel's state */
-		(void)check_auth(v, n, p, &lenient);
+	if (!f->txn) /* what was accepted once: said in the tunnel's state */
 		return 0;
-	}
-	if (check_auth(v, n, p, f) < 0)
+	if (check_auth(v, n, p, f) < 0 ||
+	    !vpn_ike_conf(v->store, n, v->env.identity, &v->ike->creds, &c, f))
 		return -1;
-	return conf_net(v, v->store, n, &c, f) ? 0 : -1;
+	return c.transport ? 0 : check_ts(v, n, p, f);
 }
 
 static void ike_settle(struct vpn *v, const struct vpn_net *n)
@@ -551,27 +394,49 @@ static bool leads(const struct vpn_net *n, const struct vpn_peer *p)
 	return n->member.member < p->row->id;
 }
 
-static int want(struct vpn *v, const struct vpn_net *n, const struct vpn_peer *p)
-{
-	struct ts near, far = {0};
-	struct ike_conf c;
+struct shared { /* by all peers of a VPN */
+	struct vpn *v;
+	struct vpn_net net;
+	struct ike_conf conf;
+	bool can; /* charon has words for it */
+};
 
-	if (!conf_net(v, v->store, n, &c, NULL))
+/* -1: there is nothing to clear. */
+static int shared_load(struct vpn *v, struct shared *s, uint32_t vpn)
+{
+	struct vpn_env env = vpn_row_env(v, v->store, true);
+	struct vpn_faults f = {0};
+
+	s->v = v;
+	if (vpn_net_load(&s->net, &env, vpn, &f) < 0)
+		return -1;
+	s->can = vpn_ike_conf(v->store, &s->net, v->env.identity, &v->ike->creds, &s->conf, NULL);
+	return 0;
+}
+
+static int want(const struct shared *s, const struct vpn_peer *p)
+{
+	const struct vpn_net *n = &s->net;
+	struct vpn_ike_ts near, far = {0};
+	struct ike_conf c = s->conf;
+	struct vpn *v = s->v;
+
+	if (!s->can)
 		return -1;
 	c.remote = p->peer.addr;
 	c.remote_id = p->name;
 	c.peer = p->row->id;
 	c.reqid = vpn_reqids_find(v->reqids, p->row->id);
 	if (c.transport) {
-		ts_host(&near, &c.local);
-		ts_host(&far, &c.remote);
+		vpn_ike_ts_host(&near, &c.local);
+		vpn_ike_ts_host(&far, &c.remote);
 	} else {
-		ts_near(v->store, n, p->row->id, &near);
-		ts_list(&far, &p->far);
+		vpn_ike_ts_near(v->store, n, p->row->id, &near);
+		vpn_ike_ts_list(&far, &p->far, &pib_ce_vpn_peer_prefix_class);
 	}
-	if (near.too_many || far.too_many)
-		log_err(
-		    "%s: more than %d traffic selectors, IKE asks for the first", p->name, TS_MAX);
+	if (near.cls || far.cls) /* rows of an older agent's */
+		log_err("%s: more than %d traffic selectors, IKE asks for the first", p->name,
+		    VPN_IKE_TS_MAX);
 	c.local_ts = near.p;
 	c.local_tss = near.count;
 	c.remote_ts = far.p;
@@ -584,74 +449,76 @@ static int want(struct vpn *v, const struct vpn_net *n, const struct vpn_peer *p
 	    leads(n, p), vpn_now_ms());
 }
 
-/* A peer as the rows say now, also that it is gone. */
-static void peer_changed(struct vpn *v, uint32_t peer)
+static void want_row(void *arg, const struct pib_row *row)
 {
-	const struct pib_ce_vpn_peer *row = vpn_peer_row(v->store, peer);
-	const struct pib_ce_vpn *net = row ? vpn_row(v->store, row->vpn) : NULL;
-	struct vpn_env env = vpn_row_env(v, v->store, true);
+	struct shared *s = arg;
+	struct vpn_env env = vpn_row_env(s->v, s->v->store, true);
 	struct vpn_faults f = {0};
-	struct vpn_net n;
 	struct vpn_peer p;
 	int rc = -1;
 
-	if (!net || net->keying != PIB_CE_VPN_KEYING_IKE) {
-		ike_unwant(v->ike->ike, peer);
-		return;
-	}
-	if (vpn_net_load(&n, &env, row->vpn, &f) < 0)
-		return;
-	if (vpn_peer_load(&p, &env, &n, peer, true, &f) == 0) {
-		rc = want(v, &n, &p);
+	if (vpn_peer_load(&p, &env, &s->net, row->instance, true, &f) == 0) {
+		rc = want(s, &p);
 		vpn_peer_clear(&p);
 	}
 	if (rc < 0)
-		log_err("IKE with peer %u cannot be set up", (unsigned)peer);
-	vpn_net_clear(&n);
+		log_err("IKE with peer %u cannot be set up", (unsigned)row->instance);
 }
 
-static void row_changed(void *arg, const struct pib_row *row)
+static void unwant_row(void *arg, const struct pib_row *row)
 {
-	peer_changed(arg, row->instance);
+	struct vpn *v = arg;
+
+	ike_unwant(v->ike->ike, row->instance);
 }
 
-static void all_changed(struct vpn *v, uint32_t vpn)
+/* A peer as the rows say now, also that it is gone. */
+static void peer_changed(struct vpn *v, uint32_t peer)
+{
+	const struct pib_row *row = pib_store_find(v->store, &pib_ce_vpn_peer_class, peer);
+	const struct pib_ce_vpn_peer *data = row ? row->data : NULL;
+	const struct pib_ce_vpn *net = data ? vpn_row(v->store, data->vpn) : NULL;
+	struct shared s;
+
+	if (!net || net->keying != PIB_CE_VPN_KEYING_IKE) {
+		ike_unwant(v->ike->ike, peer);
+	} else if (shared_load(v, &s, data->vpn) == 0) {
+		want_row(&s, row);
+		vpn_net_clear(&s.net);
+	}
+}
+
+static void each_peer(
+    struct vpn *v, uint32_t vpn, void (*fn)(void *arg, const struct pib_row *row), void *arg)
 {
 	pib_store_referrers(v->store, &pib_ce_vpn_peer_class,
-	    pib_column_find(&pib_ce_vpn_peer_class, PIB_CE_VPN_PEER_COL_VPN), vpn, row_changed, v);
-}
-
-static uint64_t mix(uint64_t h, const void *p, size_t len)
-{
-	const uint8_t *o = p;
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ o[i]) * 0x100000001b3U;
-	return h;
+	    pib_column_find(&pib_ce_vpn_peer_class, PIB_CE_VPN_PEER_COL_VPN), vpn, fn, arg);
 }
 
 /* Of what all of a VPN's peers share. */
-static uint64_t digest_of(struct vpn *v, const struct vpn_net *n)
+static uint64_t digest_of(const struct shared *s)
 {
+	const struct vpn_net *n = &s->net;
 	struct vici_build settings, child;
 	struct ike_names names = {0};
-	struct ike_conf c;
-	struct ts near;
+	struct ike_conf c = s->conf;
+	struct vpn_ike_ts near;
 	uint64_t h;
 
-	if (!conf_net(v, v->store, n, &c, NULL))
+	if (!s->can)
 		return 1;
-	ts_near(v->store, n, 0, &near);
+	vpn_ike_ts_near(s->v->store, n, 0, &near);
 	c.remote = c.local;
 	c.remote_id = "";
 	c.local_ts = near.p;
 	c.local_tss = near.count;
 	(void)ike_conf_build(&c, &settings, &child, &names);
-	h = mix(0xcbf29ce484222325U, &names, sizeof(names));
+	h = fnv_add(FNV_START, &names, sizeof(names));
 	vici_build_clear(&settings);
 	vici_build_clear(&child);
-	h = mix(h, &n->row->activation, sizeof(n->row->activation));
-	return mix(h, &n->row->nat, sizeof(n->row->nat));
+	h = fnv_add(h, &near.rest, sizeof(near.rest)); /* of a peer's own there may be many */
+	h = fnv_add(h, &n->row->activation, sizeof(n->row->activation));
+	return fnv_add(h, &n->row->nat, sizeof(n->row->nat));
 }
 
 struct rekey {
@@ -672,8 +539,7 @@ static unsigned rekey_net(struct vpn *v, uint32_t vpn, bool leading)
 {
 	struct rekey r = {.v = v, .leading = leading};
 
-	pib_store_referrers(v->store, &pib_ce_vpn_peer_class,
-	    pib_column_find(&pib_ce_vpn_peer_class, PIB_CE_VPN_PEER_COL_VPN), vpn, rekey_peer, &r);
+	each_peer(v, vpn, rekey_peer, &r);
 	return r.asked;
 }
 
@@ -701,19 +567,14 @@ unsigned vpn_ike_rekey(struct vpn *v, uint32_t member)
 	return a.asked;
 }
 
-static void net_changed(struct vpn *v, uint32_t vpn)
+/* s: the VPN as it is now, NULL: it is not IKE's any more, or cannot be loaded. */
+static void shared_changed(struct vpn *v, uint32_t vpn, struct shared *s)
 {
-	struct vpn_env env = vpn_row_env(v, v->store, true);
-	const struct pib_ce_vpn *row = vpn_row(v->store, vpn);
-	struct vpn_faults f = {0};
+	const struct pib_ce_vpn *row = s ? s->net.row : NULL;
+	const struct pib_ce_vpn *now = vpn_row(v->store, vpn);
+	uint64_t digest = s ? digest_of(s) : 0;
 	struct net_digest *d;
-	struct vpn_net n;
-	uint64_t digest = 0;
 
-	if (row && row->keying == PIB_CE_VPN_KEYING_IKE && vpn_net_load(&n, &env, vpn, &f) == 0) {
-		digest = digest_of(v, &n);
-		vpn_net_clear(&n);
-	}
 	HASH_FIND(hh, v->ike->nets, &vpn, sizeof(vpn), d);
 	if (!d && digest && (d = calloc(1, sizeof(*d)))) {
 		d->vpn = vpn;
@@ -730,11 +591,32 @@ static void net_changed(struct vpn *v, uint32_t vpn)
 	if (d->digest == digest)
 		return;
 	d->digest = digest;
-	all_changed(v, vpn);
-	if (digest)
+	if (s) {
+		each_peer(v, vpn, want_row, s);
 		return;
+	}
+	if (!now || now->keying != PIB_CE_VPN_KEYING_IKE)
+		each_peer(v, vpn, unwant_row, v);
 	HASH_DEL(v->ike->nets, d);
 	free(d);
+}
+
+static void net_changed(struct vpn *v, uint32_t vpn)
+{
+	const struct pib_ce_vpn *row = vpn_row(v->store, vpn);
+	struct shared s;
+
+	if (row && row->keying == PIB_CE_VPN_KEYING_IKE && shared_load(v, &s, vpn) == 0) {
+		shared_changed(v, vpn, &s);
+		vpn_net_clear(&s.net);
+	} else {
+		shared_changed(v, vpn, NULL);
+	}
+}
+
+static void net_row(void *arg, const struct pib_row *row)
+{
+	net_changed(arg, row->instance);
 }
 
 void vpn_ike_touched(struct vpn *v, const struct vpn_touch *e)
@@ -798,5 +680,5 @@ void vpn_ike_reload(struct vpn *v)
 		return;
 	ike_creds_changed(v->ike->ike);
 	if (v->store)
-		pib_store_each(v->store, &pib_ce_vpn_peer_class, row_changed, v);
+		pib_store_each(v->store, &pib_ce_vpn_class, net_row, v);
 }

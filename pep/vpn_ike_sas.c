@@ -90,18 +90,26 @@ static void drop_unlisted(void *arg, const struct kern_sa_state *s, bool inbound
 	kplan_sa_del(o->plan, &s->id);
 }
 
-void vpn_ike_only(void *arg, uint32_t peer, const struct ike_sa *sa, size_t count)
+bool vpn_ike_only(void *arg, uint32_t peer, const struct ike_sa *sa, size_t count)
 {
 	struct vpn *v = arg;
 	uint32_t reqid = vpn_reqids_find(v->reqids, peer);
 	struct only o = {.sa = sa, .count = count};
-	struct kern_fault f;
+	struct kern_fault f = {.text = "out of memory"};
 	struct korigin origin;
+	bool ok;
 
-	if (!reqid || !v->loaded || !(o.plan = kplan_new(v->ks)))
-		return;
+	if (!reqid)
+		return true; /* nor has it any SA */
+	if (!v->loaded || !(o.plan = kplan_new(v->ks)))
+		return false;
 	kstate_sa_each(v->ks, reqid, drop_unlisted, &o);
-	if (kplan_count(o.plan) && kplan_apply(o.plan, &f, &origin) == 0)
+	ok = !kplan_count(o.plan) || kplan_apply(o.plan, &f, &origin) == 0;
+	if (!ok)
+		log_err(
+		    "SAs that another IKE daemon left to peer %u stay: %s", (unsigned)peer, f.text);
+	else if (kplan_count(o.plan))
 		log_note("SAs that another IKE daemon left to peer %u are gone", (unsigned)peer);
 	kplan_free(o.plan);
+	return ok;
 }

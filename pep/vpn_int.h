@@ -6,6 +6,7 @@
  *	vpn_run.c	those parts computed anew, planned and applied
  *	vpn_keying.c	where SAs come from: the table of keying providers
  *	vpn_ike.c	the one that asks charon
+ *	vpn_ike_rows.c	rows in its words; vpn_ike_sas.c its SAs
  *	vpn_rows.c	rows to values, checks; vpn_fault.c what is reported
  *	vpn_repair.c	what others did to the kernel, noticed and told
  *	vpn_lockdown.c	what is discarded before, below and without rows
@@ -291,7 +292,8 @@ void vpn_ike_missing(struct vpn *v, uint32_t peer, const struct kern_sa_id *id);
 struct ike_sa;
 void vpn_ike_installed(void *v, uint32_t peer, const struct ike_sa *sa);
 void vpn_ike_retire(void *v, uint32_t peer, const struct ike_sa *sa);
-void vpn_ike_only(void *v, uint32_t peer, const struct ike_sa *sa, size_t count);
+/* All others of the peer's SAs go.  false: not now. */
+bool vpn_ike_only(void *v, uint32_t peer, const struct ike_sa *sa, size_t count);
 /* Prefer the outbound SA to the peer if there is only one. */
 void vpn_ike_prefer(struct vpn *v, uint32_t peer);
 void vpn_ike_verify(struct vpn *v); /* charon's SAs against the shadow, which was just loaded */

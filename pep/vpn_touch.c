@@ -64,6 +64,7 @@ static bool near_differs(const struct pib_ce_vpn *a, const struct pib_ce_vpn *b)
 	return !a || !b || a->member != b->member || a->mode != b->mode ||
 	       a->proposals != b->proposals || a->keying != b->keying || a->relay != b->relay ||
 	       a->non_vpn_traffic != b->non_vpn_traffic || a->nat != b->nat ||
+	       a->ike_auth != b->ike_auth || a->ike_proposals != b->ike_proposals ||
 	       !octets_same(&a->vpn_id, &b->vpn_id) || !octets_same(&a->local_addr, &b->local_addr);
 }
 
@@ -80,12 +81,18 @@ static void net_changed(struct touching *g, const void *before, const void *afte
 	}
 }
 
+static bool is_ike(const struct pib_ce_vpn *v)
+{
+	return v && v->keying == PIB_CE_VPN_KEYING_IKE;
+}
+
+/* With IKE a proposal is judged peer by peer. */
 static void touch_tagged(void *arg, const struct pib_row *row)
 {
 	const struct pib_ce_vpn *v = row->data;
 	struct touching *g = arg;
 	if (v->proposals == g->tag)
-		touch(g->t, VPN_PART_NET, v->id, VPN_MEMBER | g->what);
+		touch(g->t, VPN_PART_NET, v->id, VPN_MEMBER | g->what | (is_ike(v) ? VPN_NEAR : 0));
 }
 
 static void proposal_changed(struct touching *g, const void *before, const void *after)
@@ -100,6 +107,25 @@ static void proposal_changed(struct touching *g, const void *before, const void 
 		if (rows[i]) {
 			g->tag = rows[i]->tag;
 			pib_store_each(g->store, &pib_ce_vpn_class, touch_tagged, g);
+		}
+}
+
+static void touch_ike_tagged(void *arg, const struct pib_row *row)
+{
+	const struct pib_ce_vpn *v = row->data;
+	struct touching *g = arg;
+	if (is_ike(v) && v->ike_proposals == g->tag)
+		touch(g->t, VPN_PART_NET, v->id, VPN_NEAR);
+}
+
+static void ike_proposal_changed(struct touching *g, const void *before, const void *after)
+{
+	const struct pib_ce_vpn_ike_proposal *rows[] = {before, after};
+
+	for (int i = 0; i < 2; i++)
+		if (rows[i] && rows[i]->tag) { /* a VPN without such proposals has tag 0 */
+			g->tag = rows[i]->tag;
+			pib_store_each(g->store, &pib_ce_vpn_class, touch_ike_tagged, g);
 		}
 }
 
@@ -121,13 +147,18 @@ static void peer_changed(struct touching *g, const void *before, const void *aft
 		}
 }
 
+/* With IKE a peer's prefixes are its traffic selectors, of which there may be too many. */
 static void far_changed(struct touching *g, const void *before, const void *after)
 {
 	const struct pib_ce_vpn_peer_prefix *rows[] = {before, after};
 	for (int i = 0; i < 2; i++)
 		if (rows[i]) {
-			touch(g->t, rows[i]->peer ? VPN_PART_PEER : VPN_PART_BLOCKED,
-			    rows[i]->peer ? rows[i]->peer : rows[i]->id, VPN_POLICY);
+			unsigned keys = is_ike(vpn_row(g->store, rows[i]->vpn)) ? VPN_KEYS : 0;
+
+			if (rows[i]->peer)
+				touch(g->t, VPN_PART_PEER, rows[i]->peer, VPN_POLICY | keys);
+			else
+				touch(g->t, VPN_PART_BLOCKED, rows[i]->id, VPN_POLICY);
 			touch(g->t, VPN_PART_NET, rows[i]->vpn, VPN_RELAY);
 		}
 }
@@ -164,6 +195,7 @@ static const struct binding {
 } binding[] = {
     {&pib_ce_vpn_class, net_changed},
     {&pib_ce_vpn_proposal_class, proposal_changed},
+    {&pib_ce_vpn_ike_proposal_class, ike_proposal_changed},
     {&pib_ce_vpn_local_prefix_class, local_changed},
     {&pib_ce_vpn_peer_class, peer_changed},
     {&pib_ce_vpn_peer_prefix_class, far_changed},
@@ -228,12 +260,23 @@ void vpn_touch_sas(struct vpn_touched *t, const struct pib_store *store, uint32_
 	sas_changed(&g, peer, 0);
 }
 
+/* Where we relay, prefixes of one peer are IKE's traffic selectors with all others. */
+static void touch_relayed(struct vpn_touched *t, const struct pib_store *store, uint32_t vpn)
+{
+	const struct pib_ce_vpn *v = vpn_row(store, vpn);
+
+	if (is_ike(v) && v->relay == PIB_CE_VPN_RELAY_TRUE)
+		vpn_touch_peers(t, store, vpn, VPN_KEYS);
+}
+
 void vpn_touch_expand(struct vpn_touched *t, const struct pib_store *store)
 {
 	struct touching g = {.t = t, .store = store};
 	struct vpn_touch *e, *next;
 
 	HASH_ITER (hh, t->part, e, next) {
+		if (e->key.part == VPN_PART_NET && !(e->what & VPN_NEAR) && e->what & VPN_RELAY)
+			touch_relayed(t, store, e->key.id);
 		if (e->key.part != VPN_PART_NET || !(e->what & VPN_NEAR))
 			continue;
 		e->what |= VPN_RELAY;

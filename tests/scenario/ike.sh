@@ -39,6 +39,20 @@ intent_make()
 # SITE's SAs in VPNs with IKE: how many.
 sas() { ctl_ce "$1" show sa --json | jq "[.[] | select(.vpn == \"$2\")] | length"; }
 sas_are() { [ "$(sas "$1" "$2")" -eq "$3" ]; }
+# SPIs between SITE and PEER in SITE's kernel; taken_over SITE PEER SPIS LOG-SIZE: they are these
+# still, or charon rekeyed meanwhile (every 15 s) and nobody had asked it for another.
+pair() { ip -n "$1" xfrm state | awk -v p="${WAN[$2]}" '$1 == "src" { with = $2 == p || $4 == p } with && $1 == "proto" { print $4 }' | sort; }
+taken_over()
+{
+	local now new
+	now=$(pair "$1" "$2")
+	echo "before" $3 "now" $now
+	[ -n "$3" ] || return 1
+	[ "$now" != "$3" ] || return 0
+	new=$(tail -c +"$4" "$RUN/$1.charon.log")
+	echo "$new"
+	! grep -q "vici initiate\|vici terminate" <<<"$new" && grep -q "rekey\|REKEY_SA" <<<"$new"
+}
 sas_some() { [ "$(sas "$1" "$2")" -ge 2 ]; }
 kernel_empty_to() { ! ip -n "$1" xfrm state | grep -q "dst ${WAN[$2]}"; }
 
@@ -49,6 +63,8 @@ for site in hq lyon nice metz rent; do
 	n=$((n + 1))
 	site_make $site 192.0.2.$n 10.$n.0.0/16
 done
+BACKEND[hq]=pfkey
+BACKEND[metz]=pfkey
 BACKEND[lyon]=xfrm
 BACKEND[nice]=xfrm
 start_pdp
@@ -138,11 +154,13 @@ nap 4
 ping_stop hq lyon "over new prefixes "
 
 step "copspepd restarts: CHILD_SAs are taken over, no packet is lost"
-before=$(spis hq)
 ping_start hq lyon 0.05
+size=$(wc -c <"$RUN/hq.charon.log")
+before=$(pair hq lyon)
 daemon_kill hq KILL
 start_peps hq
 check "hq - lyon is up" wait_for 20 peer_ready hq lyon
+check "with the SAs of before, or what charon itself put in their place" taken_over hq lyon "$before" $((size + 1))
 nap 2
 ping_stop hq lyon "over a kill of copspepd "
 
@@ -170,6 +188,11 @@ sed -i '/vpn name="certs"/,/<\/vpn>/d' "$intent"
 check "copsctl apply" ctl_pdp apply "$intent"
 check "hq has none to lyon" wait_for 10 kernel_empty_to hq lyon
 check "charon of lyon has none to hq" wait_for 15 kernel_empty_to lyon hq
+
+step "A pre-shared key that is not in the file any more is charon's no more"
+: >"$RUN/nice.psk"
+kill -HUP "${PID[nice]}"
+check "charon of nice unloads it" wait_for 20 grep -q "unloaded shared key with id 'copsvpn-hq.$DOMAIN'" "$RUN/nice.charon.log"
 
 assert_none_in_clear "all the time"
 summary

@@ -1,16 +1,21 @@
 /*
- * test_ike.c - VICI messages (the example of its README, and what is none), what charon is asked
- * for, and the file of pre-shared keys.
+ * test_ike.c - VICI messages (the example of its README, and what is none) and connections, what
+ * charon is asked for, and the file of pre-shared keys.
  */
 #include <check.h>
+#include <errno.h>
+#include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "pep/ike_conf.h"
 #include "pep/ike_psk.h"
+#include "pep/vici.h"
 #include "pep/vici_msg.h"
 
 /* The encoding example of strongSwan's vici README. */
@@ -131,6 +136,126 @@ START_TEST(message_limits)
 }
 END_TEST
 
+/* --- a connection -------------------------------------------------------------- */
+
+/* A charon whose queue is full at first; it answers to registrations and to nothing else. */
+struct busy {
+	struct event_base *base;
+	struct sockaddr_un at;
+	int listener;
+	int queued;	       /* has the one place there is */
+	struct event *on_conn; /* then of what it accepted */
+	unsigned ups, downs, replies;
+};
+
+static void on_packet(evutil_socket_t fd, short what, void *arg)
+{
+	uint8_t in[256], *out;
+	size_t len;
+
+	(void)what;
+	(void)arg;
+	if (read(fd, in, sizeof(in)) < 5 || in[4] != VICI_EVENT_REGISTER)
+		return;
+	out = vici_packet_build(VICI_EVENT_CONFIRM, NULL, NULL, &len);
+	ck_assert_int_eq(write(fd, out, len), (ssize_t)len);
+	free(out);
+}
+
+static void on_conn(evutil_socket_t fd, short what, void *arg)
+{
+	struct busy *d = arg;
+
+	(void)what;
+	event_free(d->on_conn);
+	d->on_conn = event_new(d->base, accept(fd, NULL, NULL), EV_READ | EV_PERSIST, on_packet, d);
+	event_add(d->on_conn, NULL);
+}
+
+static void on_late(evutil_socket_t fd, short what, void *arg)
+{
+	struct busy *d = arg;
+	int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	(void)fd;
+	(void)what;
+	ck_assert_int_eq(connect(probe, (struct sockaddr *)&d->at, sizeof(d->at)), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	close(probe);
+	close(accept(d->listener, NULL, NULL));
+	event_add(d->on_conn, NULL);
+}
+
+static void on_reply(void *arg, bool ok, const struct vici_view *reply, const char *why)
+{
+	struct busy *d = arg;
+
+	ck_assert(!ok && !reply);
+	ck_assert_str_eq(why, "closed");
+	d->replies++;
+}
+
+static void on_up(void *arg)
+{
+	struct busy *d = arg;
+
+	d->ups++;
+	event_base_loopbreak(d->base);
+}
+
+static void on_down(void *arg, const char *why)
+{
+	struct busy *d = arg;
+
+	(void)why;
+	d->downs++;
+	event_base_loopbreak(d->base);
+}
+
+START_TEST(connection_waits_for_a_place)
+{
+	static const char *const events[] = {"control-log", NULL};
+	static const struct vici_ops ops = {.up = on_up, .down = on_down};
+	const struct timeval soon = {.tv_usec = 100000}, limit = {.tv_sec = 30};
+	char dir[] = "/tmp/test_ike.XXXXXX";
+	struct busy d = {.at.sun_family = AF_UNIX};
+	struct event *late;
+	struct vici *v;
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(d.at.sun_path, sizeof(d.at.sun_path), "%s/vici", dir);
+	d.base = event_base_new();
+	d.listener = socket(AF_UNIX, SOCK_STREAM, 0);
+	d.queued = socket(AF_UNIX, SOCK_STREAM, 0);
+	ck_assert_int_eq(bind(d.listener, (struct sockaddr *)&d.at, sizeof(d.at)), 0);
+	ck_assert_int_eq(listen(d.listener, 0), 0);
+	ck_assert_int_eq(connect(d.queued, (struct sockaddr *)&d.at, sizeof(d.at)), 0);
+	d.on_conn = event_new(d.base, d.listener, EV_READ, on_conn, &d);
+	late = evtimer_new(d.base, on_late, &d);
+	evtimer_add(late, &soon);
+	v = vici_new(d.base, d.at.sun_path, events, true, &ops, &d);
+	event_base_loopexit(d.base, &limit);
+	event_base_dispatch(d.base);
+	ck_assert_uint_eq(d.downs, 0);
+	ck_assert_uint_eq(d.ups, 1);
+	/* whoever waits for an answer hears of the end, once */
+	ck_assert_int_eq(vici_request(v, "version", NULL, 0, on_reply, &d), 0);
+	ck_assert_int_eq(vici_request(v, "stats", NULL, 0, on_reply, &d), 0);
+	event_base_loop(d.base, EVLOOP_NONBLOCK);
+	vici_free(v);
+	ck_assert_uint_eq(d.replies, 2);
+	ck_assert_uint_eq(d.downs, 0);
+	close(event_get_fd(d.on_conn));
+	event_free(d.on_conn);
+	event_free(late);
+	event_base_free(d.base);
+	close(d.listener);
+	close(d.queued);
+	unlink(d.at.sun_path);
+	rmdir(dir);
+}
+END_TEST
+
 /* --- what charon is asked for ------------------------------------------------- */
 
 static const struct {
@@ -143,7 +268,6 @@ static const struct {
     {{.encr = 12, .encr_bits = 128, .integ = 12, .esn = true}, false, IKE_KNOWN,
 	"aes128-sha256-esn"},
     {{.encr = 28, .encr_bits = 256}, false, IKE_KNOWN, "chacha20poly1305-noesn"},
-    {{.integ = 14, .ah = true}, false, IKE_KNOWN, "sha512-noesn"},
     {{.encr = 12, .encr_bits = 256, .integ = 14, .prf = 7, .dh = 14}, true, IKE_KNOWN,
 	"aes256-sha512-prfsha512-modp2048"},
     {{.encr = 20, .encr_bits = 128, .prf = 5, .dh = 19}, true, IKE_KNOWN,
@@ -301,6 +425,7 @@ int main(void)
 	tcase_add_test(t, message_example);
 	tcase_add_test(t, message_damaged);
 	tcase_add_test(t, message_limits);
+	tcase_add_test(t, connection_waits_for_a_place);
 	tcase_add_test(t, transform_words);
 	tcase_add_test(t, names_say_what_is_meant);
 	tcase_add_test(t, transport_is_of_ip_in_ip);

@@ -1028,6 +1028,152 @@ START_TEST(hub_relays)
 }
 END_TEST
 
+/* --- IKE: what an edited row asks for is judged as in the first decision ---------- */
+
+static struct pib_ce_vpn ike_vpn_of(unsigned n)
+{
+	struct pib_ce_vpn r = vpn_row_of(n);
+
+	r.keying = PIB_CE_VPN_KEYING_IKE;
+	r.ike_proposals = 7;
+	return r;
+}
+
+static struct pib_ce_vpn_ike_proposal ike_proposal(void)
+{
+	return (struct pib_ce_vpn_ike_proposal) {.id = 70,
+	    .tag = 7,
+	    .order = 1,
+	    .encr = 20,
+	    .encr_key_bits = 256,
+	    .prf = 7,
+	    .dh = 31,
+	    .lifetime_seconds = 14400};
+}
+
+static void ike_rows(bool relay)
+{
+	struct pib_txn *t = pib_txn_begin(a.store);
+
+	first_rows(t, 1, 2);
+	INSTALL(t, ce_vpn_ike_proposal, ike_proposal());
+	CHANGED(ce_vpn, ike_vpn_of(1),
+	    r.relay = relay ? PIB_CE_VPN_RELAY_TRUE : PIB_CE_VPN_RELAY_FALSE);
+	must(&a, t);
+}
+
+static void bad_ike_dh(struct pib_txn *t)
+{
+	CHANGED(ce_vpn_ike_proposal, ike_proposal(), r.dh = 2);
+}
+
+static void bad_pfs(struct pib_txn *t)
+{
+	CHANGED(ce_vpn_proposal, proposal(), r.dh = 2);
+}
+
+static void bad_auth(struct pib_txn *t)
+{
+	CHANGED(ce_vpn, ike_vpn_of(1), r.ike_auth = PIB_CE_VPN_IKE_AUTH_PRESHARED_KEY);
+}
+
+static void bad_other_list(struct pib_txn *t)
+{
+	{
+		CHANGED(ce_vpn_ike_proposal, ike_proposal(), r.id = 71; r.tag = 8; r.prf = 1);
+	}
+	CHANGED(ce_vpn, ike_vpn_of(1), r.ike_proposals = 8);
+}
+
+static const struct wrong ike_wrongs[] = {
+    {"IKE group", bad_ike_dh, PIB_CPERR_VALUE_SUP, PIB_CE_VPN_IKE_PROPOSAL_COL_DH,
+	&pib_ce_vpn_ike_proposal_class, 70},
+    {"group", bad_pfs, PIB_CPERR_VALUE_SUP, PIB_CE_VPN_PROPOSAL_COL_DH, &pib_ce_vpn_proposal_class,
+	50},
+    {"authentication", bad_auth, PIB_CPERR_VALUE_SUP, PIB_CE_VPN_COL_IKE_AUTH, &pib_ce_vpn_class,
+	1},
+    {"another list", bad_other_list, PIB_CPERR_VALUE_SUP, PIB_CE_VPN_IKE_PROPOSAL_COL_PRF,
+	&pib_ce_vpn_ike_proposal_class, 71},
+};
+
+START_TEST(ike_edits_are_judged)
+{
+	const struct wrong *w = &ike_wrongs[_i];
+	struct pib_txn *t;
+	struct pib_fault f;
+	char line[200];
+
+	ike_rows(false);
+	t = pib_txn_begin(a.store);
+	w->rows(t);
+	ck_assert_msg(commit(&a, t, &f) == -1, "%s was taken", w->what);
+	pib_fault_print(&f, line, sizeof(line));
+	ck_assert_msg(
+	    f.cperr == w->code && f.sub == w->sub && f.cls == w->cls && f.instance == w->instance,
+	    "%s: %s", w->what, line);
+	/* one that charon has words for is taken */
+	t = pib_txn_begin(a.store);
+	{
+		CHANGED(ce_vpn_ike_proposal, ike_proposal(), r.dh = 20);
+	}
+	must(&a, t);
+}
+END_TEST
+
+/* So many prefixes behind peer n, from 10.n.first.0/24 on, into t. */
+static void more_prefixes(struct pib_txn *t, unsigned n, unsigned first, unsigned count)
+{
+	char p[32];
+
+	for (unsigned i = first; i < first + count; i++) {
+		snprintf(p, sizeof(p), "10.%u.%u.0", 100 + n, i);
+		CHANGED(ce_vpn_peer_prefix, peer_prefix(n), r.id = 1000 * n + i; r.addr = ip(p);
+			r.prefix_length = 24);
+	}
+}
+
+static void selectors_refused(struct pib_txn *t)
+{
+	struct pib_fault f;
+
+	ck_assert_int_eq(commit(&a, t, &f), -1);
+	ck_assert_int_eq(f.cperr, PIB_CPERR_VALUE_SUP);
+	ck_assert_uint_eq(f.sub, PIB_CE_VPN_PEER_PREFIX_COL_ADDR);
+	ck_assert(f.cls == &pib_ce_vpn_peer_prefix_class);
+}
+
+/* IKE counts traffic selectors with an octet. */
+START_TEST(ike_has_255_selectors)
+{
+	struct pib_txn *t;
+
+	ike_rows(false);
+	t = pib_txn_begin(a.store);
+	more_prefixes(t, 2, 0, 254);
+	must(&a, t);
+	t = pib_txn_begin(a.store);
+	more_prefixes(t, 2, 254, 1);
+	selectors_refused(t);
+}
+END_TEST
+
+/* Where we relay, those of one peer are ours with another. */
+START_TEST(ike_has_255_selectors_relayed)
+{
+	struct pib_txn *t;
+
+	ike_rows(true);
+	t = pib_txn_begin(a.store);
+	INSTALL(t, ce_vpn_peer, peer(3));
+	INSTALL(t, ce_vpn_peer_prefix, peer_prefix(3));
+	more_prefixes(t, 2, 0, 253); /* with our own and the first 255 */
+	must(&a, t);
+	t = pib_txn_begin(a.store);
+	more_prefixes(t, 2, 253, 1);
+	selectors_refused(t);
+}
+END_TEST
+
 START_TEST(restart_disturbs_nothing)
 {
 	char *before, *after;
@@ -1096,6 +1242,10 @@ static unsigned lockdown_entries(void)
  * settings say otherwise */
 START_TEST(row111_lockdown)
 {
+	/* somebody lets everything out, in the place of a discard of ours */
+	const struct kern_policy opened = {.action = KERN_BYPASS,
+	    .priority = 100,
+	    .sel = {.src.addr.family = AF_INET, .dst.addr.family = AF_INET, .dir = KERN_OUT}};
 	struct pib_fault f;
 	struct pib_txn *t;
 
@@ -1111,6 +1261,10 @@ START_TEST(row111_lockdown)
 	t = pib_txn_begin(a.store);
 	first_rows(t, 1, 2);
 	must(&a, t);
+	ck_assert_uint_eq(lockdown_entries(), 6);
+	kern_mem_foreign_policy_put(a.kern, &opened);
+	ck_assert_uint_eq(lockdown_entries(), 5);
+	run_ms(400);
 	ck_assert_uint_eq(lockdown_entries(), 6);
 	ce_restart(&a);
 	ck_assert_uint_eq(lockdown_entries(), 6);
@@ -1290,6 +1444,9 @@ int main(void)
 	tcase_add_test(t, reqids_run_out);
 	tcase_add_test(t, two_vpns_cannot_share_a_selector);
 	tcase_add_test(t, hub_relays);
+	tcase_add_loop_test(t, ike_edits_are_judged, 0, sizeof(ike_wrongs) / sizeof(ike_wrongs[0]));
+	tcase_add_test(t, ike_has_255_selectors);
+	tcase_add_test(t, ike_has_255_selectors_relayed);
 	tcase_add_test(t, restart_disturbs_nothing);
 	tcase_add_test(t, restart_without_rows_waits);
 	tcase_add_test(t, row111_lockdown);
