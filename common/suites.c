@@ -16,6 +16,12 @@ static uint16_t get_u16(const uint8_t *p)
 	return (uint16_t)(p[0] << 8 | p[1]);
 }
 
+bool suite_same(const struct suite *a, const struct suite *b)
+{
+	return a->protocol == b->protocol && a->esn == b->esn && a->encr == b->encr &&
+	       a->encr_key_bits == b->encr_key_bits && a->integ == b->integ;
+}
+
 void suite_put(uint8_t out[SUITE_LEN], const struct suite *s)
 {
 	put_u16(out, (uint16_t)(s->protocol | (s->esn ? ESN_BIT : 0)));

@@ -27,6 +27,7 @@ struct suite {
 
 enum suite_protocol { SUITE_AH = 2, SUITE_ESP = 3 }; /* as ceVpnProposalProtocol */
 
+bool suite_same(const struct suite *a, const struct suite *b);
 /* Protocol (its upper bit: ESN), encryption, key bits, integrity: 16 bits each, big-endian. */
 void suite_put(uint8_t out[SUITE_LEN], const struct suite *s);
 /* False: not of a protocol that is known; *s is filled all the same. */

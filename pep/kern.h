@@ -109,6 +109,7 @@ struct kern_tunnel {
 	struct addr local;
 	struct addr remote;
 	struct addr src;	  /* of this host's own packets; family 0 = the kernel's choice */
+	uint32_t mtu;		  /* of local's interface, 0 = not known; counts when it is made */
 	bool broken;		  /* in dumps: not as we make them, or down */
 	struct kern_route *route; /* sorted by dst */
 	size_t routes;

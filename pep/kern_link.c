@@ -22,11 +22,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "pep/local_addr.h"
-
 #define LINK_GROUP	0x4350 /* of our interfaces */
 #define ROUTE_PROTOCOL	67     /* of our routes; a number nobody else has (rtnetlink.h) */
 #define TTL		64
+#define DUMPS_MAX	8 /* while interfaces come and go */
 #define MTU_FALLBACK	1500
 #define MTU_MIN		576
 #define ESP_MAX		73 /* octets: header, IV of 16, padding and trailer of 17, ICV of 32 */
@@ -92,7 +91,7 @@ static int talk(struct talk *t, int (*each)(const struct nlmsghdr *h, void *arg)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return errno == EAGAIN ? ETIMEDOUT : errno;
+			return ETIMEDOUT; /* what was asked for may have been done */
 		more = mnl_cb_run(t->in, (size_t)n, t->seq, port, each, arg);
 	}
 	return more < 0 ? errno : 0;
@@ -128,7 +127,7 @@ static void put_addr(struct nlmsghdr *h, uint16_t type, const struct addr *a)
 /* The inner packet must fit in with everything that comes around it. */
 static uint32_t mtu_of(const struct kern_tunnel *t)
 {
-	uint32_t mtu = local_addr_mtu(&t->local);
+	uint32_t mtu = t->mtu;
 	uint32_t around = ESP_MAX + (t->local.family == AF_INET6 ? 40U : 20U);
 
 	if (mtu == 0)
@@ -207,7 +206,6 @@ static int link_del(struct talk *t, const char *name)
 
 	(void)i;
 	mnl_attr_put_strz(&t->out.hdr, IFLA_IFNAME, name);
-	mnl_attr_put_u32(&t->out.hdr, IFLA_GROUP, LINK_GROUP);
 	return talk(t, NULL, NULL);
 }
 
@@ -518,15 +516,14 @@ static int by_dst(const void *a, const void *b)
 	    &((const struct kern_route *)a)->dst, &((const struct kern_route *)b)->dst);
 }
 
-int kern_link_dump(struct kern *k, void (*fn)(void *arg, const struct kern_tunnel *t), void *arg,
-    struct kern_fault *f)
+static int dump_once(
+    void (*fn)(void *arg, const struct kern_tunnel *t), void *arg, struct kern_fault *f)
 {
 	struct talk *s = talk_open(f);
 	struct dump d = {0};
 	struct rtmsg *r;
 	int err;
 
-	(void)k;
 	if (s == NULL)
 		return -1;
 	begin(s, RTM_GETLINK, NLM_F_DUMP, sizeof(struct ifinfomsg));
@@ -550,6 +547,18 @@ int kern_link_dump(struct kern *k, void (*fn)(void *arg, const struct kern_tunne
 		free(one);
 	}
 	return err != 0 ? refused(f, err, "dump of", "interfaces and routes") : 0;
+}
+
+int kern_link_dump(struct kern *k, void (*fn)(void *arg, const struct kern_tunnel *t), void *arg,
+    struct kern_fault *f)
+{
+	int ret = -1;
+
+	(void)k;
+	f->err = EINTR; /* something changed during the dump: from the start */
+	for (int i = 0; ret < 0 && f->err == EINTR && i < DUMPS_MAX; i++)
+		ret = dump_once(fn, arg, f);
+	return ret;
 }
 
 /* --- what others do --------------------------------------------------------------------- */

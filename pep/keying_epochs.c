@@ -17,8 +17,9 @@
 #include "common/buf.h"
 #include "pep/durable.h"
 
-#define FILE_MAGIC "copsvpn-epochs 2"
-#define FILE_MAX   (64U << 20)
+#define FILE_MAGIC     "copsvpn-epochs 2"
+#define FILE_MAGIC_OLD "copsvpn-epochs 1"
+#define FILE_MAX       (64U << 20)
 
 void epochs_forget_key(struct epoch *e)
 {
@@ -265,6 +266,7 @@ static void boot_id_read(struct epochs *es)
 int epochs_load(struct epochs *es, const char *state_dir, char *err, size_t err_len)
 {
 	bool same_boot = false;
+	bool old;
 	unsigned n = 1;
 	char *save = NULL;
 	char *text;
@@ -287,10 +289,14 @@ int epochs_load(struct epochs *es, const char *state_dir, char *err, size_t err_
 		return -1;
 	}
 	line = strtok_r(text, "\n", &save);
-	if (line == NULL || strcmp(line, FILE_MAGIC) != 0)
+	/* Of the version before only the numbers count: its epochs are signed otherwise. */
+	old = line != NULL && strcmp(line, FILE_MAGIC_OLD) == 0;
+	if (line == NULL || (!old && strcmp(line, FILE_MAGIC) != 0))
 		rc = -1;
-	for (; rc == 0 && (line = strtok_r(NULL, "\n", &save)) != NULL; n++)
+	for (; rc == 0 && (line = strtok_r(NULL, "\n", &save)) != NULL; n++) {
 		rc = load_line(es, line, &same_boot);
+		same_boot &= !old;
+	}
 	if (rc != 0)
 		snprintf(err, err_len, "%s:%u: not a line of an epochs file", es->path, n);
 	free(text);

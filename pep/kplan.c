@@ -410,7 +410,8 @@ static int put_tunnel(struct kplan *p, const struct kplan_op *op, struct kern_fa
 		return kern_fault_set(f, KERN_UNSUPPORTED_MODE, 0,
 		    "interface %s: no tunnels with back end %s", kern_tunnel_name(op->at->id, name),
 		    ops->name);
-	if (op->at->state != SHADOW_LIVE && was) { /* owed: nobody knows what is there */
+	/* owed: nobody knows what is there */
+	if (op->at->state != SHADOW_LIVE && op->at->state != SHADOW_PLANNED) {
 		if (ops->tunnel_del(p->ks->kern, op->at->id, f) < 0 && f->kind != KERN_ABSENT)
 			return -1;
 		was = NULL;
@@ -450,6 +451,10 @@ static void undo_policy(struct kplan *p, struct shadow_policy *e)
 	bool live = e->state == SHADOW_LIVE || e->state == SHADOW_OWED_PUT;
 	struct kern_fault f;
 
+	if (!live && kstate_policy_held(p->ks, &e->policy)) {
+		kstate_policy_owe(p->ks, e, SHADOW_OWED_DEL);
+		return;
+	}
 	if (live ? ops->policy_put(p->ks->kern, &e->policy, &f) == 0
 		 : ops->policy_del(p->ks->kern, &e->policy.sel, &f) == 0 || f.kind == KERN_ABSENT)
 		return;
@@ -528,6 +533,10 @@ static void delete_policy(struct kplan *p, struct shadow_policy *e)
 
 	if (e->put)
 		return;
+	if (kstate_policy_held(p->ks, &e->policy)) {
+		kstate_policy_owe(p->ks, e, SHADOW_OWED_DEL);
+		return;
+	}
 	if (p->ks->ops->policy_del(p->ks->kern, &e->policy.sel, &f) == 0 || f.kind == KERN_ABSENT) {
 		kstate_policy_drop(p->ks, e);
 		return;

@@ -5,6 +5,7 @@
  */
 #include "pep/kstate.h"
 
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -335,6 +336,7 @@ struct load {
 	bool (*is_ours)(void *arg, const struct kern_sa_state *sa);
 	void *arg;
 	struct load_reqid *reqids;
+	struct addr local; /* an end of an SA that was found to be this host's */
 	bool no_memory;
 };
 
@@ -381,6 +383,20 @@ static void load_policy(void *arg, const struct kern_policy *p)
 	kstate_policy_live(l->ks, e, 0, p);
 }
 
+/* Asking the system is a walk over all interfaces; most SAs have the same end here. */
+static bool goes_in(struct load *l, const struct kern_sa_state *sa)
+{
+	bool in;
+
+	if (l->local.family && !addr_cmp(&sa->id.dst, &l->local))
+		return true;
+	if (l->local.family && !addr_cmp(&sa->src, &l->local))
+		return false;
+	in = local_addr_present(&sa->id.dst);
+	l->local = in ? sa->id.dst : sa->src;
+	return in;
+}
+
 static void load_sa(void *arg, const struct kern_sa_state *sa)
 {
 	struct load *l = arg;
@@ -399,7 +415,7 @@ static void load_sa(void *arg, const struct kern_sa_state *sa)
 		return;
 	}
 	e->sa = *sa;
-	e->inbound = r ? !addr_cmp(&sa->id.dst, &r->local) : local_addr_present(&sa->id.dst);
+	e->inbound = r ? !addr_cmp(&sa->id.dst, &r->local) : goes_in(l, sa);
 	if (kstate_sa_give(l->ks, e, SHADOW_LIVE) < 0) {
 		free(e);
 		l->no_memory = true;
@@ -430,6 +446,11 @@ int kstate_load(struct kstate *ks, bool (*is_ours)(void *arg, const struct kern_
 
 /* --- debts ------------------------------------------------------------------ */
 
+bool kstate_policy_held(const struct kstate *ks, const struct kern_policy *p)
+{
+	return ks->owed_tunnels && p->sel.proto == IPPROTO_IPIP;
+}
+
 static void retry_policy(struct kstate *ks, struct shadow_policy *e)
 {
 	struct kern_fault f;
@@ -439,6 +460,8 @@ static void retry_policy(struct kstate *ks, struct shadow_policy *e)
 			kstate_policy_live(ks, e, e->owner, &e->policy);
 		return;
 	}
+	if (kstate_policy_held(ks, &e->policy))
+		return;
 	if (ks->ops->policy_del(ks->kern, &e->policy.sel, &f) == 0 || f.kind == KERN_ABSENT)
 		kstate_policy_drop(ks, e);
 }
@@ -466,11 +489,11 @@ size_t kstate_retry(struct kstate *ks)
 		if (ks->ops->sa_del(ks->kern, &sa->sa.id, &f) == 0 || f.kind == KERN_ABSENT)
 			kstate_sa_drop(ks, sa);
 	}
+	kstate_tunnels_retry(ks);
 	for (p = LIST_FIRST(&ks->owed_policies); p; p = p_next) {
 		p_next = LIST_NEXT(p, in_owed);
 		retry_policy(ks, p);
 	}
-	kstate_tunnels_retry(ks);
 	left = ks->owed_tunnels;
 	LIST_FOREACH (sa, &ks->owed_sas, in_owed)
 		left++;

@@ -91,6 +91,8 @@ void kstate_policy_live(
     struct kstate *ks, struct shadow_policy *e, uint64_t owner, const struct kern_policy *policy);
 void kstate_policy_owe(struct kstate *ks, struct shadow_policy *e, enum shadow_state state);
 void kstate_policy_drop(struct kstate *ks, struct shadow_policy *e);
+/* Of what still leaves by an interface whose deletion is owed: it goes after that. */
+bool kstate_policy_held(const struct kstate *ks, const struct kern_policy *p);
 struct shadow_owner *kstate_owner_find(const struct kstate *ks, uint64_t owner);
 struct shadow_reqid *kstate_reqid_find(const struct kstate *ks, uint32_t reqid);
 /* Takes e (malloc()ed, with id, state and inbound filled in); -1: no memory, e is still yours. */

@@ -280,8 +280,6 @@ void natt_put(struct natt *n, const struct natt_peer *p)
 	}
 	e->sent = 0;
 	e->next_ms = 0; /* from the loop, when all that belongs to this change is done */
-	sockets(n);
-	timer_set(n);
 }
 
 static void entry_drop(struct natt *n, struct entry *e)
@@ -294,11 +292,8 @@ void natt_drop(struct natt *n, uint32_t peer)
 {
 	struct entry *e = entry_find(n, peer);
 
-	if (!e)
-		return;
-	entry_drop(n, e);
-	sockets(n);
-	timer_set(n);
+	if (e)
+		entry_drop(n, e);
 }
 
 void natt_sweep(struct natt *n, bool (*gone)(void *arg, uint32_t peer), void *arg)

@@ -31,7 +31,10 @@ struct natt_peer {
 
 struct natt *natt_new(struct event_base *base, int64_t keepalive_ms); /* NULL: no memory */
 void natt_free(struct natt *n);
-/* This peer's SAs are in UDP, and new: the socket is there when this returns, if it can be. */
+/*
+ * This peer's SAs are in UDP, and new; or not, any more.  natt_sweep() ends a series of these: when
+ * it returns the socket is there, if it can be.
+ */
 void natt_put(struct natt *n, const struct natt_peer *p);
 void natt_drop(struct natt *n, uint32_t peer);
 /* Drop those for which gone() says so. */

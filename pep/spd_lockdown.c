@@ -18,7 +18,8 @@
 #define BOTH (IN_ | OUT_)
 #define DIRS (BOTH | 1U << KERN_FWD)
 
-/* Of ICMP, a selector's source port is the type and its destination port the code. */
+/* Neighbour discovery is bypassed anyway: spd_neighbours().  Of ICMP, a selector's source port is
+ * the type and its destination port the code. */
 static const struct exempt {
 	unsigned dirs;
 	uint8_t family;
@@ -30,14 +31,6 @@ static const struct exempt {
     {OUT_, AF_INET, IPPROTO_UDP, 68, 67},			       /* DHCP: an address */
     {IN_, AF_INET, IPPROTO_UDP, 67, 68},
     {IN_, AF_INET6, IPPROTO_ICMPV6, ICMP6_PACKET_TOO_BIG, 0},
-    {BOTH, AF_INET6, IPPROTO_ICMPV6, ND_ROUTER_SOLICIT, 0},
-    {BOTH, AF_INET6, IPPROTO_ICMPV6, ND_ROUTER_ADVERT, 0},
-    {BOTH, AF_INET6, IPPROTO_ICMPV6, ND_NEIGHBOR_SOLICIT, 0},
-    {BOTH, AF_INET6, IPPROTO_ICMPV6, ND_NEIGHBOR_ADVERT, 0},
-    {BOTH, AF_INET6, IPPROTO_ICMPV6, ND_REDIRECT, 0},
-    {BOTH, AF_INET6, IPPROTO_ICMPV6, MLD_LISTENER_QUERY, 0},  /* or switches do not pass */
-    {BOTH, AF_INET6, IPPROTO_ICMPV6, MLD_LISTENER_REPORT, 0}, /* solicitations on */
-    {BOTH, AF_INET6, IPPROTO_ICMPV6, 143 /* its version 2 */, 0},
     {OUT_, AF_INET6, IPPROTO_UDP, 546, 547}, /* DHCPv6 */
     {IN_, AF_INET6, IPPROTO_UDP, 547, 546},
 };

@@ -311,13 +311,13 @@ static int vpn_enforce(void *self, const struct pib_store *store, struct pib_txn
 	vpn_touch_changes(&v->settle, store, txn);
 	if (v->unclaimed)
 		vpn_touch_everything(&v->settle, store);
+	vpn_lockdown_settle(v); /* before its discards go, by which a restart would know of it */
 	if (vpn_run(v, store, &v->settle, &f, false) < 0) {
 		vpn_touched_clear(&v->settle);
 		v->over = false;
 		return -1;
 	}
 	v->unclaimed = false;
-	vpn_lockdown_settle(v);
 	return 0;
 }
 
@@ -404,13 +404,12 @@ static int reconcile(struct vpn *v, char *err, unsigned long err_len)
 	if (ret == 0 && !know_nothing(v->store)) {
 		count_lost(v, &l);
 		vpn_touch_everything(&t, v->store);
+		vpn_lockdown_settle(v);
 		ret = vpn_run(v, v->store, &t, &f, true);
 		if (ret < 0)
 			snprintf(err, err_len, "%s", f.text);
 		else
 			v->unclaimed = false;
-		if (ret == 0)
-			vpn_lockdown_settle(v);
 	}
 	vpn_repair_done(v, l.gone, ret < 0 ? err : NULL);
 	if (ret == 0) {

@@ -43,6 +43,8 @@ static int guard(struct kstate *ks, const struct pep_conf *conf, struct kern_fau
 		ret = kern_fault_set(f, KERN_REFUSED, 0, "out of memory");
 	} else {
 		spd_finish(&s); /* the control channel is first */
+		kplan_take(
+		    plan); /* whoever has a place of these: it is as if there were no lockdown */
 		for (size_t i = 0; i < s.count; i++)
 			kplan_policy_put(
 			    plan, vpn_owner(VPN_OWNER_CONTROL, 0), &s.entry[i].policy, &o);
@@ -85,15 +87,15 @@ void vpn_lockdown_loaded(struct vpn *v)
 
 	all.src.addr.family = all.dst.addr.family = AF_INET;
 	p = kstate_policy_find(v->ks, &all);
-	v->unlock = !v->conf->lockdown && p && p->priority == spd_priority(&all, SPD_LOCKDOWN);
+	v->unlock |= !v->conf->lockdown && p && p->priority == spd_priority(&all, SPD_LOCKDOWN);
 }
 
 void vpn_lockdown_settle(struct vpn *v)
 {
 	if (!v->unlock)
 		return;
-	v->unlock = false;
-	if (block(v->ops, v->kern, false))
+	v->unlock = !block(v->ops, v->kern, false);
+	if (!v->unlock)
 		log_note("lockdown is over, as the settings say");
 }
 

@@ -39,7 +39,9 @@ int vpn_fault_kernel(struct vpn_faults *f, const struct kern_fault *k, const str
 /* One VPN as its rows say. */
 struct vpn_net {
 	const struct pib_ce_vpn *row; /* borrowed from the store */
-	bool ipip;		      /* tunnel interfaces and transport mode */
+	bool ipip;		      /* tunnel interfaces and transport mode, and for these: */
+	struct addr own;	      /* an address of this host within the site, family 0 = none */
+	uint32_t mtu;		      /* of the interface with the outer address, 0 = not known */
 	struct spd_near near;	      /* owned */
 	struct keying_member member;
 };

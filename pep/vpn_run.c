@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "pep/local_addr.h"
 #include "pep/pep_conf.h"
 #include "pep/vpn_int.h"
 #include "pib/pib_store.h"
@@ -89,6 +88,10 @@ static void put_unit(struct run *r, uint64_t owner, const struct pib_class *cls,
 	for (size_t i = 0; i < r->spd.count; i++) {
 		const struct spd_entry *e = &r->spd.entry[i];
 		struct korigin o = {.cls = cls, .instance = e->row, .column = column};
+		if (!e->row && owner >> 32 == VPN_OWNER_PEER) /* of the tunnel, not of a prefix */
+			o = (struct korigin) {.cls = &pib_ce_vpn_peer_class,
+			    .instance = (uint32_t)owner,
+			    .column = PIB_CE_VPN_PEER_COL_ADDR};
 		kplan_policy_put(r->plan, owner, &e->policy, &o);
 	}
 	spd_reset(&r->spd);
@@ -197,11 +200,9 @@ static void peer_tunnel(struct run *r, const struct vpn_net *n, const struct vpn
 		t.route[t.routes] = (struct kern_route) {
 		    .dst = p->far.p[t.routes].prefix, .row = p->far.p[t.routes].row};
 	qsort(t.route, t.routes, sizeof(*t.route), by_dst);
-	for (size_t i = 0; t.routes && i < n->near.site.count && !t.src.family; i++) {
-		const struct prefix *l = &n->near.site.p[i].prefix;
-		if (l->addr.family != AF_INET || !local_addr_within(l, &t.src))
-			t.src = (struct addr) {0};
-	}
+	t.mtu = n->mtu;
+	if (t.routes)
+		t.src = n->own;
 	kplan_tunnel_put(r->plan, &t, &o);
 	free(t.route);
 }
@@ -352,7 +353,7 @@ static void relay_unit(struct run *r, uint32_t vpn)
 {
 	struct relays g = {.r = r, .n = net_get(r, vpn)};
 
-	if (g.n && g.n->near.relay && !g.n->near.space.count) {
+	if (g.n && g.n->near.relay && !g.n->ipip && !g.n->near.space.count) {
 		pib_store_referrers(r->store, &pib_ce_vpn_peer_class,
 		    pib_column_find(&pib_ce_vpn_peer_class, PIB_CE_VPN_PEER_COL_VPN), vpn,
 		    relay_peer, &g);
@@ -440,12 +441,12 @@ static bool no_peer(void *arg, uint32_t peer)
 static void natt_done(struct run *r)
 {
 	vpn_natt_settle(r->v, r->store);
-	natt_sweep(r->v->natt, no_peer, r);
 	for (struct in_udp *x = r->in_udp; x; x = x->next)
 		if (x->wanted)
 			natt_put(r->v->natt, &x->natt);
 		else
 			natt_drop(r->v->natt, x->natt.peer);
+	natt_sweep(r->v->natt, no_peer, r); /* last: sockets and timer, once */
 }
 
 /* What is no more has no reqid either; without the disk's help that is repeated at the next start.

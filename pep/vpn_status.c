@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fnv.h"
 #include "pep/vpn.h"
 #include "pep/vpn_int.h"
 #include "pib/pib_store.h"
@@ -97,16 +98,13 @@ struct reading {
 	void *arg;
 };
 
-/* State, reason and text in 64 bits (FNV-1a). */
+/* State, reason and text in 64 bits. */
 static uint64_t digest(const struct vpn_status *s)
 {
-	uint64_t h = 14695981039346656037U;
+	uint64_t h = fnv_add(FNV_START, &s->state, sizeof(s->state));
 
-	h = (h ^ (uint32_t)s->state) * 1099511628211U;
-	h = (h ^ (uint32_t)s->why) * 1099511628211U;
-	for (const char *c = s->error; *c; c++)
-		h = (h ^ (uint8_t)*c) * 1099511628211U;
-	return h;
+	h = fnv_add(h, &s->why, sizeof(s->why));
+	return fnv_add(h, s->error, strlen(s->error));
 }
 
 static void put_peer(void *arg, const struct pib_row *r)
@@ -144,7 +142,6 @@ int vpn_usage_rows(void *self, const struct pib_store *store, const struct pib_c
 	v->store = store;
 	if (vpn_usage_read(v) < 0)
 		return -1;
-	vpn_states_sweep(v);
 	pib_store_referrers(store, &pib_ce_vpn_peer_class,
 	    pib_column_find(&pib_ce_vpn_peer_class, PIB_CE_VPN_PEER_COL_VPN), selected, put_peer,
 	    &rd);

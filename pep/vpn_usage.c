@@ -12,7 +12,8 @@
 
 struct usage_sa { /* as read last */
 	uint8_t key[KERN_SA_KEY_LEN];
-	uint32_t peer;
+	uint32_t peer; /* 0: new */
+	bool in;       /* as it was when it was new: a peer may get another address */
 	struct pep_usage seen;
 	unsigned round;
 	UT_hash_handle hh;
@@ -137,7 +138,9 @@ static void sa_read(struct vpn *v, const struct kern_sa_state *sa, bool now)
 		u->no_memory |= peer != 0;
 		return;
 	}
-	in = inbound(v, peer, sa);
+	if (s->peer == 0)
+		s->in = inbound(v, peer, sa);
+	in = s->in;
 	sum = in ? &p->sum.in : &p->sum.out;
 	sum->packets += more(s->seen.packets, sa->packets);
 	sum->octets += more(s->seen.octets, sa->octets);
@@ -188,6 +191,7 @@ int vpn_usage_read(struct vpn *v)
 	if (v->ops->sa_dump(v->kern, dumped, v, &f) < 0 || u->no_memory)
 		return -1;
 	u->read_ms = now;
+	vpn_states_sweep(v);
 	HASH_ITER (hh, u->sas, s, next_s) {
 		if (s->round == u->round)
 			continue;
