@@ -91,6 +91,7 @@ holds 'from nothing, the server restarts' -DSCRATCH -DPDPS=1
 holds 'both rekey, an agent restarts' -DRESTARTS=1
 holds 'one rekeys, an agent restarts, the server restarts' -DRESTARTS=1 -DPDPS=1 -DREKEYS_FIRST=0
 holds 'one rekeys, an agent restarts, a session breaks' -DRESTARTS=1 -DCUTS=1 -DREKEYS_FIRST=0
+holds 'both rekey, an agent restarts, room for two' -DRESTARTS=1 -DLIVE=2
 holds 'a CE boots, a session breaks' -DBOOTS=1 -DCUTS=1 -DREKEYS_FIRST=0
 always 'always renewed: both rekey, a session breaks' -DCUTS=1
 always 'always renewed: one rekeys, an agent restarts' -DRESTARTS=1 -DREKEYS_FIRST=0
@@ -102,6 +103,6 @@ breaks NO_GRACE 'withdrawn only after a time of grace' -DPACKETS=1
 breaks NO_LINGER 'inbound SAs outlive the withdrawal' -DPACKETS=1
 breaks NO_WAIT 'they stay while a peer may be bound to them' -DRESTARTS=1
 breaks FORCE 'an epoch that may be in use makes no room' -DRESTARTS=1 -DLIVE=2
-breaks REINSTALL 'no key is installed again after a boot' -DBOOTS=1
+breaks REINSTALL 'no key is installed again after a boot' -DBOOTS=1 -DREKEYS_FIRST=0
 breaks NO_RESYNC 'a CE that comes back says what it holds' -DCUTS=1
 exit $failed

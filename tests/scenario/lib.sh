@@ -272,7 +272,7 @@ assert_control_is_tls()
 
 # watch_start / assert_none_in_clear: whether anything from or to a site (10/8) is seen on the SP
 # network outside of ESP.
-watch_start() { capture_start watch "net 10.0.0.0/8"; }
+watch_start() { capture_start watch "net 10.0.0.0/8 or ip proto 4 or ip proto 41 or ip6 proto 4 or (ip6 proto 60 and ip6[40] = 4)"; }
 assert_none_in_clear()
 {
 	capture_stop watch

@@ -16,10 +16,14 @@ network_up() # SITE
 	ip -n "$1" route replace default via "$SP_ADDR" dev wan onlink src "${WAN[$1]}"
 	ip -n sp route replace "${WAN[$1]}/32" dev "to-$1"
 }
-# agent_boot SITE: its agent, with another boot number.
+# agent_boot SITE: its agent, with another boot number; agent_again SITE: with the same.
 agent_boot()
 {
 	cat /proc/sys/kernel/random/uuid >"$RUN/$1.boot"
+	agent_again "$1"
+}
+agent_again()
+{
 	daemon_start "$1" "$1" sh -c 'mount --bind "$1" /proc/sys/kernel/random/boot_id && shift && exec "$@"' \
 	    sh "$RUN/$1.boot" "$COPSPEPD" -f -c "$RUN/$1.conf"
 	wait_for 20 ctl_ce "$1" show status || die "copspepd of $1 does not start: $(tail -n 5 "$RUN/$1.log")"

@@ -115,7 +115,7 @@ tunnel_dump p >"$RUN/before"
 ip -n p xfrm policy >>"$RUN/before"
 intent_make ipip-transport '<site prefix="10.8.0.0/16"/><site prefix="10.9.0.0/16"/>'
 ctl_pdp apply "$RUN/acme.xml" --wait 15 >"$RUN/out" 2>&1
-check "copsctl apply names row and column" eval 'grep -i "ceVpnPeerPrefix" "$RUN/out" || { cat "$RUN/out"; false; }'
+check "copsctl apply names row and column" eval 'grep "ceVpnPeerPrefix.* column prefix_length" "$RUN/out" || { cat "$RUN/out"; false; }'
 { tunnel_dump p; ip -n p xfrm policy; } >"$RUN/after"
 check "nothing changed at p" diff "$RUN/before" "$RUN/after"
 ip -n p route del 10.9.0.0/16 dev lan

@@ -63,7 +63,7 @@ check "the hosts do not reach each other" neither_way
 
 step "The agents start again, without a boot this time: as before"
 daemon_kill paris KILL
-start_peps paris
+agent_again paris
 check "paris has no SA of before, and none to send by" closed paris
 check "the hosts do not reach each other" neither_way
 

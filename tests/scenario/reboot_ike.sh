@@ -33,6 +33,10 @@ check "copsctl apply" ctl_pdp apply "$RUN/acme.xml"
 check "the hosts reach each other" wait_for 40 both_ways
 old=$(spis paris)
 watch_start
+for pair in "paris lyon" "lyon paris"; do
+	ip netns exec "h-${pair% *}" ping -n -q -i 0.1 "${HOST[${pair#* }]}" >/dev/null 2>&1 &
+	PID[on.$pair]=$!
+done
 
 step "Both lose power, and the policy server is away"
 daemon_kill pdp KILL
@@ -53,7 +57,9 @@ check "the agents say that there is no policy server" eval 'ctl_ce paris show st
 assert_none_in_clear "from before the power cut to the end"
 
 step "The policy server is back"
+held=$(spis paris)
 start_pdp
-check "in sync, and nothing was disturbed" wait_for 40 sessions_are 2 "in sync"
+check "in sync" wait_for 40 sessions_are 2 "in sync"
+check "and the SAs are those of before" eval '[ "$(spis paris)" = "$held" ]'
 check "the hosts reach each other" wait_for 20 both_ways
 summary

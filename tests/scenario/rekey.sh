@@ -84,14 +84,21 @@ for ((i = 1; i <= rekeys; i++)); do
 	else # one alone
 		ctl_ce ${sites[i / 2 % 4]} rekey >/dev/null || bad "rekey $i"
 	fi
+	still=yes
 	for pair in $pairs; do
-		streaming ${pair%:*} ${pair#*:} || continue
-		done_=$i
+		streaming ${pair%:*} ${pair#*:} || still=
 	done
+	[ -z "$still" ] || done_=$i
 	nap 1.5
 done
 say "epochs before: $before"
 say "       after:  $(epochs)"
+read -r -a was <<<"$before"
+read -r -a is <<<"$(epochs)"
+for ((n = 0; n < ${#sites[@]}; n++)); do
+	made=$((is[n] - was[n]))
+	[ $made -ge $((rekeys / 2)) ] && ok "${sites[n]}: $made new epochs" || bad "${sites[n]}: only $made new epochs"
+done
 [ $done_ -eq $rekeys ] && ok "packets were sent until the last rekey" ||
     bad "the packets were sent before rekey $done_ of $rekeys"
 for pair in $pairs; do

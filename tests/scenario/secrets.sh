@@ -127,6 +127,7 @@ check "row114 row116 none in the policy server's memory" nowhere "$RUN/memory"
 check "row114 none on its disk" nowhere $(find "$RUN/pdp.state" -type f)
 for site in paris lyon; do
 	memory $site
+	LC_ALL=C grep -qa "$site.$DOMAIN" "$RUN/memory" || bad "the memory of $site's agent cannot be read"
 	check "row113 none in the memory of $site's agent, once they are in the kernel" nowhere "$RUN/memory"
 done
 

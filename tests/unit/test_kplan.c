@@ -5,6 +5,7 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -246,6 +247,32 @@ START_TEST(deletes_are_retried)
 }
 END_TEST
 
+/* while an interface is still to be deleted, what its packets meet outside stays */
+START_TEST(outer_policy_outlives_the_tunnel)
+{
+	struct kern_policy outer = protect(0, KERN_OUT, 1);
+	struct kern_tunnel t = {.id = 7,
+	    .local = {.family = AF_INET, .octets = {192, 0, 2, 1}},
+	    .remote = {.family = AF_INET, .octets = {192, 0, 2, 2}}};
+	struct korigin o = {0};
+	struct kplan *p = kplan_new(ks);
+
+	outer.sel.proto = IPPROTO_IPIP;
+	kplan_policy_put(p, 1, &outer, &o);
+	kplan_tunnel_put(p, &t, &o);
+	apply(p);
+	p = kplan_new(ks);
+	kplan_tunnel_del(p, t.id);
+	kplan_policy_drop(p, 1);
+	kern_mem_fail_at(kern, 1, KERN_REFUSED, EBUSY);
+	apply(p);
+	ck_assert(kstate_owes(ks));
+	ck_assert_uint_eq(kern_mem_policy_count(kern), 1);
+	ck_assert_uint_eq(kstate_retry(ks), 0);
+	ck_assert_uint_eq(kern_mem_policy_count(kern), 0);
+}
+END_TEST
+
 /* an undo that is refused is owed too: the first put fails to be taken back */
 START_TEST(refused_undo_is_owed)
 {
@@ -440,6 +467,7 @@ int main(void)
 	tcase_add_test(t, second_state_is_reached);
 	tcase_add_test(t, refusal_undoes_everything);
 	tcase_add_test(t, deletes_are_retried);
+	tcase_add_test(t, outer_policy_outlives_the_tunnel);
 	tcase_add_test(t, refused_undo_is_owed);
 	tcase_add_test(t, selectors_have_one_owner);
 	tcase_add_test(t, load_takes_what_is_ours);
