@@ -191,6 +191,27 @@ static int member_order(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static int learn_order(const void *a, const void *b)
+{
+	return prefix_cmp(a, b);
+}
+
+static void build_routing(struct build *b, struct model_member *m, const struct doc_member *dm)
+{
+	m->internet = dm->internet;
+	m->tunnel_addr = dm->tunnel;
+	m->max_learned = dm->max_learned;
+	if (dm->vrf && !(m->vrf = strdup(dm->vrf)))
+		b->why = "out of memory";
+	m->learn = array(b, dm->learn.n, sizeof(*m->learn));
+	if (!m->learn)
+		return;
+	for (; m->learns < dm->learn.n; m->learns++)
+		m->learn[m->learns] = b->d->learn[dm->learn.at + m->learns].prefix;
+	if (m->learns)
+		qsort(m->learn, m->learns, sizeof(*m->learn), learn_order);
+}
+
 static int build_member(struct build *b, struct model_vpn *v, struct doc_member *dm)
 {
 	struct key key;
@@ -207,6 +228,7 @@ static int build_member(struct build *b, struct model_vpn *v, struct doc_member 
 	    .ce = dm->ce->model, .vpn = v, .id = dm->id, .role = dm->role, .sites = dm->site.n};
 	m->site = build_prefixes(
 	    b, &b->d->site[dm->site.at], dm->site.n, v->id->number, m->id->number);
+	build_routing(b, m, dm);
 	return b->why ? -1 : 0;
 }
 
@@ -279,7 +301,12 @@ static int build_vpn(struct build *b, struct model_vpn *v, const struct doc_vpn 
 	    .customer = b->customer,
 	    .topology = dv->topology,
 	    .relay = dv->relay,
-	    .internet_bypass = !dv->internet || !strcmp(dv->internet, "bypass"),
+	    .internet = dv->internet_kind,
+	    .routing = dv->routing,
+	    .hellos = dv->hellos && !strcmp(dv->hellos, "yes"),
+	    .leave_allowed = dv->leave && !strcmp(dv->leave, "allow"),
+	    .dscp = dv->dscp,
+	    .dscp_value = dv->dscp_value,
 	    .ike = dv->ike,
 	    .on_demand = dv->activation && !strcmp(dv->activation, "on-demand"),
 	    .idle_s = dv->idle_s,

@@ -201,6 +201,7 @@ static void check_vpn_attrs(struct check *c, struct doc_customer *k, struct doc_
 	check_vpn_name(c, k, v);
 	check_vpn_id(c, v);
 	intent_check_keying(c->d, k, v);
+	intent_check_routing(c->d, v);
 	v->topology = topology_parse(v->topology_text);
 	v->relay = v->relay_text && !strcmp(v->relay_text, "yes");
 	if (v->relay && v->topology != TOPO_HUB_AND_SPOKE)

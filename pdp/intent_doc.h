@@ -31,6 +31,8 @@ enum doc_kind {
 	DOC_MEMBER,
 	DOC_SITE,
 	DOC_LINK,
+	DOC_LEARN,
+	DOC_EXTRANET,
 	DOC_KINDS,
 	DOC_ROOT = DOC_KINDS, /* <intent> */
 	DOC_UNKNOWN,
@@ -74,7 +76,7 @@ struct doc_transform { /* <transform> and <ike-transform> */
 	UT_hash_handle hh;
 };
 
-struct doc_prefix { /* <space> and <site> */
+struct doc_prefix { /* <space>, <site> and <learn> */
 	uint32_t tag;
 	const char *text;
 	struct prefix prefix; /* family 0: not known */
@@ -84,10 +86,21 @@ struct doc_member {
 	uint32_t tag;
 	const char *ce_text;
 	const char *role_text;
-	struct doc_range site;
+	const char *internet_text, *vrf, *tunnel_text, *max_text;
+	struct doc_range site, learn;
 	struct doc_ce *ce; /* NULL: not known, or in the VPN twice */
 	enum model_role role;
+	enum model_internet internet;
+	struct addr tunnel; /* family 0: none */
+	uint32_t max_learned;
 	struct id_entry *id;
+};
+
+struct doc_extranet {
+	uint32_t tag;
+	const char *from;
+	const char *text;
+	struct prefix prefix; /* family 0: not known */
 };
 
 struct doc_link {
@@ -110,7 +123,8 @@ struct doc_vpn {
 	const char *name;
 	const char *id, *topology_text, *relay_text, *internet, *keying, *transforms;
 	const char *ike_transforms, *mode, *activation, *idle_text, *auth;
-	struct doc_range space, member, link;
+	const char *routing_text, *hellos, *leave, *dscp_text;
+	struct doc_range space, member, link, extranet;
 	uint8_t vpn_id[7];
 	bool has_id;
 	enum model_topology topology;
@@ -119,6 +133,10 @@ struct doc_vpn {
 	struct doc_names ike_transform;
 	bool ike;
 	uint32_t idle_s;
+	enum model_routing routing;
+	enum model_internet internet_kind;
+	enum model_dscp dscp;
+	uint8_t dscp_value;
 	UT_hash_handle hh, hh_id;
 };
 
@@ -153,6 +171,8 @@ struct doc {
 	struct doc_member *member;
 	struct doc_prefix *site;
 	struct doc_link *link;
+	struct doc_prefix *learn;
+	struct doc_extranet *extranet;
 	char **lower; /* strings of our own */
 	size_t lowers;
 	size_t lower_cap;
@@ -204,6 +224,8 @@ void intent_xml_free(struct doc *d);
  */
 void intent_check_transforms(struct doc *d, struct doc_customer *k);
 void intent_check_keying(struct doc *d, const struct doc_customer *k, struct doc_vpn *v);
+/* pdp/intent_routing.c: routing, what goes beside the tunnels, how their packets are marked. */
+void intent_check_routing(struct doc *d, struct doc_vpn *v);
 /* pdp/intent_check.c: meaning. */
 void intent_check(struct doc *d, const struct intent_env *env);
 /* pdp/intent_caps.c: whether CEs can do it. */

@@ -79,17 +79,30 @@ static const struct attr_row vpn_attrs[] = {
     {"auth", offsetof(struct doc_vpn, auth)},
     {"transforms", offsetof(struct doc_vpn, transforms)},
     {"ike-transforms", offsetof(struct doc_vpn, ike_transforms)},
+    {"routing", offsetof(struct doc_vpn, routing_text)},
+    {"hellos", offsetof(struct doc_vpn, hellos)},
+    {"leave", offsetof(struct doc_vpn, leave)},
+    {"dscp", offsetof(struct doc_vpn, dscp_text)},
     {0},
 };
 static const struct attr_row prefix_attrs[] = {{"prefix", offsetof(struct doc_prefix, text)}, {0}};
 static const struct attr_row member_attrs[] = {
     {"ce", offsetof(struct doc_member, ce_text)},
     {"role", offsetof(struct doc_member, role_text)},
+    {"internet", offsetof(struct doc_member, internet_text)},
+    {"vrf", offsetof(struct doc_member, vrf)},
+    {"tunnel-address", offsetof(struct doc_member, tunnel_text)},
+    {"max-learned", offsetof(struct doc_member, max_text)},
     {0},
 };
 static const struct attr_row link_attrs[] = {
     {"a", offsetof(struct doc_link, a_text)},
     {"b", offsetof(struct doc_link, b_text)},
+    {0},
+};
+static const struct attr_row extranet_attrs[] = {
+    {"from", offsetof(struct doc_extranet, from)},
+    {"prefix", offsetof(struct doc_extranet, text)},
     {0},
 };
 
@@ -109,7 +122,11 @@ static const struct element_row elements[] = {
 	member_attrs},
     {"link", DOC_LINK, DOC_VPN, offsetof(struct doc_vpn, link), sizeof(struct doc_link),
 	link_attrs},
+    {"extranet", DOC_EXTRANET, DOC_VPN, offsetof(struct doc_vpn, extranet),
+	sizeof(struct doc_extranet), extranet_attrs},
     {"site", DOC_SITE, DOC_MEMBER, offsetof(struct doc_member, site), sizeof(struct doc_prefix),
+	prefix_attrs},
+    {"learn", DOC_LEARN, DOC_MEMBER, offsetof(struct doc_member, learn), sizeof(struct doc_prefix),
 	prefix_attrs},
 };
 
@@ -260,7 +277,7 @@ static const struct {
     {NULL, "id", "a VPN-ID (RFC 2685) like 00005e:00000001"},
     {NULL, "topology", "full-mesh, hub-and-spoke or links"},
     {NULL, "relay", "yes or no"},
-    {NULL, "internet", "bypass or discard"},
+    {NULL, "internet", "bypass, discard or via-hub"},
     {NULL, "keying", "controller or ike"},
     {NULL, "role", "hub or spoke"},
     {NULL, "managed", "yes or no"},
@@ -281,6 +298,14 @@ static const struct {
     {NULL, "lifetime", "a time like 3600s, 90m, 8h or 1d"},
     {NULL, "kilobytes", "a number"},
     {NULL, "replay-window", "a number from 0 to 4096"},
+    {NULL, "routing", "static, managed or dynamic"},
+    {NULL, "hellos", "yes or no"},
+    {NULL, "leave", "hold or allow"},
+    {NULL, "dscp", "copy, clear or a number from 0 to 63"},
+    {NULL, "vrf", "a name of up to 15 letters, digits, \".\", \"_\" and \"-\""},
+    {NULL, "tunnel-address", "an IPv4 or IPv6 address"},
+    {NULL, "max-learned", "a number from 1 to 1000"},
+    {NULL, "from", "a name of up to 64 letters, digits, \".\", \"_\" and \"-\""},
 };
 
 static const char *wanted_find(const xmlNode *element, const char *attr)

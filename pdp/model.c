@@ -80,6 +80,8 @@ static void vpn_clear(struct model_vpn *v)
 		for (size_t k = 0; k < VIEW_MAX; k++)
 			cops_chunk_unref(m->chunk[k]);
 		free(m->site);
+		free(m->vrf);
+		free(m->learn);
 		free(m->link);
 	}
 	free(v->member);

@@ -16,6 +16,9 @@
 struct cops_chunk;
 
 enum model_topology { TOPO_FULL_MESH, TOPO_HUB_AND_SPOKE, TOPO_LINKS };
+enum model_routing { ROUTING_STATIC = 1, ROUTING_MANAGED, ROUTING_DYNAMIC }; /* as ceVpnRouting */
+enum model_internet { INTERNET_BYPASS, INTERNET_DISCARD, INTERNET_VIA_HUB };
+enum model_dscp { DSCP_COPY = 1, DSCP_CLEAR, DSCP_SET };	 /* as ceVpnDscp */
 enum model_role { ROLE_HUB = 1, ROLE_SPOKE = 2, ROLE_MESH = 3 }; /* as ceVpnRole */
 
 /* What one member sees of another. */
@@ -43,6 +46,7 @@ struct model_ce {
 
 struct model_prefix {
 	struct prefix prefix;
+	bool learned; /* reported by the CE, not of the intent */
 	struct id_entry *id;
 };
 
@@ -70,6 +74,12 @@ struct model_member {
 	enum model_role role;
 	struct model_prefix *site; /* sorted by prefix */
 	size_t sites;
+	enum model_internet internet;
+	char *vrf;		 /* NULL: none */
+	struct addr tunnel_addr; /* family 0: none */
+	struct prefix *learn;	 /* where it may learn prefixes; sorted */
+	size_t learns;
+	uint32_t max_learned;
 	struct model_member **link; /* TOPO_LINKS: peers, sorted by m */
 	size_t links;
 	/* Its rows by view, encoded when first asked for: pdp/delta's, freed with the snapshot. */
@@ -83,7 +93,12 @@ struct model_vpn {
 	uint8_t vpn_id[7]; /* RFC 2685 */
 	enum model_topology topology;
 	bool relay;
-	bool internet_bypass;
+	enum model_internet internet; /* of members that say nothing */
+	enum model_routing routing;
+	bool hellos;
+	bool leave_allowed; /* a CE's own wish to leave is granted at once */
+	enum model_dscp dscp;
+	uint8_t dscp_value;
 	bool ike; /* keying="ike", and of that: */
 	bool on_demand;
 	bool psk;
@@ -162,6 +177,10 @@ static inline const struct addr *model_local_addr(const struct model_ce *ce)
 {
 	return ce->nat ? &ce->own : &ce->address;
 }
+
+/* As the intent writes them (pdp/intent_routing.c). */
+const char *intent_internet_name(enum model_internet i); /* "via-hub" */
+const char *intent_routing_name(enum model_routing r);	 /* "managed" */
 
 /* O(1) (O(log links) for TOPO_LINKS).  via: the relaying hub of VIEW_VIA. */
 enum view model_view(

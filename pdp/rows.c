@@ -84,8 +84,8 @@ void rows_put_vpn(struct rows *r, const struct model_member *m, const struct del
 	    .proposals = v->id->number,
 	    .local_addr_type = addr_inet_type(model_local_addr(m->ce)),
 	    .local_addr = octets(model_local_addr(m->ce)),
-	    .non_vpn_traffic = v->internet_bypass ? PIB_CE_VPN_NON_VPN_TRAFFIC_BYPASS
-						  : PIB_CE_VPN_NON_VPN_TRAFFIC_DISCARD,
+	    .non_vpn_traffic = m->internet == INTERNET_BYPASS ? PIB_CE_VPN_NON_VPN_TRAFFIC_BYPASS
+							      : PIB_CE_VPN_NON_VPN_TRAFFIC_DISCARD,
 	    .relay = model_relays(m) ? PIB_CE_VPN_RELAY_TRUE : PIB_CE_VPN_RELAY_FALSE,
 	    .activation = v->on_demand ? PIB_CE_VPN_ACTIVATION_ON_DEMAND
 				       : PIB_CE_VPN_ACTIVATION_PERMANENT,
@@ -94,6 +94,13 @@ void rows_put_vpn(struct rows *r, const struct model_member *m, const struct del
 	    .ike_auth = v->psk ? PIB_CE_VPN_IKE_AUTH_PRESHARED_KEY
 			       : PIB_CE_VPN_IKE_AUTH_CERTIFICATE,
 	    .nat = m->ce->nat ? PIB_CE_VPN_NAT_TRUE : PIB_CE_VPN_NAT_FALSE,
+	    .routing = (int32_t)v->routing,
+	    .vrf = text(m->vrf ? m->vrf : ""),
+	    .tunnel_addr_type = addr_inet_type(&m->tunnel_addr),
+	    .tunnel_addr = octets(&m->tunnel_addr),
+	    .dscp = (int32_t)v->dscp,
+	    .dscp_value = v->dscp_value,
+	    .hellos = v->hellos ? PIB_CE_VPN_HELLOS_TRUE : PIB_CE_VPN_HELLOS_FALSE,
 	};
 	if (keys && keys->rekey_serial)
 		row.rekey_serial = keys->rekey_serial(keys->arg, v->id->number);
@@ -104,7 +111,8 @@ void rows_put_vpn(struct rows *r, const struct model_member *m, const struct del
 
 bool rows_net_differs(const struct model_vpn *a, const struct model_vpn *b)
 {
-	return a->ike != b->ike || a->internet_bypass != b->internet_bypass || a->ipip != b->ipip ||
+	return a->ike != b->ike || a->ipip != b->ipip || a->routing != b->routing ||
+	       a->hellos != b->hellos || a->dscp != b->dscp || a->dscp_value != b->dscp_value ||
 	       a->on_demand != b->on_demand || a->idle_s != b->idle_s || a->psk != b->psk ||
 	       !a->ike_proposals != !b->ike_proposals ||
 	       memcmp(a->vpn_id, b->vpn_id, sizeof(a->vpn_id)) != 0;
@@ -113,6 +121,9 @@ bool rows_net_differs(const struct model_vpn *a, const struct model_vpn *b)
 bool rows_vpn_differs(const struct model_member *a, const struct model_member *b)
 {
 	return a->role != b->role || a->ce->nat != b->ce->nat ||
+	       (a->internet == INTERNET_BYPASS) != (b->internet == INTERNET_BYPASS) ||
+	       strcmp(a->vrf ? a->vrf : "", b->vrf ? b->vrf : "") != 0 ||
+	       addr_cmp(&a->tunnel_addr, &b->tunnel_addr) ||
 	       addr_cmp(model_local_addr(a->ce), model_local_addr(b->ce)) ||
 	       model_relays(a) != model_relays(b) || rows_net_differs(a->vpn, b->vpn);
 }
@@ -186,6 +197,8 @@ void rows_put_peer(struct rows *r, const struct model_member *m)
 	    .nat = m->ce->nat ? PIB_CE_VPN_PEER_NAT_TRUE : PIB_CE_VPN_PEER_NAT_FALSE,
 	    .managed = m->ce->foreign ? PIB_CE_VPN_PEER_MANAGED_FALSE
 				      : PIB_CE_VPN_PEER_MANAGED_TRUE,
+	    .tunnel_addr_type = addr_inet_type(&m->tunnel_addr),
+	    .tunnel_addr = octets(&m->tunnel_addr),
 	};
 	install(r, &pib_ce_vpn_peer_class, row.id, &row);
 }
@@ -194,7 +207,7 @@ bool rows_peer_differs(const struct model_member *a, const struct model_member *
 {
 	return a->role != b->role || a->ce->nat != b->ce->nat ||
 	       addr_cmp(model_peer_addr(a->ce), model_peer_addr(b->ce)) ||
-	       a->ce->foreign != b->ce->foreign;
+	       addr_cmp(&a->tunnel_addr, &b->tunnel_addr) || a->ce->foreign != b->ce->foreign;
 }
 
 /* --- prefixes ------------------------------------------------------------------------------- */

@@ -360,8 +360,7 @@ void show_vpn(void *arg, struct ctl_req *req, const json_t *args)
 	}
 	o = json_pack("{s:o, s:o, s:o, s:s, s:s, s:s}", "vpn", vpn_name(v), "number",
 	    number(v->id->number), "vpn_id", vpn_id(v), "topology", topologies[v->topology],
-	    "keying", v->ike ? "ike" : "controller", "internet",
-	    v->internet_bypass ? "bypass" : "discard");
+	    "keying", v->ike ? "ike" : "controller", "internet", intent_internet_name(v->internet));
 	if (v->topology == TOPO_HUB_AND_SPOKE)
 		set(o, "relay", json_boolean(v->relay));
 	set(o, "space", prefixes(v->space, v->spaces));

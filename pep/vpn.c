@@ -451,6 +451,8 @@ static void vpn_notify(void *self,
 	    .esn = v->caps.esn ? PIB_CE_VPN_SITE_ESN_TRUE : PIB_CE_VPN_SITE_ESN_FALSE,
 	    .udp_encap = PIB_CE_VPN_SITE_UDP_ENCAP_TRUE,
 	    .ike = vpn_ike_up(v) ? PIB_CE_VPN_SITE_IKE_TRUE : PIB_CE_VPN_SITE_IKE_FALSE,
+	    .separate = PIB_CE_VPN_SITE_SEPARATE_FALSE,
+	    .dscp_clear = PIB_CE_VPN_SITE_DSCP_CLEAR_FALSE,
 	};
 
 	if (v->env.agent && pep_agent_local(v->env.agent, &own)) {

@@ -118,6 +118,11 @@ static void gather_local(void *arg, const struct pib_row *row)
 		g->ret = -1;
 		return;
 	}
+	if (r->kind == PIB_CE_VPN_LOCAL_PREFIX_KIND_INTERNET) {
+		g->ret = vpn_fault(g->f, row->cls, row->instance, PIB_CPERR_ENUM_SUP,
+		    PIB_CE_VPN_LOCAL_PREFIX_COL_KIND, "a way to the Internet is not supported");
+		return;
+	}
 	list_add(g,
 	    r->kind == PIB_CE_VPN_LOCAL_PREFIX_KIND_SPACE ? &g->near->space : &g->near->site, &p,
 	    row->cls);
@@ -300,6 +305,29 @@ static void match_member(void *arg, const struct pib_row *row)
 		s->found = true;
 }
 
+/* What this CE cannot do whatever its kernel is. */
+static int check_unsupported(const struct pib_ce_vpn *v, struct vpn_faults *f)
+{
+	const struct {
+		bool asked;
+		uint8_t column;
+		const char *what;
+	} unsupported[] = {
+	    {v->routing == PIB_CE_VPN_ROUTING_MANAGED, PIB_CE_VPN_COL_ROUTING, "managed routing"},
+	    {v->routing == PIB_CE_VPN_ROUTING_DYNAMIC, PIB_CE_VPN_COL_ROUTING, "dynamic routing"},
+	    {v->vrf.len != 0, PIB_CE_VPN_COL_VRF, "a VRF"},
+	    {v->tunnel_addr.len != 0, PIB_CE_VPN_COL_TUNNEL_ADDR, "an address inside tunnels"},
+	    {v->dscp == PIB_CE_VPN_DSCP_CLEAR, PIB_CE_VPN_COL_DSCP, "a cleared DSCP"},
+	    {v->dscp == PIB_CE_VPN_DSCP_SET, PIB_CE_VPN_COL_DSCP, "a DSCP of its own"},
+	};
+
+	for (size_t i = 0; i < sizeof(unsupported) / sizeof(unsupported[0]); i++)
+		if (unsupported[i].asked)
+			return vpn_fault(f, vpn_class, v->id, PIB_CPERR_VALUE_SUP,
+			    unsupported[i].column, "%s is not supported", unsupported[i].what);
+	return 0;
+}
+
 static int check_vpn(const struct vpn_env *env, const struct pib_ce_vpn *v, struct vpn_faults *f)
 {
 	struct same_member s = {.v = v};
@@ -313,6 +341,8 @@ static int check_vpn(const struct vpn_env *env, const struct pib_ce_vpn *v, stru
 	if (v->nat == PIB_CE_VPN_NAT_TRUE && v->mode != PIB_CE_VPN_MODE_TUNNEL)
 		return vpn_fault(f, vpn_class, v->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_NAT,
 		    "transport mode cannot pass NAT");
+	if (check_unsupported(v, f) < 0)
+		return -1;
 	if (!env->keying(v->keying))
 		return vpn_fault(f, vpn_class, v->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_KEYING,
 		    "there is no keying of this kind");

@@ -228,7 +228,7 @@ START_TEST(meaning)
 	ck_assert_ptr_nonnull(v);
 	ck_assert_ptr_eq(customer_vpn_by_number(c, v->id->number), v);
 	ck_assert_int_eq(v->topology, TOPO_FULL_MESH);
-	ck_assert(v->internet_bypass && !v->ike && !v->relay);
+	ck_assert(v->internet == INTERNET_BYPASS && !v->ike && !v->relay);
 	ck_assert_uint_eq(v->vpn_id[2], 0x5e);
 	ck_assert_uint_eq(v->vpn_id[6], 0x0b);
 	ck_assert_uint_eq(v->proposals, 2);
@@ -249,7 +249,7 @@ START_TEST(meaning)
 	ck_assert_uint_eq(customer_ce_find(c, "a.example")->members, 2);
 
 	v = customer_vpn_find(c, "six");
-	ck_assert(v->ike && !v->internet_bypass);
+	ck_assert(v->ike && v->internet == INTERNET_DISCARD);
 	ck_assert_uint_eq(v->spaces, 1);
 	ck_assert_uint_eq(v->proposals, 1); /* the default */
 	ck_assert_uint_eq(v->ike_proposals, 1);
