@@ -460,7 +460,7 @@ static void mark_side(struct vpn_work *w, struct side *s)
 	bool both = s->b && s->a;
 
 	s->sight = !both || s->b->role != s->a->role || links_differ(s->b, s->a);
-	s->touched = s->sight || rows_peer_differs(s->b, s->a) ||
+	s->touched = s->sight || rows_peer_differs(s->b, s->a) || rows_self_differs(s->b, s->a) ||
 		     prefixes_differ(s->b->site, s->b->sites, s->a->site, s->a->sites);
 	if (s->touched)
 		w->touched[w->touches++] = s;
@@ -641,8 +641,8 @@ static void stamp_side(const struct stamp *st, const struct side *s)
 		stamp_dead(st, any->id);
 	else if (!s->b || rows_peer_differs(s->b, s->a))
 		stamp_rows(st, any->id);
-	if (s->sight || rows_peer_differs(s->b, s->a)) /* its ceVpn says the same of it */
-		stamp_aux(st, any->id);
+	if (s->sight || rows_peer_differs(s->b, s->a) || rows_self_differs(s->b, s->a))
+		stamp_aux(st, any->id); /* its ceVpn says the same of it */
 	stamp_prefixes(st, s->b ? s->b->site : NULL, s->b ? s->b->sites : 0,
 	    s->a ? s->a->site : NULL, s->a ? s->a->sites : 0);
 }

@@ -118,12 +118,16 @@ bool rows_net_differs(const struct model_vpn *a, const struct model_vpn *b)
 	       memcmp(a->vpn_id, b->vpn_id, sizeof(a->vpn_id)) != 0;
 }
 
+bool rows_self_differs(const struct model_member *a, const struct model_member *b)
+{
+	return (a->internet == INTERNET_BYPASS) != (b->internet == INTERNET_BYPASS) ||
+	       strcmp(a->vrf ? a->vrf : "", b->vrf ? b->vrf : "") != 0 ||
+	       addr_cmp(&a->tunnel_addr, &b->tunnel_addr);
+}
+
 bool rows_vpn_differs(const struct model_member *a, const struct model_member *b)
 {
-	return a->role != b->role || a->ce->nat != b->ce->nat ||
-	       (a->internet == INTERNET_BYPASS) != (b->internet == INTERNET_BYPASS) ||
-	       strcmp(a->vrf ? a->vrf : "", b->vrf ? b->vrf : "") != 0 ||
-	       addr_cmp(&a->tunnel_addr, &b->tunnel_addr) ||
+	return a->role != b->role || a->ce->nat != b->ce->nat || rows_self_differs(a, b) ||
 	       addr_cmp(model_local_addr(a->ce), model_local_addr(b->ce)) ||
 	       model_relays(a) != model_relays(b) || rows_net_differs(a->vpn, b->vpn);
 }

@@ -60,6 +60,8 @@ const struct pib_class *rows_prefix_class(enum rows_how how);
 bool rows_vpn_differs(const struct model_member *a, const struct model_member *b);
 bool rows_peer_differs(const struct model_member *a, const struct model_member *b);
 bool rows_proposal_differs(const struct model_proposal *a, const struct model_proposal *b);
+/* The part of rows_vpn_differs() that only the member itself is told. */
+bool rows_self_differs(const struct model_member *a, const struct model_member *b);
 /* The part of rows_vpn_differs() that is the VPN's own. */
 bool rows_net_differs(const struct model_vpn *a, const struct model_vpn *b);
 
