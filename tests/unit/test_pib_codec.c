@@ -732,18 +732,20 @@ START_TEST(test_descriptors)
 	    {"frwkILabelFilter", 1, PIB_INSTALL, 2},
 	    {"frwk802Marker", 3, PIB_INSTALL, 2},
 	    {"frwkILabelMarker", 2, PIB_INSTALL, 1},
-	    {"ceVpn", 19, PIB_INSTALL, 1},
+	    {"ceVpn", 26, PIB_INSTALL, 1},
 	    {"ceVpnProposal", 14, PIB_INSTALL, 2},
 	    {"ceVpnLocalPrefix", 6, PIB_INSTALL, 4},
-	    {"ceVpnPeer", 8, PIB_INSTALL, 2},
+	    {"ceVpnPeer", 10, PIB_INSTALL, 2},
 	    {"ceVpnPeerPrefix", 6, PIB_INSTALL, 4},
 	    {"ceVpnPeerKey", 9, PIB_INSTALL, 2},
 	    {"ceVpnPeerAck", 3, PIB_INSTALL, 1},
-	    {"ceVpnSite", 12, PIB_NOTIFY, 0},
+	    {"ceVpnSite", 15, PIB_NOTIFY, 0},
 	    {"ceVpnSiteKey", 9, PIB_NOTIFY, 2},
 	    {"ceVpnIkeProposal", 9, PIB_INSTALL, 2},
 	    {"ceVpnSiteTransform", 5, PIB_NOTIFY, 4},
 	    {"ceVpnPeerStatus", 13, PIB_REPORT_ONLY, 0},
+	    {"ceVpnSitePrefix", 5, PIB_NOTIFY, 4},
+	    {"ceVpnSiteLeave", 3, PIB_NOTIFY, 1},
 	};
 	const struct pib_column *c;
 
