@@ -779,7 +779,7 @@ START_TEST(test_descriptors)
 	ck_assert(c->refers == &pib_ce_vpn_peer_class && c->ref_zero && c->has_default);
 	c = pib_column_find(&pib_frwk_ip_filter_class, PIB_FRWK_IP_FILTER_COL_DSCP);
 	ck_assert(c->has_default && c->default_number == -1 && c->range[0].min == -1);
-	ck_assert_ptr_null(pib_column_find(&pib_ce_vpn_class, 20));
+	ck_assert_ptr_null(pib_column_find(&pib_ce_vpn_class, 27));
 	ck_assert_ptr_null(pib_column_find(&pib_ce_vpn_class, 0));
 }
 END_TEST
