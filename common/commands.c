@@ -78,6 +78,8 @@ const struct command commands[] = {
     {"show peers", "", "keying state per peer", COMMAND_PEP, false, NULL},
     {"show tunnels", "[VPN]", "tunnels: whether they are up, why not, and what they carried", BOTH,
 	false, tunnels_opts},
+    {"show learned", "[NAME]", "networks that sites announce, of a VPN, of a CE or of all",
+	COMMAND_PDP, false, NULL},
     {"show sa", "", "security associations in the kernel", COMMAND_PEP, false, NULL},
     {"show spd", "", "security policies in the kernel", COMMAND_PEP, false, NULL},
     {"log", "LEVEL", "log error, warning, notice, info or debug and worse", BOTH, true, NULL},

@@ -94,6 +94,37 @@ static size_t ces_missing(const struct customer *a, const struct customer *b, bo
 	return n;
 }
 
+/* What a member may learn is in no row, nor is that the intent names what it has learned. */
+static bool learns_differ(const struct model_member *a, const struct model_member *b)
+{
+	if (a->max_learned != b->max_learned || a->learns != b->learns || a->sites != b->sites)
+		return true;
+	for (size_t i = 0; i < a->sites; i++)
+		if (a->site[i].learned != b->site[i].learned)
+			return true;
+	for (size_t i = 0; i < a->learns; i++)
+		if (prefix_cmp(&a->learn[i], &b->learn[i]) != 0)
+			return true;
+	return false;
+}
+
+/* Is there a difference that no CE is told of? */
+static bool quietly_differs(const struct customer *before, const struct customer *after)
+{
+	for (size_t i = 0; before != NULL && after != NULL && i < after->vpns; i++) {
+		const struct model_vpn *a = &after->vpn[i];
+		const struct model_vpn *b = customer_vpn_by_number(before, a->id->number);
+
+		for (size_t k = 0; b != NULL && k < a->members; k++) {
+			const struct model_member *m = vpn_member_find(b, a->member[k].id->number);
+
+			if (m != NULL && learns_differ(m, &a->member[k]))
+				return true;
+		}
+	}
+	return false;
+}
+
 /* Count what differs.  -1: memory. */
 static int work_measure(struct work *w)
 {
@@ -110,7 +141,8 @@ static int work_measure(struct work *w)
 		c->ces_added += ces_missing(p->after, p->before, false);
 		c->ces_removed += ces_missing(p->before, p->after, false);
 		addresses += ces_missing(p->after, p->before, true);
-		c->changed |= p->before == NULL || p->after == NULL;
+		c->changed |= p->before == NULL || p->after == NULL ||
+			      quietly_differs(p->before, p->after);
 	}
 	n = c->counts;
 	c->changed |= addresses + c->ces_added + c->ces_removed + n.members_added +
@@ -160,8 +192,10 @@ static enum change_result work_parse(
 	env.caps_arg = w->env->vpn;
 	if (intent_parse(t->name, t->text, t->len, &env, &in, diag) != 0)
 		return CHANGE_REFUSED;
-	for (size_t i = 0; i < in.customers; i++)
+	for (size_t i = 0; rc == 0 && i < in.customers; i++) {
 		nat_fill(db->nat, in.customer[i]);
+		rc = learned_fill(db->learned, db->ids, in.customer[i]);
+	}
 	for (size_t i = 0; rc == 0 && i < in.customers; i++)
 		rc = work_put(w, registry_find(db->registry, in.customer[i]->name), in.customer[i]);
 	intent_clear(&in);
@@ -240,6 +274,8 @@ static int work_commit(struct work *w, const struct change_text *t, char err[DB_
 
 		if (delta_each(p->before, p->after, db->ids, g.lsn, keyring_delta(db->keys),
 			on_delta, w, &counts) != 0)
+			goto out;
+		if (p->after != NULL && learned_settle(db, p->after, err, DB_ERR_LEN) != 0)
 			goto out;
 		if (p->after != NULL) {
 			p->after->generation = g.number;
@@ -326,6 +362,8 @@ static void work_enact(struct work *w)
 	for (size_t i = 0; i < w->pairs; i++) {
 		fresh_put(w, &w->pair[i]);
 		members_drop(w, &w->pair[i]);
+		learned_review(env->db->learned, w->pair[i].before);
+		learned_review(env->db->learned, w->pair[i].after);
 	}
 	sync_push_send(w->push, w->c->lsn);
 	w->push = NULL;

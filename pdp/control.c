@@ -304,6 +304,7 @@ const struct ctl_handler pdp_ctl_handlers[] = {
     {"show pib", show_pib},
     {"show clients", show_clients},
     {"show tunnels", show_tunnels},
+    {"show learned", show_learned},
     {"show history", show_history},
     {"log", ctl_cmd_log},
     {0},

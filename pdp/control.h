@@ -17,6 +17,6 @@ const char *control_ce(const json_t *args, const char *key, char name[CE_NAME_MA
 struct pdp;
 void control_no_ce(struct pdp *p, struct ctl_req *req, const char *ce);
 ctl_handler_fn show_status, show_sessions, show_vpns, show_vpn, show_ces, show_ce, show_pib,
-    show_history, show_clients, show_tunnels;
+    show_history, show_clients, show_tunnels, show_learned;
 
 #endif

@@ -80,7 +80,9 @@ static int load_document(void *arg, const struct store_generation *g,
 			if (strcmp(in.customer[k]->name, customer[i].name) == 0) {
 				in.customer[k]->generation = g->number;
 				nat_fill(l->db->nat, in.customer[k]);
-				rc = registry_put(l->db->registry, in.customer[k]);
+				rc = learned_fill(l->db->learned, l->db->ids, in.customer[k]);
+				if (rc == 0)
+					rc = registry_put(l->db->registry, in.customer[k]);
 			}
 	intent_clear(&in);
 	return rc;
@@ -112,6 +114,16 @@ static int load_nat(void *arg, const struct store_nat *n)
 	return nat_load(l->db->nat, n->name, n->seen, n->own);
 }
 
+/* Whose membership it is, its number's key says: customer/vpn/ce. */
+static int load_learned(void *arg, const struct store_learned *s)
+{
+	struct loading *l = arg;
+	const struct id_entry *e = ids_find(l->db->ids, ID_MEMBER, s->member);
+	const char *slash = e != NULL ? strrchr(e->key, '/') : NULL;
+
+	return slash != NULL ? learned_load(l->db->learned, slash + 1, e->vpn, s) : 0;
+}
+
 static int load_ce(void *arg, const struct store_ce *c)
 {
 	struct loading *l = arg;
@@ -124,6 +136,7 @@ static const struct store_load load_fns = {
     .id = load_id,
     .serial = load_serial,
     .nat = load_nat,
+    .learned = load_learned,
     .document = load_document,
     .key = load_key,
     .ack = load_ack,
@@ -141,7 +154,9 @@ int db_open(struct db *db, const struct store_ops *ops, const char *where, size_
 	db->registry = registry_new();
 	db->keys = keyring_new();
 	db->nat = nat_new();
-	if (db->ids == NULL || db->registry == NULL || db->keys == NULL || db->nat == NULL) {
+	db->learned = learned_new();
+	if (db->ids == NULL || db->registry == NULL || db->keys == NULL || db->nat == NULL ||
+	    db->learned == NULL) {
 		snprintf(err, DB_ERR_LEN, "out of memory");
 		goto bad;
 	}
@@ -163,6 +178,7 @@ void db_close(struct db *db)
 		db->ops->close(db->store);
 	keyring_free(db->keys);
 	nat_free(db->nat);
+	learned_free(db->learned);
 	registry_free(db->registry);
 	ids_free(db->ids); /* after the snapshots, which point into it */
 	*db = (struct db) {0};

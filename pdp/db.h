@@ -11,6 +11,7 @@
 
 #include "pdp/ids.h"
 #include "pdp/keyring.h"
+#include "pdp/learned.h"
 #include "pdp/nat.h"
 #include "pdp/registry.h"
 #include "pdp/store.h"
@@ -25,6 +26,7 @@ struct db {
 	struct registry *registry;
 	struct keyring *keys;
 	struct nat *nat;
+	struct learned *learned;
 	uint64_t lsn; /* last used */
 	uint64_t generation;
 	size_t max_document; /* octets */

@@ -401,6 +401,7 @@ struct swept { /* one prefix of a VPN in the sweep */
 	uint32_t tag;
 	uint32_t enclosing;		 /* index + 1 of the smallest prefix around it, 0: none */
 	const struct doc_member *member; /* NULL: the space */
+	bool learn;			 /* a range, in which its CE may announce prefixes */
 };
 
 static bool check_prefix(struct check *c, struct doc_prefix *p)
@@ -459,13 +460,15 @@ static void check_outer(struct check *c, const struct doc_prefix *p)
 }
 
 static size_t sweep_add(struct check *c, struct swept *s, size_t n, struct doc_prefix *p,
-    uint32_t count, const struct doc_member *m)
+    uint32_t count, const struct doc_member *m, bool learn)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		if (!check_prefix(c, &p[i]))
 			continue;
-		check_outer(c, &p[i]);
-		s[n++] = (struct swept) {.prefix = p[i].prefix, .tag = p[i].tag, .member = m};
+		if (!learn) /* what is announced is looked at then: pdp/learned_judge */
+			check_outer(c, &p[i]);
+		s[n++] = (struct swept) {
+		    .prefix = p[i].prefix, .tag = p[i].tag, .member = m, .learn = learn};
 	}
 	return n;
 }
@@ -479,6 +482,8 @@ static int swept_order(const void *a, const void *b)
 		return r;
 	if (!x->member != !y->member) /* the space around a site comes first */
 		return x->member ? 1 : -1;
+	if (x->learn != y->learn) /* and so does the range */
+		return x->learn ? -1 : 1;
 	return (x->tag > y->tag) - (x->tag < y->tag);
 }
 
@@ -499,17 +504,19 @@ static void check_overlap(struct check *c, const struct swept *s, const struct s
 	prefix_print(&s->prefix, a);
 	prefix_print(&o->prefix, b);
 	if (s->member && !o->member) {
-		if (same)
+		if (same && !s->learn)
 			doc_error(c->d, s->tag, "prefix", o->tag, "site %s is the whole space", a);
 		return;
 	}
+	if (s->member && s->member == o->member && s->learn != o->learn)
+		return; /* a site's own range may be around its prefixes, or inside one */
 	if (s->member == o->member && same)
 		doc_error(c->d, s->tag, "prefix", o->tag, "prefix %s is there twice", a);
 	else if (!s->member && !o->member)
 		doc_error(c->d, s->tag, "prefix", o->tag, "space %s is inside space %s", a, b);
 	else if (s->member != o->member)
-		doc_error(c->d, s->tag, "prefix", o->tag, "prefix %s overlaps %s of %s", a, b,
-		    owner_name(o));
+		doc_error(c->d, s->tag, "prefix", o->tag, "prefix %s overlaps %s%s of %s", a,
+		    o->learn ? "<learn> " : "", b, owner_name(o));
 }
 
 /*
@@ -531,8 +538,8 @@ static void sweep(struct check *c, struct swept *s, size_t n, bool has_space)
 			around = s[around - 1].enclosing;
 		if (has_space && !around && s[i].member) {
 			char text[PREFIX_STRLEN];
-			doc_error(c->d, s[i].tag, "prefix", 0, "site %s is outside the VPN's space",
-			    prefix_print(&s[i].prefix, text));
+			doc_error(c->d, s[i].tag, "prefix", 0, "%s %s is outside the VPN's space",
+			    s[i].learn ? "learn" : "site", prefix_print(&s[i].prefix, text));
 		}
 	}
 }
@@ -543,7 +550,7 @@ static void check_prefixes(struct check *c, const struct doc_vpn *v)
 	size_t n = v->space.n;
 
 	for (uint32_t i = 0; i < v->member.n; i++)
-		n += d->member[v->member.at + i].site.n;
+		n += d->member[v->member.at + i].site.n + d->member[v->member.at + i].learn.n;
 	if (!n)
 		return;
 	struct swept *s = calloc(n, sizeof(*s));
@@ -551,11 +558,12 @@ static void check_prefixes(struct check *c, const struct doc_vpn *v)
 		d->failed = true;
 		return;
 	}
-	size_t at = sweep_add(c, s, 0, &d->space[v->space.at], v->space.n, NULL);
+	size_t at = sweep_add(c, s, 0, &d->space[v->space.at], v->space.n, NULL, false);
 	bool has_space = at > 0;
 	for (uint32_t i = 0; i < v->member.n; i++) {
 		const struct doc_member *m = &d->member[v->member.at + i];
-		at = sweep_add(c, s, at, &d->site[m->site.at], m->site.n, m);
+		at = sweep_add(c, s, at, &d->site[m->site.at], m->site.n, m, false);
+		at = sweep_add(c, s, at, &d->learn[m->learn.at], m->learn.n, m, true);
 	}
 	qsort(s, at, sizeof(*s), swept_order);
 	sweep(c, s, at, has_space);

@@ -47,6 +47,9 @@ pdp_libpdp_la_SOURCES += \
 	pdp/failure.c pdp/failure.h \
 	pdp/home.c pdp/home.h \
 	pdp/keyring.c pdp/keyring.h \
+	pdp/learned.c pdp/learned.h pdp/learned_int.h \
+	pdp/learned_flush.c \
+	pdp/learned_judge.c \
 	pdp/mailbox.c pdp/mailbox.h \
 	pdp/nat.c pdp/nat.h \
 	pdp/pdp.c pdp/pdp.h \
@@ -59,6 +62,7 @@ pdp_libpdp_la_SOURCES += \
 	pdp/source.c pdp/source.h \
 	pdp/show.c \
 	pdp/store.h pdp/store_sqlite.c \
+	pdp/show_learned.c \
 	pdp/show_tunnels.c \
 	pdp/tunnels.c pdp/tunnels.h \
 	pdp/sync.c pdp/sync.h pdp/sync_int.h \

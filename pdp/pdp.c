@@ -210,7 +210,7 @@ static void on_flush(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	if (vpn_flush(p->vpn, err, sizeof(err)) == 0)
 		return;
-	log_err("%s; keys wait for it", err);
+	log_err("%s; keys and learned networks wait for it", err);
 	after_ms(p->flush, FLUSH_AGAIN_MS);
 }
 

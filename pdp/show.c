@@ -183,13 +183,15 @@ static json_t *vpn_id(const struct model_vpn *v)
 	    "%02x%02x%02x:%02x%02x%02x%02x", b[0], b[1], b[2], b[3], b[4], b[5], b[6]);
 }
 
+/* Those of the intent. */
 static json_t *prefixes(const struct model_prefix *p, size_t n)
 {
 	json_t *list = json_array();
 	char text[PREFIX_STRLEN];
 
 	for (size_t i = 0; i < n; i++)
-		json_array_append_new(list, json_string(prefix_print(&p[i].prefix, text)));
+		if (!p[i].learned)
+			json_array_append_new(list, json_string(prefix_print(&p[i].prefix, text)));
 	return list;
 }
 
@@ -330,6 +332,7 @@ static json_t *nat_text(const struct model_ce *ce)
 
 static json_t *member_json(struct pdp *p, const struct model_member *m)
 {
+	struct learned_counts n;
 	json_t *o = json_pack("{s:o, s:s, s:o, s:o}", "member", number(m->id->number), "role",
 	    roles[m->role], "sites", prefixes(m->site, m->sites), "keyed", keyed(p, m));
 
@@ -337,6 +340,11 @@ static json_t *member_json(struct pdp *p, const struct model_member *m)
 	set(o, "epoch",
 	    m->vpn->ike ? json_null() : number(keyring_epoch(p->db.keys, m->id->number)));
 	set(o, "nat_apart", nat_apart(m));
+	if (m->vpn->routing == ROUTING_MANAGED) {
+		learned_count(p->db.learned, m, &n);
+		set(o, "learned", number(n.taken));
+		set(o, "learned_refused", number(n.refused));
+	}
 	return o;
 }
 

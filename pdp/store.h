@@ -65,6 +65,14 @@ struct store_nat { /* a CE behind NAT */
 	bool gone; /* save_nat: forget it */
 };
 
+struct store_learned { /* a network that a member learned, and its peers have */
+	uint32_t member;
+	struct prefix prefix;
+	uint64_t rank; /* the order in which they were taken, over all members */
+	int64_t when;
+	bool gone; /* save_learned: forget it */
+};
+
 struct store_ops {
 	const char *name;
 	/* NULL and a text in err. uuid: 8 octets naming this database, made when it is created. */
@@ -100,6 +108,9 @@ struct store_ops {
 	    struct ids *ids, char *err, size_t err_len);
 	int (*save_nat)(struct store *s, uint64_t lsn, const struct store_nat *n, struct ids *ids,
 	    char *err, size_t err_len);
+	/* One transaction for a batch: those that are gone first. */
+	int (*save_learned)(struct store *s, uint64_t lsn, const struct store_learned *row,
+	    size_t rows, struct ids *ids, char *err, size_t err_len);
 	int (*history)(struct store *s, size_t max,
 	    int (*fn)(void *arg, const struct store_generation *g), void *arg, char *err,
 	    size_t err_len);
@@ -113,6 +124,8 @@ struct store_load {
 	int (*id)(void *arg, const struct id_entry *e);
 	int (*serial)(void *arg, uint32_t vpn, uint32_t rekey_serial);
 	int (*nat)(void *arg, const struct store_nat *n); /* NULL: none of it */
+	/* after all ids, before documents; NULL: none of it */
+	int (*learned)(void *arg, const struct store_learned *l);
 	int (*document)(void *arg, const struct store_generation *g,
 	    const struct store_customer *customer,
 	    size_t customers); /* each document still in force, with the customers it defines */

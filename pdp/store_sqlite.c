@@ -42,6 +42,11 @@ static const char *const SCHEMA_CLIENTS =
 static const char *const SCHEMA_NAT =
     "CREATE TABLE IF NOT EXISTS nat (name TEXT PRIMARY KEY, seen BLOB, own BLOB) WITHOUT ROWID;";
 
+/* Networks that sites announced; the same holds. */
+static const char *const SCHEMA_LEARNED =
+    "CREATE TABLE IF NOT EXISTS learned (member INTEGER, addr BLOB, len INTEGER, rank INTEGER,"
+    "  at INTEGER, PRIMARY KEY (member, addr, len)) WITHOUT ROWID;";
+
 enum stmt {
 	S_BEGIN,
 	S_COMMIT,
@@ -58,6 +63,9 @@ enum stmt {
 	S_NAT_PUT,
 	S_NAT_DELETE,
 	S_NATS,
+	S_LEARNED_PUT,
+	S_LEARNED_DELETE,
+	S_LEARNED,
 	S_KEY_PUT,
 	S_ACK_PUT,
 	S_ACK_DELETE,
@@ -97,6 +105,9 @@ static const char *const SQL[S_COUNT] = {
     [S_NAT_PUT] = "INSERT OR REPLACE INTO nat VALUES (?1, ?2, ?3)",
     [S_NAT_DELETE] = "DELETE FROM nat WHERE name = ?1",
     [S_NATS] = "SELECT name, seen, own FROM nat",
+    [S_LEARNED_PUT] = "INSERT OR REPLACE INTO learned VALUES (?1, ?2, ?3, ?4, ?5)",
+    [S_LEARNED_DELETE] = "DELETE FROM learned WHERE member = ?1 AND addr = ?2 AND len = ?3",
+    [S_LEARNED] = "SELECT member, addr, len, rank, at FROM learned ORDER BY rank",
     [S_KEY_PUT] = "INSERT OR REPLACE INTO key VALUES (?1, ?2 & 15, ?2, ?3, ?4, ?5)",
     [S_ACK_PUT] = "INSERT OR REPLACE INTO ack VALUES (?1, ?2, ?3, ?4)",
     [S_ACK_DELETE] = "DELETE FROM ack WHERE subject = ?1 AND holder = ?2",
@@ -318,8 +329,9 @@ static struct store *sqlite_open(const char *where, uint8_t uuid[8], char *err, 
 	if (schema_open(s, err, err_len) != 0)
 		goto bad;
 	if (sqlite3_exec(s->db, SCHEMA_CLIENTS, NULL, NULL, NULL) != SQLITE_OK ||
-	    sqlite3_exec(s->db, SCHEMA_NAT, NULL, NULL, NULL) != SQLITE_OK || prepare_all(s) != 0 ||
-	    uuid_get(s, uuid) != 0) {
+	    sqlite3_exec(s->db, SCHEMA_NAT, NULL, NULL, NULL) != SQLITE_OK ||
+	    sqlite3_exec(s->db, SCHEMA_LEARNED, NULL, NULL, NULL) != SQLITE_OK ||
+	    prepare_all(s) != 0 || uuid_get(s, uuid) != 0) {
 		fail(s, "cannot read", err, err_len);
 		goto bad;
 	}
@@ -375,6 +387,20 @@ static int load_nat(sqlite3_stmt *st, const struct store_load *cb, void *arg)
 	if (cb->nat == NULL || col_addr(st, 1, &seen) != 0 || col_addr(st, 2, &own) != 0)
 		return 0;
 	return cb->nat(arg, &n);
+}
+
+static int load_learned(sqlite3_stmt *st, const struct store_load *cb, void *arg)
+{
+	struct store_learned l = {
+	    .member = col_u32(st, 0),
+	    .rank = col_u64(st, 3),
+	    .when = sqlite3_column_int64(st, 4),
+	};
+
+	l.prefix.len = (uint8_t)sqlite3_column_int(st, 2);
+	if (cb->learned == NULL || col_addr(st, 1, &l.prefix.addr) != 0)
+		return 0;
+	return cb->learned(arg, &l);
 }
 
 static int load_serial(sqlite3_stmt *st, const struct store_load *cb, void *arg)
@@ -513,11 +539,13 @@ static int sqlite_load(
 	    {S_SERIALS, load_serial}, {S_KEYS, load_key}, {S_ACKS, load_ack}, {S_CES, load_ce}};
 	int rc = load_counters(s, cb, arg) != 0 ? 1 : 0;
 
-	/* numbers, and who is behind NAT, before the documents that use them, the rest after */
+	/* numbers, who is behind NAT and what sites announced before the documents that use them */
 	if (rc == 0)
 		rc = load_rows(s, S_IDS, load_id, cb, arg);
 	if (rc == 0)
 		rc = load_rows(s, S_NATS, load_nat, cb, arg);
+	if (rc == 0)
+		rc = load_rows(s, S_LEARNED, load_learned, cb, arg);
 	if (rc == 0)
 		rc = load_documents(s, cb, arg);
 	for (size_t i = 0; rc == 0 && i < sizeof(after) / sizeof(after[0]); i++)
@@ -792,6 +820,37 @@ static int sqlite_save_nat(struct store *s, uint64_t lsn, const struct store_nat
 	return finish(s, rc, "cannot save that a CE is behind NAT", err, err_len);
 }
 
+static int put_learned(struct store *s, const struct store_learned *l)
+{
+	sqlite3_stmt *st = stmt_get(s, l->gone ? S_LEARNED_DELETE : S_LEARNED_PUT);
+
+	bind_u64(st, 1, l->member);
+	sqlite3_bind_blob(
+	    st, 2, l->prefix.addr.octets, (int)addr_len(&l->prefix.addr), SQLITE_STATIC);
+	sqlite3_bind_int(st, 3, l->prefix.len);
+	if (!l->gone) {
+		bind_u64(st, 4, l->rank);
+		sqlite3_bind_int64(st, 5, l->when);
+	}
+	return run(st);
+}
+
+static int sqlite_save_learned(struct store *s, uint64_t lsn, const struct store_learned *row,
+    size_t rows, struct ids *ids, char *err, size_t err_len)
+{
+	int rc = begin(s);
+
+	for (int gone = 1; gone >= 0; gone--)
+		for (size_t i = 0; rc == 0 && i < rows; i++)
+			if (row[i].gone == (gone != 0))
+				rc = put_learned(s, &row[i]);
+	if (rc == 0)
+		rc = put_ids(s, ids);
+	if (rc == 0)
+		rc = lsn_set(s, lsn);
+	return finish(s, rc, "cannot commit learned networks", err, err_len);
+}
+
 /* ---------------------------------------------------------------- queries */
 
 static int sqlite_history(struct store *s, size_t max,
@@ -849,6 +908,7 @@ const struct store_ops store_sqlite_ops = {
     .load_ces = sqlite_load_ces,
     .save_serial = sqlite_save_serial,
     .save_nat = sqlite_save_nat,
+    .save_learned = sqlite_save_learned,
     .history = sqlite_history,
     .document = sqlite_document,
 };

@@ -68,7 +68,7 @@ void vpn_set_sync(struct vpn *v, struct sync *s)
 
 void vpn_staged(struct vpn *v)
 {
-	if (keyring_pending(v->db->keys))
+	if (keyring_pending(v->db->keys) || learned_pending(v->db->learned))
 		v->staged(v->arg);
 }
 
@@ -386,6 +386,7 @@ static int request(void *self, const char *ce, const struct pdp_request *req, st
 {
 	struct vpn *v = self;
 	struct key_row *key = calloc(req->rows + 1, sizeof(*key));
+	struct learned_batch *learned = NULL;
 	const struct pdp_row *site = NULL;
 	uint32_t vpn;
 	size_t keys = 0;
@@ -397,6 +398,9 @@ static int request(void *self, const char *ce, const struct pdp_request *req, st
 	}
 	/* All is judged before anything is done: a request is taken as a whole (RFC 3318 2.3.6). */
 	if (keys_collect(v, ce, req, key, &keys, f) != 0 || keys_distinct(key, keys, f) != 0)
+		goto out;
+	learned = learned_read(v->db->learned, v->db->registry, ce, req, f);
+	if (learned == NULL)
 		goto out;
 	qsort(key, keys, sizeof(*key), by_epoch);
 	if (req->full)
@@ -424,8 +428,13 @@ static int request(void *self, const char *ce, const struct pdp_request *req, st
 	for (size_t i = 0; rc == 0 && i < req->rows; i++)
 		if (req->row[i].cls == &pib_ce_vpn_site_transform_class && !req->row[i].removed)
 			caps_put(v, ce, &req->row[i]);
+	if (rc == 0) {
+		learned_take(learned);
+		learned = NULL;
+	}
 	vpn_staged(v);
 out:
+	learned_batch_free(learned);
 	free(key);
 	return rc;
 }
@@ -517,6 +526,8 @@ void vpn_forget(struct vpn *v, const char *ce)
 
 	tunnels_forget(v->tunnels, ce);
 	nat_forget(v->db, ce);
+	learned_forget(v->db->learned, ce);
+	vpn_staged(v);
 	if (s == NULL)
 		return;
 	HASH_DEL(v->sites, s);
@@ -612,10 +623,12 @@ static void pass_on(void *arg, uint32_t number, uint64_t lsn)
 
 int vpn_flush(struct vpn *v, char *err, size_t err_len)
 {
-	if (!keyring_pending(v->db->keys))
-		return 0;
-	return keyring_commit(
-	    v->db->keys, v->db->ops, v->db->store, &v->db->lsn, pass_on, v, err, err_len);
+	int rc = learned_flush(v->db, v->sync, err, err_len);
+
+	if (keyring_pending(v->db->keys) && keyring_commit(v->db->keys, v->db->ops, v->db->store,
+						&v->db->lsn, pass_on, v, err, err_len) != 0)
+		rc = -1;
+	return rc;
 }
 
 static const struct pib_module *const modules[] = {

@@ -19,7 +19,7 @@ extern const struct pdp_client pdp_client_vpn; /* self is a struct vpn */
 struct vpn *vpn_new(struct db *db, void (*staged)(void *arg), void *arg);
 void vpn_free(struct vpn *v);
 void vpn_set_sync(struct vpn *v, struct sync *s);
-/* Others staged something in db's keyring. */
+/* Others staged something in db's keyring, or with its learned networks. */
 void vpn_staged(struct vpn *v);
 /* Commit what is staged, then pass it on.  -1 and err: all stays staged. */
 int vpn_flush(struct vpn *v, char *err, size_t err_len);

@@ -167,6 +167,15 @@ tests_unit_test_pdp_tunnels_LDADD = pdp/libpdp.la copsctl/libcopsctl.la $(CHECK_
 tests_unit_test_pdp_tunnels_LDFLAGS = $(AM_LDFLAGS) -static
 $(tests_unit_test_pdp_tunnels_OBJECTS): $(PIB_GEN_H)
 
+check_PROGRAMS += tests/unit/test_pdp_learned
+tests_unit_test_pdp_learned_SOURCES = tests/unit/test_pdp_learned.c tests/unit/capture.h tests/unit/pdp_pep.c \
+	tests/unit/pdp_pep.h
+tests_unit_test_pdp_learned_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS) \
+	$(JANSSON_CFLAGS)
+tests_unit_test_pdp_learned_LDADD = pdp/libpdp.la copsctl/libcopsctl.la $(CHECK_LIBS)
+tests_unit_test_pdp_learned_LDFLAGS = $(AM_LDFLAGS) -static
+$(tests_unit_test_pdp_learned_OBJECTS): $(PIB_GEN_H)
+
 # --- pep: policies, the enforcer
 check_PROGRAMS += tests/unit/test_spd tests/unit/test_pep_vpn tests/unit/test_ike
 tests_unit_test_ike_SOURCES = tests/unit/test_ike.c

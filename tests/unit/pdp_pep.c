@@ -701,7 +701,30 @@ void pep_usage(struct pep *p, const struct pib_ce_vpn_peer_status *row, size_t r
 	send_all(p, &b, mark);
 }
 
-void pep_request(struct pep *p, bool full, struct pep_key *key, size_t keys)
+/* As written: host bits stay. */
+static void put_net(struct buf *b, const struct pep_net *n)
+{
+	struct pib_ce_vpn_site_prefix row = {.id = n->id, .vpn = n->vpn};
+	char text[64], *slash;
+	struct addr a;
+
+	if (n->prefix == NULL) {
+		put_row(b, &pib_ce_vpn_site_prefix_class, n->id, NULL);
+		return;
+	}
+	snprintf(text, sizeof(text), "%s", n->prefix + (n->prefix[0] == '!'));
+	slash = strchr(text, '/');
+	ck_assert_ptr_nonnull(slash);
+	*slash = '\0';
+	ck_assert_int_eq(addr_parse(&a, text), 0);
+	row.addr_type = addr_inet_type(&a) ^ (n->prefix[0] == '!' ? 3 : 0); /* the other one */
+	row.addr = (struct pib_octets) {a.octets, (uint32_t)addr_len(&a)};
+	row.prefix_length = (uint32_t)atoi(slash + 1);
+	put_row(b, &pib_ce_vpn_site_prefix_class, n->id, &row);
+}
+
+void pep_learned(struct pep *p, bool full, struct pep_key *key, size_t keys,
+    const struct pep_net *net, size_t nets)
 {
 	struct buf b;
 	size_t mark = req_begin(&b, p->at), named = cops_named_open(&b, COPS_C_CLIENT_SI, 2);
@@ -711,8 +734,20 @@ void pep_request(struct pep *p, bool full, struct pep_key *key, size_t keys)
 		put_caps(&b);
 	for (size_t i = 0; i < keys; i++)
 		put_key(p->w, &b, &key[i]);
+	for (size_t i = 0; i < nets; i++) {
+		if (b.len - named > 60000) { /* an object has 16 bits of length */
+			cops_named_close(&b, named);
+			named = cops_named_open(&b, COPS_C_CLIENT_SI, 2);
+		}
+		put_net(&b, &net[i]);
+	}
 	cops_named_close(&b, named);
 	req_send(p, &b, mark);
+}
+
+void pep_request(struct pep *p, bool full, struct pep_key *key, size_t keys)
+{
+	pep_learned(p, full, key, keys, NULL, 0);
 }
 
 void pep_withdraw(struct pep *p, uint32_t member, uint32_t epoch)

@@ -45,6 +45,12 @@ struct pep_key { /* a ceVpnSiteKey to notify */
 	size_t sig_len;
 };
 
+struct pep_net { /* a ceVpnSitePrefix to notify */
+	uint32_t id;
+	uint32_t vpn;
+	const char *prefix; /* NULL: it is withdrawn; with "!" before it its type is wrong */
+};
+
 #define PEP_LONG 100 /* request-states from this number on have a long handle */
 
 struct pep {
@@ -112,6 +118,9 @@ void pep_delete(struct pep *p, uint8_t at); /* DRQ */
 struct pib_ce_vpn_peer_status;
 /* An accounting report with these rows. */
 void pep_usage(struct pep *p, const struct pib_ce_vpn_peer_status *row, size_t rows);
+/* The same with learned networks beside the keys. */
+void pep_learned(struct pep *p, bool full, struct pep_key *key, size_t keys,
+    const struct pep_net *net, size_t nets);
 void pep_withdraw(struct pep *p, uint32_t member, uint32_t epoch);
 /* Report on the decision that was held. */
 void pep_release(struct pep *p);

@@ -18,6 +18,8 @@ struct seen { /* what a load brought */
 	uint64_t lsn, generation;
 	size_t ids, serials, nats, documents, customers, keys, acks, ces;
 	struct addr nat_seen, nat_own;
+	size_t learned;
+	struct store_learned first; /* of them */
 	struct id_entry id;
 	char id_key[32], xml[64], customer[32], ce[32], failure[32];
 	uint32_t serial;
@@ -65,6 +67,16 @@ static int on_nat(void *arg, const struct store_nat *x)
 	n->nats++;
 	n->nat_seen = *x->seen;
 	n->nat_own = *x->own;
+	return 0;
+}
+
+static int on_learned(void *arg, const struct store_learned *l)
+{
+	struct seen *n = arg;
+
+	ck_assert_uint_eq(n->documents, 0); /* they are filled with it */
+	if (n->learned++ == 0)
+		n->first = *l;
 	return 0;
 }
 
@@ -117,6 +129,7 @@ static const struct store_load load = {
     .id = on_id,
     .serial = on_serial,
     .nat = on_nat,
+    .learned = on_learned,
     .document = on_document,
     .key = on_key,
     .ack = on_ack,
@@ -319,6 +332,33 @@ START_TEST(test_nat)
 }
 END_TEST
 
+START_TEST(test_learned)
+{
+	struct store_learned x[3] = {{.member = 4, .rank = 9, .when = 1000},
+	    {.member = 4, .rank = 8, .when = 1001}, {.member = 5, .rank = 7, .when = 1002}};
+	struct seen n;
+
+	prefix_parse(&x[0].prefix, "10.1.0.0/16");
+	prefix_parse(&x[1].prefix, "10.1.0.0/24");
+	prefix_parse(&x[2].prefix, "2001:db8::/48");
+	ck_assert_int_eq(ops->save_learned(s, 61, x, 3, NULL, err, sizeof(err)), 0);
+	n = reopened();
+	ck_assert_uint_eq(n.learned, 3);
+	ck_assert_uint_eq(n.lsn, 61);
+	ck_assert_uint_eq(n.first.member, 5); /* in the order of their ranks */
+	ck_assert_int_eq(prefix_cmp(&n.first.prefix, &x[2].prefix), 0);
+	ck_assert_int_eq(n.first.when, 1002);
+	/* one that goes and comes in a batch is there */
+	x[1].gone = true;
+	x[2] = x[0];
+	x[2].gone = true;
+	ck_assert_int_eq(ops->save_learned(s, 62, x, 3, NULL, err, sizeof(err)), 0);
+	n = reopened();
+	ck_assert_uint_eq(n.learned, 2);
+	ck_assert_uint_eq(n.first.rank, 7);
+}
+END_TEST
+
 START_TEST(test_one_daemon)
 {
 	uint8_t other[8];
@@ -387,6 +427,7 @@ int main(void)
 	tcase_add_test(t, test_keys);
 	tcase_add_test(t, test_ces);
 	tcase_add_test(t, test_nat);
+	tcase_add_test(t, test_learned);
 	tcase_add_test(t, test_one_daemon);
 	tcase_add_test(t, test_foreign_file);
 	tcase_add_test(t, test_history);
