@@ -244,6 +244,12 @@ static void cmd_show_tunnels(void *arg, struct ctl_req *req, const json_t *args)
 			json_is_true(json_object_get(args, "down"))));
 }
 
+static void cmd_show_learned(void *arg, struct ctl_req *req, const json_t *args)
+{
+	done_list(
+	    req, control_learned(pep_agent_self(arg, client), json_get_string(args, "name", NULL)));
+}
+
 static void cmd_show_sa(void *arg, struct ctl_req *req, const json_t *args)
 {
 	(void)args;
@@ -289,6 +295,7 @@ static const struct ctl_handler handlers[] = {
     {"show clients", cmd_show_clients},
     {"show peers", cmd_show_peers},
     {"show tunnels", cmd_show_tunnels},
+    {"show learned", cmd_show_learned},
     {"show sa", cmd_show_sa},
     {"show spd", cmd_show_spd},
     {"rekey", cmd_rekey},

@@ -332,6 +332,32 @@ json_t *control_policies(void *self)
 	return NULL;
 }
 
+static void learned_one(void *arg, const struct vpn_show_learned *l)
+{
+	json_t *o = json_object();
+
+	put(o, "vpn", text(l->vpn));
+	put(o, "prefix", prefix(&l->prefix));
+	put(o, "protocol", text(l->protocol));
+	put(o, "interface", text(l->interface));
+	put(o, "table", number(l->table));
+	put(o, "state", text(l->state));
+	put(o, "in_kernel", json_boolean(l->present));
+	put(o, "accepted", json_boolean(l->accepted));
+	put(o, "until_at", number((uint64_t)l->until));
+	json_array_append_new(arg, o);
+}
+
+json_t *control_learned(void *self, const char *vpn)
+{
+	json_t *list = json_array();
+
+	if (vpn_show_learned(self, vpn, learned_one, list) == 0)
+		return list;
+	json_decref(list);
+	return NULL;
+}
+
 void control_kernel(void *self, json_t *o)
 {
 	struct vpn_show_status s;

@@ -15,6 +15,7 @@ json_t *control_vpn(void *self, const struct pib_store *store, const char *name)
 json_t *control_peers(void *self, const char *vpn); /* NULL: of all VPNs */
 /* Only those that are not up, if so; NULL: not read. */
 json_t *control_tunnels(void *self, const char *vpn, bool down);
+json_t *control_learned(void *self, const char *vpn); /* NULL: no memory */
 json_t *control_sas(void *self);
 json_t *control_policies(void *self);
 /* Add what the kernel side has to say to the answer of "show status". */

@@ -169,6 +169,7 @@ struct kern_event {
 };
 
 struct kern; /* a back end's instance */
+struct kern_watch_ops;
 
 struct kern_ops {
 	const char *name; /* "pfkey", "xfrm", "mem" */
@@ -224,6 +225,8 @@ struct kern_ops {
 	void (*tunnel_read)(struct kern *k,
 	    void (*fn)(void *arg, enum kern_tunnel_event e, uint32_t id, const struct prefix *dst),
 	    void *arg);
+	/* Routes of others (pep/kern_watch.h). */
+	const struct kern_watch_ops *watch;
 	/* What becomes of packets that no entry matches: discarded, or let pass as at first. */
 	int (*default_set)(struct kern *k, bool block, struct kern_fault *f);
 	/* A descriptor that is readable when events wait (-1: none), and their reading. */

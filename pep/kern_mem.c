@@ -59,6 +59,7 @@ struct kern {
 	int fail_err;
 	struct addr absent;
 	bool block; /* the default */
+	struct kern_mem_watch *watch;
 };
 
 struct mem_tunnel {
@@ -113,6 +114,7 @@ static void mem_close(struct kern *k)
 
 	if (!k || k == kept)
 		return;
+	kern_mem_watch_free(k->watch);
 	sa_flush(k);
 	HASH_ITER (hh, k->policies, p, p_next) {
 		policy_drop(k, p);
@@ -557,6 +559,11 @@ void kern_mem_foreign_policy_del(struct kern *k, const struct kern_selector *sel
 	kern_mem_event_give(k, &e);
 }
 
+struct kern_mem_watch **kern_mem_watch(struct kern *k)
+{
+	return &k->watch;
+}
+
 /* --- tunnels ---------------------------------------------------------------- */
 
 static void tunnel_drop(struct kern *k, struct mem_tunnel *t)
@@ -653,6 +660,7 @@ const struct kern_ops kern_mem_ops = {
     .tunnel_dump = mem_tunnel_dump,
     .tunnel_fd = mem_tunnel_fd,
     .tunnel_read = mem_tunnel_read,
+    .watch = &kern_mem_watch_ops,
     .default_set = mem_default_set,
     .event_fd = mem_event_fd,
     .event_read = mem_event_read,

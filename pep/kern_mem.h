@@ -30,6 +30,21 @@ void kern_mem_foreign_sa_flush(struct kern *k);
 void kern_mem_foreign_sa_del(struct kern *k, const struct kern_sa_id *id);
 void kern_mem_foreign_policy_put(struct kern *k, const struct kern_policy *p);
 void kern_mem_foreign_policy_del(struct kern *k, const struct kern_selector *sel);
+/*
+ * Routes of others, of which none or one has a destination; each change is heard of.  Interface
+ * KERN_MEM_LAN is "lan"; KERN_MEM_WAN, "wan", leads to everybody; KERN_MEM_OURS, "cv1", is of ours;
+ * KERN_MEM_VRF, "blue", a VRF device with table KERN_MEM_VRF.
+ */
+enum { KERN_MEM_LAN = 2, KERN_MEM_WAN, KERN_MEM_OURS, KERN_MEM_VRF };
+struct kern_mem_watch;
+struct kern_watch_route;
+void kern_mem_route_put(struct kern *k, const struct kern_watch_route *r);
+void kern_mem_route_del(struct kern *k, const struct prefix *dst);
+void kern_mem_routes_flush(struct kern *k);
+/* Between kern_mem.c and kern_mem_watch.c. */
+struct kern_mem_watch **kern_mem_watch(struct kern *k);
+void kern_mem_watch_free(struct kern_mem_watch *w);
+extern const struct kern_watch_ops kern_mem_watch_ops;
 /* Append an event (EXPIRE, ACQUIRE); a hard expiry removes the SA first. */
 void kern_mem_event_give(struct kern *k, const struct kern_event *e);
 

@@ -29,6 +29,7 @@
 #include "pep/kern_default.h"
 #include "pep/kern_prefer.h"
 #include "pep/kern_suite.h"
+#include "pep/kern_watch.h"
 #include "pep/local_addr.h"
 
 #define PROBE_SPI	    0x43505631U
@@ -820,6 +821,7 @@ const struct kern_ops kern_pfkey_ops = {
     .tunnel_dump = kern_link_dump,
     .tunnel_fd = pfkey_tunnel_fd,
     .tunnel_read = pfkey_tunnel_read,
+    .watch = &kern_watch_ops,
     .default_set = kern_default_set,
     .event_fd = pfkey_event_fd,
     .event_read = pfkey_event_read,

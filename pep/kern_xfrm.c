@@ -28,6 +28,7 @@
 #include "pep/kern_default.h"
 #include "pep/kern_prefer.h"
 #include "pep/kern_suite.h"
+#include "pep/kern_watch.h"
 #include "pep/kern_xfrm_msg.h"
 #include "pep/local_addr.h"
 
@@ -587,6 +588,7 @@ const struct kern_ops kern_xfrm_ops = {
     .tunnel_dump = kern_link_dump,
     .tunnel_fd = xfrm_tunnel_fd,
     .tunnel_read = xfrm_tunnel_read,
+    .watch = &kern_watch_ops,
     .default_set = kern_default_set,
     .event_fd = xfrm_event_fd,
     .event_read = xfrm_event_read,

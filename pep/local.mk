@@ -14,15 +14,19 @@ pep_libpep_la_SOURCES += \
 	pep/kern_link.c pep/kern_link.h \
 	pep/kern_prefer.c pep/kern_prefer.h \
 	pep/kern_mem.c pep/kern_mem.h \
+	pep/kern_mem_watch.c \
 	pep/kern_open.c \
 	pep/kern_pfkey.c \
 	pep/kern_pfkey_msg.c pep/kern_pfkey_msg.h \
+	pep/kern_watch.c pep/kern_watch.h \
 	pep/kern_xfrm.c \
 	pep/kern_xfrm_msg.c pep/kern_xfrm_msg.h \
 	pep/kern_suite.c pep/kern_suite.h \
 	pep/kplan.c pep/kplan.h \
 	pep/kstate.c pep/kstate.h \
 	pep/kstate_tunnel.c \
+	pep/learn.c pep/learn.h \
+	pep/learn_conf.c pep/learn_conf.h \
 	pep/local_addr.c pep/local_addr.h \
 	pep/natt.c pep/natt.h \
 	pep/spd.c pep/spd.h \
@@ -32,6 +36,7 @@ pep_libpep_la_SOURCES += \
 	pep/vpn_ike.c pep/vpn_ike_sas.c \
 	pep/vpn_ike_rows.c pep/vpn_ike_rows.h \
 	pep/vpn_keying.c \
+	pep/vpn_learn.c \
 	pep/vpn_repair.c \
 	pep/vpn_lockdown.c \
 	pep/vpn_natt.c \

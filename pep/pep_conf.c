@@ -13,6 +13,7 @@
 #include "libcops/cops_hmac.h"
 #include "libcops/cops_setting.h"
 #include "pep/kern.h"
+#include "pep/learn_conf.h"
 #include "pep/roles.h"
 
 #define PDP_PORT 3288 /* RFC 2748 2.3 */
@@ -111,6 +112,30 @@ static const struct conf_opt options[] = {
 	"The most rows that are taken."},
     {"max-contexts", CONF_INT, AT(max_contexts), "4", NULL, 1, PEP_CONTEXTS_MAX,
 	"The most request-states of a client-type that a policy server may open; one is in force."},
+    {"learn", CONF_LIST, AT(learn), "",
+	"{ \"office protocol ospf,bgp interface lan0 prefix 10.1.0.0/16\" }", 0, 256,
+	"Which routes of the kernel are reported as reachable at the site, of VPNs with managed "
+	"routing: each the VPN's name, and what narrows it down, in pairs of a word and a value: "
+	"table (main, or a number), protocol (names like ospf, bgp, bird, or numbers), interface, "
+	"prefix (it and what is in it), the last three with commas between several values.  What "
+	"an entry leaves out, and a VPN without entries, is the table main, or that of the VPN's "
+	"VRF; the routing daemons' protocols; any interface but the one that leads to the VPN's "
+	"peers; any prefix.  Entries for one VPN add up.  Never reported are default routes, "
+	"link-local and multicast ones, copspepd's own and prefixes of the VPN's other sites."},
+    {"learn-max", CONF_INT, AT(learn_max), "1000", NULL, 0, 100000,
+	"The most prefixes that are reported of a VPN.  The first ones are; what comes above "
+	"waits, "
+	"is counted, and is told to the server."},
+    {"learn-settle", CONF_INT, AT(learn_settle_ms), "1000", NULL, 10, 60000,
+	"Milliseconds after a change of the routes until they are read: what changes meanwhile is "
+	"one report."},
+    {"learn-hold", CONF_SECONDS, AT(learn_hold_s), "120s", NULL, 0, 86400,
+	"How long prefixes are still reported when most routes of a protocol go at once: a routing "
+	"daemon that restarts puts them back.  Single ones are withdrawn at once.  0: all are."},
+    {"learn-half-life", CONF_SECONDS, AT(learn_half_life_s), "120s", NULL, 0, 86400,
+	"Each withdrawal of a prefix costs it 1000 points, and half of its points go in this time "
+	"(RFC 2439).  With more than 3000 it is not reported until it has less than 750.  0: flaps "
+	"are reported as they are."},
     {"roles", CONF_LIST, AT(roles), "", "{ \"eth0 lan+red\" }", 0, 256,
 	"Roles of interfaces (RFC 3318), each INTERFACE and the roles in ASCII order with + "
 	"between "
@@ -180,6 +205,17 @@ static void check_lockdown(const struct pep_conf *c, const char *path, struct di
 		    "lockdown-except without lockdown = yes");
 }
 
+static void check_learn(const struct pep_conf *c, const char *path, struct diag *d)
+{
+	struct learn_filter f;
+	const char *why;
+
+	for (size_t i = 0; i < c->learn.count; i++)
+		if (learn_filter_parse(&f, c->learn.item[i], &why) != 0)
+			diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0, "learn \"%s\": %s",
+			    c->learn.item[i], why);
+}
+
 static void check_security(struct pep_conf *c, const char *path, struct diag *d)
 {
 	int security = cops_security_find(c->security_word);
@@ -230,6 +266,7 @@ static void check(struct pep_conf *c, const char *path, struct diag *d)
 			    "roles \"%s\": expected INTERFACE and roles in order, like lan+red",
 			    c->roles.item[i]);
 	}
+	check_learn(c, path, d);
 	if (log_level_find(c->log_level) < 0)
 		diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0,
 		    "log-level \"%s\": expected " LOG_LEVEL_WORDS, c->log_level);

@@ -64,6 +64,11 @@ struct pep_conf {
 	int64_t max_msg; /* octets */
 	int64_t max_rows;
 	int64_t max_contexts;
+	struct conf_list learn; /* for learn_filter_parse() */
+	int64_t learn_max;	/* prefixes of a VPN */
+	int64_t learn_settle_ms;
+	int64_t learn_hold_s;
+	int64_t learn_half_life_s;
 	struct conf_list roles; /* "INTERFACE ROLES", see pep_roles_parse() */
 	char *vici_socket;	/* "" = no IKE */
 	char *psk_file;		/* "" = none, see ike_psk.h */

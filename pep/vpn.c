@@ -290,6 +290,8 @@ static void settle(struct vpn *v, struct vpn_touched *t)
 		vpn_providers_touched(v, e);
 	if (v->loaded && !v->unclaimed)
 		vpn_providers_complete(v);
+	if (t->part)
+		vpn_learn_rows(v);
 	vpn_touched_clear(t);
 	tick(v);
 	vpn_status_changed(v);
@@ -360,7 +362,10 @@ static void vpn_refused(void *self, const struct pib_class *cls, uint32_t instan
 {
 	struct vpn *v = self;
 
-	vpn_providers_refused(v, cls, instance);
+	if (cls == &pib_ce_vpn_site_prefix_class)
+		vpn_learn_refused(v, instance);
+	else
+		vpn_providers_refused(v, cls, instance);
 	tick(v);
 }
 
@@ -433,12 +438,22 @@ static int vpn_reconcile(
 	return reconcile(v, err, err_len);
 }
 
+const char *vpn_trouble(const struct vpn *v, char text[VPN_TROUBLE_LEN])
+{
+	const char *learned = vpn_learn_trouble(v);
+
+	snprintf(text, VPN_TROUBLE_LEN, "%s%s%s", v->repair.trouble,
+	    *v->repair.trouble && *learned ? "; " : "", learned);
+	return text;
+}
+
 static void vpn_notify(void *self,
     void (*put)(void *arg, const struct pib_class *cls, uint32_t instance, const void *row),
     void *arg)
 {
 	static const char software[] = PACKAGE_NAME " " PACKAGE_VERSION;
 	struct vpn *v = self;
+	char trouble[VPN_TROUBLE_LEN];
 	struct addr own;
 	struct pib_ce_vpn_site site = {
 	    .id = 1,
@@ -446,7 +461,7 @@ static void vpn_notify(void *self,
 	    .backend = {(const uint8_t *)v->ops->name, (uint32_t)strlen(v->ops->name)},
 	    .boot_id = {v->boot_id, sizeof(v->boot_id)},
 	    .repairs = v->repair.repairs,
-	    .trouble = {(const uint8_t *)v->repair.trouble, (uint32_t)strlen(v->repair.trouble)},
+	    .trouble = {(const uint8_t *)trouble, (uint32_t)strlen(vpn_trouble(v, trouble))},
 	    .replay_window_max = v->caps.window_max,
 	    .esn = v->caps.esn ? PIB_CE_VPN_SITE_ESN_TRUE : PIB_CE_VPN_SITE_ESN_FALSE,
 	    .udp_encap = PIB_CE_VPN_SITE_UDP_ENCAP_TRUE,
@@ -462,6 +477,7 @@ static void vpn_notify(void *self,
 	put(arg, &pib_ce_vpn_site_class, site.id, &site);
 	vpn_caps_notify(&v->caps, put, arg);
 	vpn_providers_notify(v, put, arg);
+	vpn_learn_notify(v, put, arg);
 }
 
 /* --- what providers ask ----------------------------------------------------- */
@@ -689,6 +705,7 @@ static void vpn_stop(void *self)
 	if (v->on_change)
 		event_free(v->on_change);
 	vpn_touched_clear(&v->settle);
+	vpn_learn_stop(v);
 	vpn_providers_stop(v);
 	vpn_reqids_free(v->reqids);
 	vpn_usage_free(v->usage);
@@ -740,7 +757,7 @@ static void *vpn_start(const struct pep_env *env, char *err, unsigned long err_l
 	snprintf(err, err_len, "out of memory");
 	if (!(v->natt = natt_new(env->base, v->conf->nat_keepalive_ms)) ||
 	    !(v->usage = vpn_usage_new()) || !(v->states = vpn_states_new()) ||
-	    !(v->ks = kstate_new(v->ops, v->kern)) || events_start(v) < 0)
+	    !(v->ks = kstate_new(v->ops, v->kern)) || events_start(v) < 0 || vpn_learn_start(v) < 0)
 		goto fail;
 	kstate_watch(v->ks, vpn_usage_last, v);
 	if (lock_down(v, err, err_len) < 0)

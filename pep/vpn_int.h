@@ -9,6 +9,7 @@
  *	vpn_ike_rows.c	rows in its words; vpn_ike_sas.c its SAs
  *	vpn_rows.c	rows to values, checks; vpn_fault.c what is reported
  *	vpn_repair.c	what others did to the kernel, noticed and told
+ *	vpn_learn.c	what the site's routing daemons found, reported
  *	vpn_lockdown.c	what is discarded before, below and without rows
  *	vpn_reqid.c	a peer's reqid
  *	vpn_show.c	for people
@@ -146,9 +147,14 @@ struct vpn {
 	struct vpn_usage *usage;
 	struct vpn_states *states;
 	struct natt *natt;
+	struct vpn_learn *learn;
 };
 
 int64_t vpn_now_ms(void); /* monotonic */
+
+#define VPN_TROUBLE_LEN 256
+/* What is not as it should be, of policy and of what is learned; "" = nothing.  Returns text. */
+const char *vpn_trouble(const struct vpn *v, char text[VPN_TROUBLE_LEN]);
 
 /*
  * Compute the touched parts from the store's rows, plan, apply.  0: everything holds.  -1: nothing
@@ -171,6 +177,20 @@ int vpn_lockdown_guard(struct vpn *v, struct kern_fault *f);
 /* The shadow was loaded; and everything was enforced from rows. */
 void vpn_lockdown_loaded(struct vpn *v);
 void vpn_lockdown_settle(struct vpn *v);
+
+/* --- learned prefixes --------------------------------------------------------- */
+
+int vpn_learn_start(struct vpn *v); /* 0, or -1: no memory */
+void vpn_learn_stop(struct vpn *v);
+/* The rows are these now. */
+void vpn_learn_rows(struct vpn *v);
+/* For struct pep_client's notify() and refused(): rows of ceVpnSitePrefix. */
+void vpn_learn_notify(struct vpn *v,
+    void (*put)(void *arg, const struct pib_class *cls, uint32_t instance, const void *row),
+    void *arg);
+void vpn_learn_refused(struct vpn *v, uint32_t instance);
+/* Why not all that was learned is reported; "": it is. */
+const char *vpn_learn_trouble(const struct vpn *v);
 
 /* --- NAT -------------------------------------------------------------------- */
 

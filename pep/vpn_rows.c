@@ -313,7 +313,6 @@ static int check_unsupported(const struct pib_ce_vpn *v, struct vpn_faults *f)
 		uint8_t column;
 		const char *what;
 	} unsupported[] = {
-	    {v->routing == PIB_CE_VPN_ROUTING_MANAGED, PIB_CE_VPN_COL_ROUTING, "managed routing"},
 	    {v->routing == PIB_CE_VPN_ROUTING_DYNAMIC, PIB_CE_VPN_COL_ROUTING, "dynamic routing"},
 	    {v->vrf.len != 0, PIB_CE_VPN_COL_VRF, "a VRF"},
 	    {v->tunnel_addr.len != 0, PIB_CE_VPN_COL_TUNNEL_ADDR, "an address inside tunnels"},

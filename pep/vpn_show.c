@@ -394,6 +394,6 @@ void vpn_show_status(void *self, struct vpn_show_status *s)
 	    .default_block = v->default_block,
 	    .acquires = v->acquires,
 	    .repairs = v->repair.repairs,
-	    .trouble = v->repair.trouble,
 	};
+	(void)vpn_trouble(v, s->trouble);
 }

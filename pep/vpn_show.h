@@ -69,17 +69,32 @@ struct vpn_show_tunnel {
 int vpn_show_tunnels(
     void *self, const char *vpn, void (*fn)(void *arg, const struct vpn_show_tunnel *t), void *arg);
 
+struct vpn_show_learned {
+	const char *vpn;
+	struct prefix prefix;
+	uint32_t table;
+	const char *protocol;  /* "ospf", "200" */
+	const char *interface; /* "" = not known */
+	const char *state;     /* learn_state_name() */
+	bool present;	       /* in the kernel */
+	bool accepted;	       /* the PDP made it one of the site's prefixes */
+	int64_t until; /* of what is held or suppressed: seconds since the epoch; 0 = none */
+};
+/* All, or those of a VPN.  0, or -1: no memory. */
+int vpn_show_learned(void *self, const char *vpn,
+    void (*fn)(void *arg, const struct vpn_show_learned *l), void *arg);
+
 struct vpn_show_status {
 	const char *backend;
 	size_t policies;
 	size_t sas;
-	bool loaded;	     /* the kernel was read */
-	bool owes;	     /* operations are being retried */
-	uint32_t repairs;    /* of what others did to the kernel's tables */
-	bool lockdown;	     /* all is discarded but what policy and settings say ... */
-	bool default_block;  /* ... and by the kernel also while the SPD is empty */
-	const char *trouble; /* why not all of the policy is in the kernel; "" = it is */
-	uint64_t acquires;   /* packets that found no SA, as the kernel told */
+	bool loaded;	    /* the kernel was read */
+	bool owes;	    /* operations are being retried */
+	uint32_t repairs;   /* of what others did to the kernel's tables */
+	bool lockdown;	    /* all is discarded but what policy and settings say ... */
+	bool default_block; /* ... and by the kernel also while the SPD is empty */
+	char trouble[256];  /* why not all of the policy is in the kernel; "" = it is */
+	uint64_t acquires;  /* packets that found no SA, as the kernel told */
 };
 void vpn_show_status(void *self, struct vpn_show_status *s);
 

@@ -17,7 +17,7 @@ copsctl: common libcops pib copsctl
 
 # Header (extended regular expression): the files that may include it (shell patterns).
 fences='
-(event2/.*|event\.h):            common/ctl* libcops/cops_io* pdp/mailbox* pdp/worker* pdp/control* pdp/pdp* pdp/home* pdp/main.c pep/link* pep/control* pep/agent* pep/pep.c pep/pep.h pep/main.c pep/natt.c pep/vpn.c pep/vici.c pep/kern_*
+(event2/.*|event\.h):            common/ctl* libcops/cops_io* pdp/mailbox* pdp/worker* pdp/control* pdp/pdp* pdp/home* pdp/main.c pep/link* pep/control* pep/agent* pep/pep.c pep/pep.h pep/main.c pep/natt.c pep/vpn.c pep/vpn_learn.c pep/vici.c pep/kern_*
 openssl/.*:                      common/sitekey.c common/tls* libcops/cops_hmac.c libcops/cops_io* pdp/session.h pdp/worker* pep/link* pep/keying_* copsctl/pki*
 libxml/.*:                       pdp/intent_xml.c
 sqlite3\.h|libpq-fe\.h:          pdp/store_*

@@ -1,4 +1,9 @@
 
+check_PROGRAMS += tests/unit/test_learn
+tests_unit_test_learn_SOURCES = tests/unit/test_learn.c
+tests_unit_test_learn_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_learn_LDADD = pep/libpep.la $(CHECK_LIBS)
+
 check_PROGRAMS += tests/unit/test_kplan
 tests_unit_test_kplan_SOURCES = tests/unit/test_kplan.c
 tests_unit_test_kplan_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
@@ -191,6 +196,15 @@ tests_unit_test_pep_vpn_LDADD = pep/libpep.la copsctl/libcopsctl.la libcops/libc
 	pib/libpib.la common/libcommon.la $(CHECK_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(JANSSON_LIBS)
 tests_unit_test_pep_vpn_LDFLAGS = $(AM_LDFLAGS) -static
 $(tests_unit_test_pep_vpn_OBJECTS): $(PIB_GEN_H)
+
+check_PROGRAMS += tests/unit/test_pep_learn
+tests_unit_test_pep_learn_SOURCES = tests/unit/test_pep_learn.c
+tests_unit_test_pep_learn_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS) \
+	$(JANSSON_CFLAGS)
+tests_unit_test_pep_learn_LDADD = pep/libpep.la copsctl/libcopsctl.la libcops/libcops.la \
+	pib/libpib.la common/libcommon.la $(CHECK_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(JANSSON_LIBS)
+tests_unit_test_pep_learn_LDFLAGS = $(AM_LDFLAGS) -static
+$(tests_unit_test_pep_learn_OBJECTS): $(PIB_GEN_H)
 
 check_PROGRAMS += tests/unit/test_pep_agent
 tests_unit_test_pep_agent_SOURCES = tests/unit/test_pep_agent.c tests/unit/pep_pdp.c \
