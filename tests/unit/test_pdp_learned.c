@@ -20,11 +20,13 @@
 
 static struct world w;
 static struct pep pep[PEPS];
+static const char *space; /* of the VPN */
 
 static void setup(void)
 {
 	char name[16];
 
+	space = "";
 	world_init(&w, false);
 	for (int i = 0; i < PEPS; i++) {
 		snprintf(name, sizeof(name), "ce%d", i);
@@ -64,7 +66,10 @@ static bool all_in_sync(void)
 	return true;
 }
 
-/* A VPN "v" of ce0 .. ce2 with sites 10.0.i.0/24; what is in each <member>, after that. */
+/*
+ * A VPN "v" of ce0 .. ce2 with sites 10.0.i.0/24; what is in each <member>, after that.  attr is of
+ * ce0; with a role it is a hub.
+ */
 static enum change_result apply(
     const char *routing, const char *attr, const char *in0, const char *in1, const char *in2)
 {
@@ -74,12 +79,13 @@ static enum change_result apply(
 	    "<intent xmlns=\"urn:copsvpn:intent:1\"><customer name=\"c\">\n"
 	    "<ce name=\"ce0\" address=\"192.0.2.1\"/><ce name=\"ce1\" address=\"192.0.2.2\"/>"
 	    "<ce name=\"ce2\" address=\"192.0.2.3\"/>\n"
-	    "<vpn name=\"v\" id=\"00005e:00000001\" topology=\"full-mesh\" %s>\n"
+	    "<vpn name=\"v\" id=\"00005e:00000001\" topology=\"%s\" %s>%s\n"
 	    "<member ce=\"ce0\" %s><site prefix=\"10.0.0.0/24\"/>%s</member>\n"
 	    "<member ce=\"ce1\"><site prefix=\"10.0.1.0/24\"/>%s</member>\n"
 	    "<member ce=\"ce2\"><site prefix=\"10.0.2.0/24\"/>%s</member>\n"
 	    "</vpn></customer></intent>",
-	    routing, attr, in0, in1, in2);
+	    strstr(attr, "role=") != NULL ? "hub-and-spoke" : "full-mesh", routing, space, attr,
+	    in0, in1, in2);
 	return world_apply(&w, xml);
 }
 
@@ -486,6 +492,110 @@ START_TEST(refused_documents)
 }
 END_TEST
 
+/* ------------------------------------------------------------------ anything */
+
+/* What a site has in the kernel: a bit for each of 12 networks, its instances as it likes. */
+static const char *const pool[PEPS][12] = {
+    {"10.10.0.0/16", "10.10.1.0/24", "10.10.2.0/24", "10.10.2.128/25", "10.20.1.0/24",
+	"10.20.2.0/24", "10.0.0.0/24", "10.0.0.128/25", "10.11.1.0/24", "2001:db8:1::/48",
+	"2001:db8::/32", "10.99.0.0/16"},
+    {"10.11.0.0/16", "10.11.1.0/24", "10.11.2.0/24", "10.21.1.0/24", "10.21.2.0/24", "10.0.1.0/24",
+	"10.10.1.0/24", "10.0.2.0/24", "192.0.2.0/24", "10.11.3.0/24", "10.11.4.0/24",
+	"10.11.5.0/24"},
+    {"10.12.1.0/24", "10.12.2.0/24", "10.12.3.0/24", "10.12.4.0/24", "10.0.2.0/24", "10.0.0.0/8",
+	"10.12.0.0/16", "10.13.0.0/16", "10.14.0.0/16", "10.15.0.0/16", "10.16.0.0/16",
+	"10.17.0.0/16"},
+};
+
+#define SPACE "<space prefix=\"10.0.0.0/8\"/><space prefix=\"2000::/3\"/>"
+
+static const char *const intents[][5] = {
+    {MANAGED, "", LEARN0, LEARN1},
+    {MANAGED, "", LEARN0 "<learn prefix=\"10.20.0.0/16\"/>", LEARN1},
+    {MANAGED, "max-learned=\"2\"", LEARN0, LEARN1 "<learn prefix=\"10.21.0.0/16\"/>"},
+    {MANAGED, "", "<site prefix=\"10.10.1.0/24\"/><learn prefix=\"10.10.0.0/16\"/>", LEARN1},
+    {MANAGED, "", "<learn prefix=\"10.11.0.0/16\"/>", "<site prefix=\"10.10.1.0/24\"/>"},
+    {"", "", "<site prefix=\"10.10.2.0/24\"/>", ""},
+    {MANAGED " relay=\"yes\"", "role=\"hub\"", LEARN0, LEARN1},
+    {MANAGED " relay=\"no\"", "role=\"hub\"", LEARN0, LEARN1},
+    {MANAGED " relay=\"yes\"", "role=\"hub\"", LEARN0, LEARN1, SPACE},
+    {MANAGED " relay=\"no\"", "role=\"hub\"", LEARN0, LEARN1, SPACE},
+};
+
+/* The site's state goes to the server, as a change or as all of it. */
+static void tell_site(int i, uint32_t *said, uint32_t now, bool full)
+{
+	struct pep_net net[24];
+	size_t n = 0;
+
+	for (uint32_t k = 0; k < 12; k++) {
+		bool was = *said >> k & 1, is = now >> k & 1;
+
+		if (is && (full || !was))
+			net[n++] = (struct pep_net) {k + 1, vpn(), pool[i][k]};
+		else if (!full && was && !is)
+			net[n++] = (struct pep_net) {k + 1, 0, NULL};
+	}
+	*said = now;
+	pep_learned(&pep[i], full, NULL, 0, net, n);
+}
+
+/* Whatever sites, operator, lines and servers do: everybody ends with what a full state would be.
+ */
+START_TEST(property)
+{
+	uint32_t said[PEPS] = {0}, now;
+	bool away[PEPS] = {false};
+	size_t intent = 0;
+
+	srand((unsigned)_i * 7919 + 1);
+	up("");
+	for (int i = 0; i < PEPS; i++)
+		pep[i].silent = true;
+	for (int step = 0; step < 60; step++) {
+		int i = rand() % PEPS, what = rand() % 16;
+
+		if (what == 0 && step % 4 == 0) {
+			world_restart(&w);
+			for (int k = 0; k < PEPS; k++) {
+				if (!away[k]) {
+					until(&w, pep[k].ended);
+					pep_drop(&pep[k]);
+				}
+				away[k] = true;
+			}
+		} else if (what < 3) {
+			intent = (size_t)rand() % (sizeof(intents) / sizeof(intents[0]));
+			space = intents[intent][4] != NULL ? intents[intent][4] : "";
+			ck_assert_int_eq(apply(intents[intent][0], intents[intent][1],
+					     intents[intent][2], intents[intent][3], ""),
+			    CHANGE_OK);
+		} else if (away[i]) {
+			pep_connect(&pep[i]);
+			until(&w, pep[i].up);
+			tell_site(i, &said[i], (uint32_t)rand() & 0xfff, true);
+			away[i] = false;
+		} else if (what == 3) {
+			pep_drop(&pep[i]);
+			until(&w, info(i).state == SYNC_OFFLINE);
+			away[i] = true;
+		} else {
+			now = said[i] ^ (1u << rand() % 12) ^ (1u << rand() % 12);
+			tell_site(i, &said[i], now, what == 4);
+		}
+		if (rand() % 3 == 0)
+			continue; /* the next comes in between */
+		until(&w, (away[0] || (pep[0].asked == 0 && in_sync(0))) &&
+			      (away[1] || (pep[1].asked == 0 && in_sync(1))) &&
+			      (away[2] || (pep[2].asked == 0 && in_sync(2))) &&
+			      !learned_pending(w.pdp->db.learned));
+		for (int k = 0; k < PEPS; k++)
+			ck_assert_msg(
+			    away[k] || pep_matches(&pep[k]), "step %d: %s", step, pep[k].name);
+	}
+}
+END_TEST
+
 /* ------------------------------------------------------------------- figures */
 
 /* Milliseconds of this thread since *from, which is moved on. */
@@ -625,6 +735,7 @@ int main(void)
 	tcase_add_test(tc, intent_changes);
 	tcase_add_test(tc, routing_is_static_again);
 	tcase_add_test(tc, refused_documents);
+	tcase_add_loop_test(tc, property, 0, 12);
 	tcase_add_test(tc, a_thousand_sites);
 	tcase_add_test(tc, ten_thousand);
 	suite_add_tcase(s, tc);
