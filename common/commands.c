@@ -82,6 +82,7 @@ const struct command commands[] = {
 	false, NULL},
     {"show sa", "", "security associations in the kernel", COMMAND_PEP, false, NULL},
     {"show spd", "", "security policies in the kernel", COMMAND_PEP, false, NULL},
+    {"show routes", "", "where packets for the other sites are routed", COMMAND_PEP, false, NULL},
     {"log", "LEVEL", "log error, warning, notice, info or debug and worse", BOTH, true, NULL},
     {"decode", "FILE", "print the COPS messages of a capture, of hex text or of raw octets",
 	COMMAND_LOCAL, false, decode_opts},

@@ -262,6 +262,12 @@ static void cmd_show_spd(void *arg, struct ctl_req *req, const json_t *args)
 	done_list(req, control_policies(pep_agent_self(arg, client)));
 }
 
+static void cmd_show_routes(void *arg, struct ctl_req *req, const json_t *args)
+{
+	(void)args;
+	done_list(req, control_routes(pep_agent_self(arg, client)));
+}
+
 static void cmd_rekey(void *arg, struct ctl_req *req, const json_t *args)
 {
 	const char *vpn = json_get_string(args, "vpn", NULL);
@@ -298,6 +304,7 @@ static const struct ctl_handler handlers[] = {
     {"show learned", cmd_show_learned},
     {"show sa", cmd_show_sa},
     {"show spd", cmd_show_spd},
+    {"show routes", cmd_show_routes},
     {"rekey", cmd_rekey},
     {"reload", cmd_reload},
     {"log", ctl_cmd_log},

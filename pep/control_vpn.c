@@ -358,6 +358,29 @@ json_t *control_learned(void *self, const char *vpn)
 	return NULL;
 }
 
+static void route_one(void *arg, const struct vpn_show_route *r)
+{
+	json_t *o = json_object();
+
+	put(o, "vpn", text(r->vpn));
+	put(o, "prefix", prefix(&r->dst));
+	put(o, "peer", text(r->peer));
+	put(o, "device", r->routed ? text(r->device) : json_null());
+	put(o, "table", r->routed ? number(r->table) : json_null());
+	put(o, "src", r->routed && r->src.family != 0 ? address(&r->src) : json_null());
+	put(o, "routed", json_boolean(r->routed));
+	put(o, "why", text(r->why_not));
+	json_array_append_new(arg, o);
+}
+
+json_t *control_routes(void *self)
+{
+	json_t *list = json_array();
+
+	vpn_show_routes(self, route_one, list);
+	return list;
+}
+
 void control_kernel(void *self, json_t *o)
 {
 	struct vpn_show_status s;

@@ -18,6 +18,7 @@ json_t *control_tunnels(void *self, const char *vpn, bool down);
 json_t *control_learned(void *self, const char *vpn); /* NULL: no memory */
 json_t *control_sas(void *self);
 json_t *control_policies(void *self);
+json_t *control_routes(void *self);
 /* Add what the kernel side has to say to the answer of "show status". */
 void control_kernel(void *self, json_t *o);
 

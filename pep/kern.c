@@ -51,6 +51,23 @@ bool kern_policy_same(const struct kern_policy *a, const struct kern_policy *b)
 		   !addr_cmp(&a->tmpl_src, &b->tmpl_src) && !addr_cmp(&a->tmpl_dst, &b->tmpl_dst));
 }
 
+const char *kern_device_name(uint32_t vpn, char buf[KERN_IF_NAME_LEN])
+{
+	snprintf(buf, KERN_IF_NAME_LEN, "cvn%x", (unsigned)vpn);
+	return buf;
+}
+
+void kern_route_key(uint8_t key[KERN_ROUTE_KEY_LEN], uint32_t table, const struct prefix *dst)
+{
+	put_octets(put_prefix(key, dst), &table, sizeof(table));
+}
+
+bool kern_route_same(const struct kern_route *a, const struct kern_route *b)
+{
+	return a->table == b->table && a->vpn == b->vpn && !prefix_cmp(&a->dst, &b->dst) &&
+	       !addr_cmp(&a->src, &b->src);
+}
+
 const char *kern_tunnel_name(uint32_t id, char buf[KERN_TUNNEL_NAME_LEN])
 {
 	snprintf(buf, KERN_TUNNEL_NAME_LEN, "cv%x", (unsigned)id);
@@ -76,7 +93,7 @@ struct kern_tunnel *kern_tunnel_copy(const struct kern_tunnel *t)
 	if (!c)
 		return NULL;
 	*c = *t;
-	c->route = (struct kern_route *)(c + 1);
+	c->route = (struct kern_tunnel_route *)(c + 1);
 	if (len)
 		memcpy(c->route, t->route, len);
 	return c;

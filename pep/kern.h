@@ -99,7 +99,7 @@ struct kern_sa_state {
  * A tunnel interface of ours (IP in IP: RFC 2003, RFC 2473) and the routes into it.  What leaves
  * through it is looked up in the SPD with its outer header only, what comes from it too.
  */
-struct kern_route {
+struct kern_tunnel_route {
 	struct prefix dst;
 	uint32_t row; /* instance of its row, for reports */
 };
@@ -108,11 +108,43 @@ struct kern_tunnel {
 	uint32_t id; /* names the interface */
 	struct addr local;
 	struct addr remote;
-	struct addr src;	  /* of this host's own packets; family 0 = the kernel's choice */
-	uint32_t mtu;		  /* of local's interface, 0 = not known; counts when it is made */
-	bool broken;		  /* in dumps: not as we make them, or down */
-	struct kern_route *route; /* sorted by dst */
+	struct addr src; /* of this host's own packets; family 0 = the kernel's choice */
+	uint32_t mtu;	 /* of local's interface, 0 = not known; counts when it is made */
+	bool broken;	 /* in dumps: not as we make them, or down */
+	struct kern_tunnel_route *route; /* sorted by dst */
 	size_t routes;
+};
+
+/*
+ * Where the routes of a VPN in tunnel mode lead: an interface of ours that sends nothing.  What the
+ * SPD protects is so before it gets there; what it does not (any more) ends there.
+ */
+struct kern_device {
+	uint32_t vpn; /* names the interface */
+	uint32_t mtu;
+	bool broken; /* in dumps: down */
+};
+
+/* A route of ours into one.  Table and destination identify it, as its metric is ours. */
+struct kern_route {
+	uint32_t table;
+	struct prefix dst;
+	uint32_t vpn;	 /* its device; 0 in dumps: some other interface */
+	struct addr src; /* of this host's own packets; family 0 = the kernel's choice */
+};
+
+#define KERN_TABLE_MAIN	 254
+#define KERN_IF_NAME_LEN 16
+
+/* An address of this host that can be sent from, and the interface that has one. */
+struct kern_own {
+	struct addr addr;
+	uint32_t interface; /* its index */
+};
+
+struct kern_interface {
+	char name[KERN_IF_NAME_LEN];
+	uint32_t mtu;
 };
 
 enum kern_fault_kind {
@@ -153,10 +185,23 @@ enum kern_event_kind {
 	KERN_EV_MAPPING,
 };
 
-enum kern_tunnel_event {   /* by others; told of ours and of what only looks like ours */
-	KERN_TUNNEL_DOWN,  /* the interface was taken down or is gone */
-	KERN_TUNNEL_ROUTE, /* a route is gone */
-	KERN_TUNNEL_LOST,  /* events were lost: dump */
+/* What others did to interfaces, routes and addresses; told also of what only looks like ours. */
+enum kern_net_event_kind {
+	KERN_NET_TUNNEL, /* id: the interface was taken down or is gone */
+	KERN_NET_DEVICE, /* id, mtu: changed; mtu 0: it was taken down or is gone */
+	KERN_NET_ROUTE,	 /* table, dst: gone, or another is in its place */
+	KERN_NET_HOST,	 /* an address, or an interface that is none of ours, is new or changed;
+			    gone: this address is not there any more */
+	KERN_NET_LOST,	 /* events were lost: dump */
+};
+
+struct kern_net_event {
+	enum kern_net_event_kind kind;
+	uint32_t id;
+	uint32_t mtu;
+	uint32_t table;
+	struct prefix dst;
+	struct addr gone;
 };
 
 struct kern_event {
@@ -220,11 +265,26 @@ struct kern_ops {
 	int (*tunnel_del)(struct kern *k, uint32_t id, struct kern_fault *f);
 	int (*tunnel_dump)(struct kern *k, void (*fn)(void *arg, const struct kern_tunnel *t),
 	    void *arg, struct kern_fault *f);
-	/* A descriptor that is readable when something befell tunnels (-1: none). */
-	int (*tunnel_fd)(struct kern *k);
-	void (*tunnel_read)(struct kern *k,
-	    void (*fn)(void *arg, enum kern_tunnel_event e, uint32_t id, const struct prefix *dst),
-	    void *arg);
+	/* Make the device, or bring it in line.  An interface of others is KERN_EXISTS. */
+	int (*device_put)(struct kern *k, const struct kern_device *d, struct kern_fault *f);
+	int (*device_del)(struct kern *k, uint32_t vpn, struct kern_fault *f);
+	int (*device_dump)(struct kern *k, void (*fn)(void *arg, const struct kern_device *d),
+	    void *arg, struct kern_fault *f);
+	/* Add a route.  One with its table, destination and metric is KERN_EXISTS. */
+	int (*route_add)(struct kern *k, const struct kern_route *r, struct kern_fault *f);
+	/* Add or replace it. */
+	int (*route_put)(struct kern *k, const struct kern_route *r, struct kern_fault *f);
+	int (*route_del)(struct kern *k, const struct kern_route *r, struct kern_fault *f);
+	int (*route_dump)(struct kern *k, void (*fn)(void *arg, const struct kern_route *r),
+	    void *arg, struct kern_fault *f);
+	/* This host's addresses, and what of an interface matters.  Both ask the kernel. */
+	int (*own_dump)(struct kern *k, void (*fn)(void *arg, const struct kern_own *a), void *arg,
+	    struct kern_fault *f);
+	bool (*interface_get)(struct kern *k, uint32_t index, struct kern_interface *i);
+	/* A descriptor that is readable when others changed some of these (-1: none). */
+	int (*net_fd)(struct kern *k);
+	void (*net_read)(
+	    struct kern *k, void (*fn)(void *arg, const struct kern_net_event *e), void *arg);
 	/* Routes of others (pep/kern_watch.h). */
 	const struct kern_watch_ops *watch;
 	/* What becomes of packets that no entry matches: discarded, or let pass as at first. */
@@ -257,6 +317,11 @@ const char *kern_tunnel_name(uint32_t id, char buf[KERN_TUNNEL_NAME_LEN]); /* "c
 bool kern_tunnel_same(const struct kern_tunnel *a, const struct kern_tunnel *b);
 /* In one piece, for free(). NULL: no memory. */
 struct kern_tunnel *kern_tunnel_copy(const struct kern_tunnel *t);
+const char *kern_device_name(uint32_t vpn, char buf[KERN_IF_NAME_LEN]); /* "cvn1a"; returns buf */
+/* Octets that are equal when, and only when, table and destination are. */
+#define KERN_ROUTE_KEY_LEN 22
+void kern_route_key(uint8_t key[KERN_ROUTE_KEY_LEN], uint32_t table, const struct prefix *dst);
+bool kern_route_same(const struct kern_route *a, const struct kern_route *b);
 const char *kern_dir_name(enum kern_dir d);	  /* "in" */
 const char *kern_action_name(enum kern_action a); /* "protect" */
 /* "203.0.113.2 spi 0x00000710", "out 10.1.0.0/16 > 10.2.0.0/16"; return buf. */

@@ -15,6 +15,7 @@
 #include <uthash.h>
 
 #include "common/fnv.h"
+#include "pep/kern_mem_net.h"
 #include "pep/kern_suite.h"
 
 struct mem_sa {
@@ -54,7 +55,8 @@ struct kern {
 	unsigned operations;
 	unsigned key_repeats;
 	struct mem_tunnel *tunnels;
-	unsigned fail_at; /* value of operations that fails, 0 = none */
+	struct mem_net *net; /* devices, routes, addresses (kern_mem_net.c) */
+	unsigned fail_at;    /* value of operations that fails, 0 = none */
 	enum kern_fault_kind fail_kind;
 	int fail_err;
 	struct addr absent;
@@ -78,8 +80,11 @@ static struct kern *mem_open(struct kern_fault *f)
 	if (k)
 		return k;
 	k = calloc(1, sizeof(*k));
-	if (!k || (k->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) < 0) {
+	if (!k || !(k->net = mem_net_new()) ||
+	    (k->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) < 0) {
 		kern_fault_set(f, KERN_REFUSED, errno, "kernel in memory");
+		if (k)
+			mem_net_free(k->net);
 		free(k);
 		return NULL;
 	}
@@ -134,6 +139,7 @@ static void mem_close(struct kern *k)
 		free(k->events);
 		k->events = next;
 	}
+	mem_net_free(k->net);
 	close(k->event_fd);
 	free(k);
 }
@@ -482,7 +488,8 @@ static char *tunnel_line(const struct kern_tunnel *t)
 
 char *kern_mem_dump(struct kern *k)
 {
-	size_t count = HASH_COUNT(k->sas) + HASH_COUNT(k->policies) + HASH_COUNT(k->tunnels);
+	size_t count = HASH_COUNT(k->sas) + HASH_COUNT(k->policies) + HASH_COUNT(k->tunnels) +
+		       mem_net_count(k->net);
 	struct mem_tunnel *t, *t_next;
 	char **line = calloc(count + 1, sizeof(*line));
 	char *text = NULL;
@@ -502,6 +509,7 @@ char *kern_mem_dump(struct kern *k)
 		HASH_ITER (hh, k->tunnels, t, t_next) {
 			line[n++] = tunnel_line(t->t);
 		}
+		n += mem_net_lines(k->net, line + n);
 		qsort(line, n, sizeof(*line), line_cmp);
 		for (size_t i = 0; i < n; i++)
 			fprintf(out, "%s\n", line[i]);
@@ -623,19 +631,90 @@ static int mem_tunnel_dump(struct kern *k, void (*fn)(void *arg, const struct ke
 	return 0;
 }
 
-static int mem_tunnel_fd(struct kern *k)
+/* --- devices and routes: see kern_mem_net.c ----------------------------------- */
+
+static int mem_device_put(struct kern *k, const struct kern_device *d, struct kern_fault *f)
 {
-	(void)k;
-	return -1;
+	bool refused = fails(k, f);
+
+	if (refused && f->kind != KERN_NO_REPLY)
+		return -1;
+	return mem_net_device_put(k->net, d, f) < 0 || refused ? -1 : 0;
 }
 
-static void mem_tunnel_read(struct kern *k,
-    void (*fn)(void *arg, enum kern_tunnel_event e, uint32_t id, const struct prefix *dst),
-    void *arg)
+static int mem_device_del(struct kern *k, uint32_t vpn, struct kern_fault *f)
 {
-	(void)k;
-	(void)fn;
-	(void)arg;
+	return fails(k, f) ? -1 : mem_net_device_del(k->net, vpn, f);
+}
+
+static int mem_device_dump(struct kern *k, void (*fn)(void *arg, const struct kern_device *d),
+    void *arg, struct kern_fault *f)
+{
+	(void)f;
+	mem_net_device_each(k->net, fn, arg);
+	return 0;
+}
+
+static int route_store(
+    struct kern *k, const struct kern_route *r, bool replace, struct kern_fault *f)
+{
+	bool refused = fails(k, f);
+
+	if (refused && f->kind != KERN_NO_REPLY)
+		return -1;
+	return mem_net_route_put(k->net, r, replace, f) < 0 || refused ? -1 : 0;
+}
+
+static int mem_route_add(struct kern *k, const struct kern_route *r, struct kern_fault *f)
+{
+	return route_store(k, r, false, f);
+}
+
+static int mem_route_put(struct kern *k, const struct kern_route *r, struct kern_fault *f)
+{
+	return route_store(k, r, true, f);
+}
+
+static int mem_route_del(struct kern *k, const struct kern_route *r, struct kern_fault *f)
+{
+	return fails(k, f) ? -1 : mem_net_route_del(k->net, r, f);
+}
+
+static int mem_route_dump(struct kern *k, void (*fn)(void *arg, const struct kern_route *r),
+    void *arg, struct kern_fault *f)
+{
+	(void)f;
+	mem_net_route_each(k->net, fn, arg);
+	return 0;
+}
+
+static int mem_own_dump(struct kern *k, void (*fn)(void *arg, const struct kern_own *a), void *arg,
+    struct kern_fault *f)
+{
+	(void)f;
+	mem_net_own_each(k->net, fn, arg);
+	return 0;
+}
+
+static bool mem_interface_get(struct kern *k, uint32_t index, struct kern_interface *i)
+{
+	return mem_net_interface(k->net, index, i);
+}
+
+static int mem_net_fd(struct kern *k)
+{
+	return mem_net_event_fd(k->net);
+}
+
+static void mem_net_read(
+    struct kern *k, void (*fn)(void *arg, const struct kern_net_event *e), void *arg)
+{
+	mem_net_event_read(k->net, fn, arg);
+}
+
+struct mem_net *kern_mem_net(struct kern *k)
+{
+	return k->net;
 }
 
 const struct kern_ops kern_mem_ops = {
@@ -658,8 +737,17 @@ const struct kern_ops kern_mem_ops = {
     .tunnel_put = mem_tunnel_put,
     .tunnel_del = mem_tunnel_del,
     .tunnel_dump = mem_tunnel_dump,
-    .tunnel_fd = mem_tunnel_fd,
-    .tunnel_read = mem_tunnel_read,
+    .device_put = mem_device_put,
+    .device_del = mem_device_del,
+    .device_dump = mem_device_dump,
+    .route_add = mem_route_add,
+    .route_put = mem_route_put,
+    .route_del = mem_route_del,
+    .route_dump = mem_route_dump,
+    .own_dump = mem_own_dump,
+    .interface_get = mem_interface_get,
+    .net_fd = mem_net_fd,
+    .net_read = mem_net_read,
     .watch = &kern_mem_watch_ops,
     .default_set = mem_default_set,
     .event_fd = mem_event_fd,

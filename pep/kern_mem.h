@@ -45,6 +45,8 @@ void kern_mem_routes_flush(struct kern *k);
 struct kern_mem_watch **kern_mem_watch(struct kern *k);
 void kern_mem_watch_free(struct kern_mem_watch *w);
 extern const struct kern_watch_ops kern_mem_watch_ops;
+/* Its devices, routes and addresses, for kern_mem_net.h. */
+struct mem_net *kern_mem_net(struct kern *k);
 /* Append an event (EXPIRE, ACQUIRE); a hard expiry removes the SA first. */
 void kern_mem_event_give(struct kern *k, const struct kern_event *e);
 

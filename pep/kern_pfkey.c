@@ -25,7 +25,7 @@
 
 #include "common/log.h"
 #include "pep/kern_pfkey_msg.h"
-#include "pep/kern_link.h"
+#include "pep/kern_net.h"
 #include "pep/kern_default.h"
 #include "pep/kern_prefer.h"
 #include "pep/kern_suite.h"
@@ -52,12 +52,12 @@ struct pending {
 };
 
 struct kern {
+	struct kern_net net; /* first (pep/kern_net.h) */
 	int request;
 	int event;
 	int epoll; /* event and wake, for event_fd */
 	int wake;
 	bool has_ah;
-	int links; /* events of interfaces and routes */
 	uint32_t seq;
 	uint32_t pid;
 	unsigned since_drain;
@@ -735,20 +735,6 @@ static void pfkey_event_read(
 		(void)!read(k->wake, &n, sizeof(n));
 }
 
-/* --- tunnels: see kern_link.c ------------------------------------------------ */
-
-static int pfkey_tunnel_fd(struct kern *k)
-{
-	return k->links;
-}
-
-static void pfkey_tunnel_read(struct kern *k,
-    void (*fn)(void *arg, enum kern_tunnel_event e, uint32_t id, const struct prefix *dst),
-    void *arg)
-{
-	kern_link_read(k->links, fn, arg);
-}
-
 /* --- life ------------------------------------------------------------------- */
 
 static int watch(int epoll, int fd)
@@ -761,10 +747,11 @@ static void pfkey_close(struct kern *k)
 {
 	if (!k)
 		return;
-	int fd[] = {k->request, k->event, k->epoll, k->wake, k->links};
+	int fd[] = {k->request, k->event, k->epoll, k->wake};
 	for (size_t i = 0; i < sizeof(fd) / sizeof(fd[0]); i++)
 		if (fd[i] >= 0)
 			close(fd[i]);
+	kern_net_close(&k->net);
 	free(k);
 }
 
@@ -778,14 +765,15 @@ static struct kern *pfkey_open(struct kern_fault *f)
 		return NULL;
 	}
 	k->pid = (uint32_t)getpid();
-	k->links = kern_link_watch();
 	k->request = pfkey_socket();
 	err = k->request < 0 ? errno : 0;
+	if (kern_net_open(&k->net) < 0 && !err)
+		err = errno;
 	k->event = pfkey_socket();
 	k->epoll = epoll_create1(EPOLL_CLOEXEC);
 	k->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (!err && (k->event < 0 || k->epoll < 0 || k->wake < 0 || k->links < 0 ||
-			watch(k->epoll, k->event) < 0 || watch(k->epoll, k->wake) < 0))
+	if (!err && (k->event < 0 || k->epoll < 0 || k->wake < 0 || watch(k->epoll, k->event) < 0 ||
+			watch(k->epoll, k->wake) < 0))
 		err = errno;
 	if (!err)
 		err = register_esp(k, k->event);
@@ -816,11 +804,20 @@ const struct kern_ops kern_pfkey_ops = {
     .policy_del = pfkey_policy_del,
     .sa_dump = pfkey_sa_dump,
     .policy_dump = pfkey_policy_dump,
-    .tunnel_put = kern_link_put,
-    .tunnel_del = kern_link_del,
-    .tunnel_dump = kern_link_dump,
-    .tunnel_fd = pfkey_tunnel_fd,
-    .tunnel_read = pfkey_tunnel_read,
+    .tunnel_put = kern_tunnel_put,
+    .tunnel_del = kern_tunnel_del,
+    .tunnel_dump = kern_tunnel_dump,
+    .device_put = kern_device_put,
+    .device_del = kern_device_del,
+    .device_dump = kern_device_dump,
+    .route_add = kern_route_add,
+    .route_put = kern_route_put,
+    .route_del = kern_route_del,
+    .route_dump = kern_route_dump,
+    .own_dump = kern_own_dump,
+    .interface_get = kern_interface_get,
+    .net_fd = kern_net_fd,
+    .net_read = kern_net_read,
     .watch = &kern_watch_ops,
     .default_set = kern_default_set,
     .event_fd = pfkey_event_fd,

@@ -6,6 +6,7 @@
 #include "pep/kern_suite.h"
 
 #include <linux/pfkeyv2.h>
+#include <sys/socket.h>
 
 const struct kern_limits kern_limits_pfkey = {
     .name = "PF_KEY", .pfkey = true, .reqid_max = 0x3fff, .window_max = 32};
@@ -240,4 +241,43 @@ int kern_suite_check_policy(
 		return kern_fault_set(f, KERN_UNSUPPORTED_MODE, 0,
 		    "policy %s: tunnel ends of different families", kern_selector_print(s, sel));
 	return 0;
+}
+
+/* --- sizes -------------------------------------------------------------------- */
+
+#define ESP_HEADER  8  /* SPI, sequence number */
+#define ESP_TRAILER 2  /* pad length, next header */
+#define AH_HEADER   12 /* RFC 4302 2 */
+#define UDP_HEADER  8
+#define BLOCK_MAX   16
+#define ICV_MAX	    32
+
+static uint32_t rounded_up(uint32_t n, uint32_t to)
+{
+	return (n + to - 1) / to * to;
+}
+
+/* As the kernel counts (xfrm_state_mtu()): ESP fills up blocks, of four octets at least. */
+uint32_t kern_suite_inside(const struct suite *s, uint8_t family, bool udp, uint32_t mtu)
+{
+	const struct kern_alg *e = s == NULL ? NULL : kern_suite_encr(s->encr);
+	const struct kern_alg *i = s == NULL ? NULL : kern_suite_integ(s->integ);
+	uint32_t around = (family == AF_INET6 ? 40 : 20) + (udp ? UDP_HEADER : 0);
+	uint32_t icv = i == NULL ? ICV_MAX : i->icv_bits / 8U;
+	uint32_t block = BLOCK_MAX;
+	uint32_t iv = BLOCK_MAX;
+
+	if (s != NULL && s->protocol == SUITE_AH) {
+		around += rounded_up(AH_HEADER + icv, family == AF_INET6 ? 8 : 4);
+		return mtu > around ? mtu - around : 0;
+	}
+	if (e != NULL && kern_suite_aead(e)) {
+		icv = e->icv_bits / 8U;
+		block = 4;
+		iv = 8;
+	}
+	around += ESP_HEADER + iv + icv;
+	if (mtu < around + block)
+		return 0;
+	return (mtu - around) / block * block - ESP_TRAILER;
 }

@@ -42,6 +42,11 @@ bool kern_suite_aead(const struct kern_alg *encr);
 unsigned kern_suite_key_bits(const struct kern_alg *encr, unsigned bits);
 /* Every combination that is accepted at all, as transforms, AH last; how many, at most max. */
 size_t kern_suite_list(struct suite *out, size_t max);
+/*
+ * The largest packet that fits into one of mtu octets with a tunnel mode SA of s (NULL: of any),
+ * whose ends are of this family, in UDP or not.
+ */
+uint32_t kern_suite_inside(const struct suite *s, uint8_t family, bool udp, uint32_t mtu);
 /* Each 0, or -1 and *f, which names the field at fault. */
 int kern_suite_check(const struct kern_limits *l, const struct suite *s, uint32_t replay_window,
     struct kern_fault *f);

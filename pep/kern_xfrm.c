@@ -24,7 +24,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "pep/kern_link.h"
+#include "pep/kern_net.h"
 #include "pep/kern_default.h"
 #include "pep/kern_prefer.h"
 #include "pep/kern_suite.h"
@@ -41,9 +41,9 @@
 #define PROBE_SPI	0x43505631U
 
 struct kern {
+	struct kern_net net; /* first (pep/kern_net.h) */
 	struct mnl_socket *request;
 	struct mnl_socket *event;
-	int links;	 /* events of interfaces and routes */
 	uint32_t portid; /* of request: its changes bear it */
 	uint32_t seq;
 	struct suite probe[PROBES_MAX]; /* what this kernel has been seen to take */
@@ -512,20 +512,6 @@ static void xfrm_event_read(
 	}
 }
 
-/* --- tunnels: see kern_link.c ------------------------------------------------ */
-
-static int xfrm_tunnel_fd(struct kern *k)
-{
-	return k->links;
-}
-
-static void xfrm_tunnel_read(struct kern *k,
-    void (*fn)(void *arg, enum kern_tunnel_event e, uint32_t id, const struct prefix *dst),
-    void *arg)
-{
-	kern_link_read(k->links, fn, arg);
-}
-
 /* --- life --------------------------------------------------------------------------------- */
 
 static unsigned group(unsigned g)
@@ -541,8 +527,7 @@ static void xfrm_close(struct kern *k)
 		mnl_socket_close(k->request);
 	if (k->event != NULL)
 		mnl_socket_close(k->event);
-	if (k->links >= 0)
-		close(k->links);
+	kern_net_close(&k->net);
 	free(k);
 }
 
@@ -550,9 +535,7 @@ static struct kern *xfrm_open(struct kern_fault *f)
 {
 	struct kern *k = calloc(1, sizeof(*k));
 
-	if (k != NULL)
-		k->links = kern_link_watch();
-	if (k != NULL && k->links >= 0 && (k->request = xfrm_socket(0)) != NULL) {
+	if (k != NULL && kern_net_open(&k->net) == 0 && (k->request = xfrm_socket(0)) != NULL) {
 		k->portid = mnl_socket_get_portid(k->request);
 		k->event = xfrm_socket(group(XFRMNLGRP_ACQUIRE) | group(XFRMNLGRP_EXPIRE) |
 				       group(XFRMNLGRP_SA) | group(XFRMNLGRP_POLICY) |
@@ -583,11 +566,20 @@ const struct kern_ops kern_xfrm_ops = {
     .policy_del = xfrm_policy_del,
     .sa_dump = xfrm_sa_dump,
     .policy_dump = xfrm_policy_dump,
-    .tunnel_put = kern_link_put,
-    .tunnel_del = kern_link_del,
-    .tunnel_dump = kern_link_dump,
-    .tunnel_fd = xfrm_tunnel_fd,
-    .tunnel_read = xfrm_tunnel_read,
+    .tunnel_put = kern_tunnel_put,
+    .tunnel_del = kern_tunnel_del,
+    .tunnel_dump = kern_tunnel_dump,
+    .device_put = kern_device_put,
+    .device_del = kern_device_del,
+    .device_dump = kern_device_dump,
+    .route_add = kern_route_add,
+    .route_put = kern_route_put,
+    .route_del = kern_route_del,
+    .route_dump = kern_route_dump,
+    .own_dump = kern_own_dump,
+    .interface_get = kern_interface_get,
+    .net_fd = kern_net_fd,
+    .net_read = kern_net_read,
     .watch = &kern_watch_ops,
     .default_set = kern_default_set,
     .event_fd = xfrm_event_fd,

@@ -10,59 +10,7 @@
 #include <string.h>
 
 #include "common/log.h"
-#include "pep/kstate.h"
-
-#define CHUNK_OPS 64
-
-enum phase { /* in the order of execution */
-	PHASE_POLICY_PUT,
-	PHASE_SA_IN,
-	PHASE_SA_OUT,
-	PHASE_TUNNEL_PUT,
-	PHASE_COMMIT,
-	PHASE_TUNNEL_DEL = PHASE_COMMIT,
-	PHASE_SA_DEL,
-	PHASE_POLICY_DEL,
-	PHASE_OWNER, /* the kernel holds it already; only its owner is new */
-	PHASES
-};
-
-struct kplan_op {
-	enum phase phase;
-	size_t order; /* of arrival */
-	struct korigin origin;
-	struct shadow_policy *entry; /* of policy operations */
-	struct shadow_sa *shadow;    /* of SA additions: ready for the shadow */
-	struct shadow_tunnel *at;    /* of tunnel operations */
-	struct kern_tunnel *tunnel;  /* to be put; ready for the shadow */
-	uint64_t owner;
-	union {
-		struct kern_policy policy;
-		struct kern_sa sa;
-		struct kern_sa_id sa_id;
-	} u;
-};
-
-struct chunk {
-	struct chunk *next;
-	unsigned used;
-	struct kplan_op op[CHUNK_OPS];
-};
-
-struct kplan {
-	struct kstate *ks;
-	uint64_t serial;
-	struct chunk *first;
-	struct chunk *last;
-	size_t ops[PHASES];
-	size_t order;
-	size_t cancelled; /* deletes of what is put as well */
-	bool no_memory;
-	bool take;
-	bool conflict;
-	struct korigin conflict_origin;
-	struct kern_selector conflict_sel;
-};
+#include "pep/kplan_int.h"
 
 struct kplan *kplan_new(struct kstate *ks)
 {
@@ -91,6 +39,12 @@ void kplan_free(struct kplan *p)
 			if (op->phase == PHASE_POLICY_PUT && op->entry &&
 			    op->entry->state == SHADOW_PLANNED)
 				kstate_policy_drop(p->ks, op->entry);
+			if (op->phase == PHASE_DEVICE_PUT && op->device &&
+			    op->device->state == SHADOW_PLANNED)
+				kstate_device_drop(p->ks, op->device);
+			if (op->phase == PHASE_ROUTE_PUT && op->route &&
+			    op->route->state == SHADOW_PLANNED)
+				kstate_route_drop(p->ks, op->route);
 		}
 		explicit_bzero(c, sizeof(*c));
 		free(c);
@@ -98,7 +52,7 @@ void kplan_free(struct kplan *p)
 	free(p);
 }
 
-static struct kplan_op *op_new(struct kplan *p, enum phase phase, const struct korigin *o)
+struct kplan_op *kplan_op_new(struct kplan *p, enum phase phase, const struct korigin *o)
 {
 	struct kplan_op *op;
 
@@ -170,7 +124,7 @@ void kplan_policy_put(
 	same = e->state == SHADOW_LIVE && kern_policy_same(&e->policy, pol);
 	if (same && e->owner == owner)
 		return;
-	if (!(op = op_new(p, same ? PHASE_OWNER : PHASE_POLICY_PUT, o))) {
+	if (!(op = kplan_op_new(p, same ? PHASE_OWNER : PHASE_POLICY_PUT, o))) {
 		if (e->state == SHADOW_PLANNED)
 			kstate_policy_drop(p->ks, e);
 		return;
@@ -188,7 +142,7 @@ static void entry_del(struct kplan *p, struct shadow_policy *e)
 	if (e->dropped || e->state == SHADOW_PLANNED || e->state == SHADOW_OWED_DEL)
 		return;
 	e->dropped = true;
-	if (!(op = op_new(p, PHASE_POLICY_DEL, NULL)))
+	if (!(op = kplan_op_new(p, PHASE_POLICY_DEL, NULL)))
 		return;
 	op->entry = e;
 	op->u.policy = e->policy;
@@ -217,7 +171,7 @@ void kplan_policy_drop(struct kplan *p, uint64_t owner)
 void kplan_sa_add(struct kplan *p, const struct kern_sa *sa, bool inbound, const struct korigin *o)
 {
 	struct shadow_sa *e = calloc(1, sizeof(*e));
-	struct kplan_op *op = e ? op_new(p, inbound ? PHASE_SA_IN : PHASE_SA_OUT, o) : NULL;
+	struct kplan_op *op = e ? kplan_op_new(p, inbound ? PHASE_SA_IN : PHASE_SA_OUT, o) : NULL;
 
 	if (!op) {
 		free(e);
@@ -237,7 +191,7 @@ void kplan_sa_add(struct kplan *p, const struct kern_sa *sa, bool inbound, const
 
 void kplan_sa_del(struct kplan *p, const struct kern_sa_id *id)
 {
-	struct kplan_op *op = op_new(p, PHASE_SA_DEL, NULL);
+	struct kplan_op *op = kplan_op_new(p, PHASE_SA_DEL, NULL);
 	if (op)
 		op->u.sa_id = *id;
 }
@@ -280,7 +234,7 @@ void kplan_tunnel_put(struct kplan *p, const struct kern_tunnel *t, const struct
 	p->cancelled += e->dropped;
 	if (e->state == SHADOW_LIVE && kern_tunnel_same(e->t, t))
 		return;
-	if (!(op = op_new(p, PHASE_TUNNEL_PUT, o))) {
+	if (!(op = kplan_op_new(p, PHASE_TUNNEL_PUT, o))) {
 		if (e->state == SHADOW_PLANNED)
 			kstate_tunnel_drop(p->ks, e);
 		return;
@@ -297,7 +251,7 @@ static void tunnel_del(struct kplan *p, struct shadow_tunnel *e)
 	tunnel_touch(p, e);
 	if (e->dropped || e->state == SHADOW_PLANNED || e->state == SHADOW_OWED_DEL)
 		return;
-	if (!(op = op_new(p, PHASE_TUNNEL_DEL, NULL)))
+	if (!(op = kplan_op_new(p, PHASE_TUNNEL_DEL, NULL)))
 		return;
 	e->dropped = true;
 	op->at = e;
@@ -376,6 +330,10 @@ static void judge_owner(struct kplan *p, const struct kplan_op *op)
 {
 	const struct shadow_policy *e = op->entry;
 
+	if ((op->phase == PHASE_ROUTE_PUT || op->phase == PHASE_ROUTE_OWNER) &&
+	    (op->route->state == SHADOW_LIVE || op->route->state == SHADOW_OWED_PUT) &&
+	    op->route->owner && op->route->owner != op->owner && !op->route->dropped)
+		kplan_route_conflict(p, &op->u.route, &op->origin);
 	if (op->phase != PHASE_POLICY_PUT && op->phase != PHASE_OWNER)
 		return;
 	if ((e->state == SHADOW_LIVE || e->state == SHADOW_OWED_PUT) && e->owner &&
@@ -442,6 +400,10 @@ static int execute(struct kplan *p, const struct kplan_op *op, struct kern_fault
 		return put_policy(p, op, f);
 	if (op->phase == PHASE_TUNNEL_PUT)
 		return put_tunnel(p, op, f);
+	if (op->phase == PHASE_DEVICE_PUT)
+		return p->ks->ops->device_put(p->ks->kern, &op->u.device, f);
+	if (op->phase == PHASE_ROUTE_PUT)
+		return kplan_put_route(p, op, f);
 	return put_sa(p, op, f);
 }
 
@@ -497,6 +459,10 @@ static void undo(struct kplan *p, struct kplan_op **list, size_t count)
 			undo_policy(p, op->entry);
 		else if (op->phase == PHASE_TUNNEL_PUT)
 			undo_tunnel(p, op->at);
+		else if (op->phase == PHASE_DEVICE_PUT)
+			kplan_undo_device(p, op->device);
+		else if (op->phase == PHASE_ROUTE_PUT)
+			kplan_undo_route(p, op);
 		else
 			undo_sa(p, op);
 	}
@@ -579,6 +545,21 @@ static void commit(struct kplan *p, struct kplan_op **list, size_t count)
 			op->tunnel = NULL;
 			op->at = NULL;
 			break;
+		case PHASE_DEVICE_PUT:
+			kstate_device_live(p->ks, op->device, &op->u.device);
+			op->device = NULL;
+			break;
+		case PHASE_ROUTE_PUT:
+		case PHASE_ROUTE_OWNER:
+			kstate_route_live(p->ks, op->route, op->owner, &op->u.route);
+			op->route = NULL;
+			break;
+		case PHASE_ROUTE_DEL:
+			kplan_delete_route(p, op->route);
+			break;
+		case PHASE_DEVICE_DEL:
+			kplan_delete_device(p, op->device);
+			break;
 		case PHASE_TUNNEL_DEL:
 			delete_tunnel(p, op->at);
 			break;
@@ -603,9 +584,12 @@ static int check(
 		return kern_fault_set(f, KERN_REFUSED, ENOMEM, "plan");
 	for (size_t i = 0; i < count; i++)
 		judge_owner(p, list[i]);
-	if (!p->conflict)
+	if (!p->conflict && !p->route_conflict)
 		return 0;
 	*o = p->conflict_origin;
+	if (p->route_conflict)
+		return kern_fault_set(f, KERN_EXISTS, 0, "route to %s: already that of other rows",
+		    prefix_print(&p->conflict_dst, sel));
 	return kern_fault_set(f, KERN_EXISTS, 0, "policy %s: already used by other rows",
 	    kern_selector_print(&p->conflict_sel, sel));
 }

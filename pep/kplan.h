@@ -3,11 +3,11 @@
  * undone as a whole when one is refused.  Also keeps the shadow: what we know to be
  * in the kernel.
  *
- * Order: policies put, inbound SAs added, outbound SAs added, tunnels put -- commit
- * point -- tunnels deleted, SAs deleted, policies deleted.  Before the commit point a refusal
- * undoes everything in reverse; after it nothing fails any more: a delete that is refused is kept
- * and retried (kstate_retry), one that finds nothing is done.  So no SA ever has to be put back and
- * no key is installed twice.
+ * Order: devices put, policies put, inbound SAs added, outbound SAs added, tunnels put, routes put
+ * -- commit point -- routes deleted, tunnels deleted, SAs deleted, policies deleted, devices
+ * deleted.  Before the commit point a refusal undoes everything in reverse; after it nothing fails
+ * any more: a delete that is refused is kept and retried (kstate_retry), one that finds nothing is
+ * done.  So no SA ever has to be put back and no key is installed twice.
  *
  * Every policy has an owner, a number its maker chose for the part of the rows it comes from; a
  * part that changed drops all its policies and puts them anew, and only what differs
@@ -77,6 +77,11 @@ void kstate_watch(struct kstate *ks, void (*fn)(void *arg, const struct kern_sa_
 /* Is this tunnel one of those that should be there; and does one have this route? */
 bool kstate_tunnel_known(const struct kstate *ks, uint32_t id);
 bool kstate_tunnel_routes(const struct kstate *ks, const struct prefix *dst);
+/* And is this device, or this route? */
+bool kstate_device_known(const struct kstate *ks, uint32_t vpn, uint32_t *mtu);
+bool kstate_route_known(const struct kstate *ks, uint32_t table, const struct prefix *dst);
+void kstate_route_each(const struct kstate *ks,
+    void (*fn)(void *arg, const struct kern_route *r, uint64_t owner), void *arg);
 bool kstate_owes(const struct kstate *ks);
 /* Run operations that are still owed. Returns how many remain. */
 size_t kstate_retry(struct kstate *ks);
@@ -105,6 +110,14 @@ void kplan_tunnel_put(struct kplan *p, const struct kern_tunnel *t, const struct
 /* Delete, unless this plan puts it, earlier or later; every one. */
 void kplan_tunnel_del(struct kplan *p, uint32_t id);
 void kplan_tunnel_del_all(struct kplan *p);
+/* Devices of VPNs, as tunnels. */
+void kplan_device_put(struct kplan *p, const struct kern_device *d, const struct korigin *o);
+void kplan_device_del(struct kplan *p, uint32_t vpn);
+void kplan_device_del_all(struct kplan *p);
+/* Routes into them, as policies: with an owner, who drops his and puts them anew. */
+void kplan_route_put(
+    struct kplan *p, uint64_t owner, const struct kern_route *r, const struct korigin *o);
+void kplan_route_drop(struct kplan *p, uint64_t owner);
 /*
  * Entries of others with our selectors are replaced, not respected: for repairs, where what we know
  * to be ours was overwritten.  Else such an entry is KERN_EXISTS.

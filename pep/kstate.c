@@ -21,6 +21,7 @@ struct kstate *kstate_new(const struct kern_ops *ops, struct kern *k)
 	ks->kern = k;
 	LIST_INIT(&ks->owed_sas);
 	LIST_INIT(&ks->owed_policies);
+	LIST_INIT(&ks->owed_routes);
 	return ks;
 }
 
@@ -36,6 +37,7 @@ static void kstate_clear(struct kstate *ks)
 		kstate_policy_drop(ks, p);
 	}
 	kstate_tunnels_clear(ks);
+	kstate_routes_clear(ks);
 }
 
 static void reqid_drop_empty(struct kstate *ks, struct shadow_reqid *r)
@@ -225,15 +227,26 @@ struct shadow_owner *kstate_owner_find(const struct kstate *ks, uint64_t owner)
 	return o;
 }
 
-static struct shadow_owner *owner_get(struct kstate *ks, uint64_t owner)
+struct shadow_owner *kstate_owner_get(struct kstate *ks, uint64_t owner)
 {
 	struct shadow_owner *o = kstate_owner_find(ks, owner);
 	if (o || !(o = calloc(1, sizeof(*o))))
 		return o;
 	o->owner = owner;
 	LIST_INIT(&o->policies);
+	LIST_INIT(&o->routes);
 	HASH_ADD(hh, ks->owners, owner, sizeof(o->owner), o);
 	return o;
+}
+
+void kstate_owner_left(struct kstate *ks, uint64_t owner)
+{
+	struct shadow_owner *o = kstate_owner_find(ks, owner);
+
+	if (o && LIST_EMPTY(&o->policies) && LIST_EMPTY(&o->routes)) {
+		HASH_DEL(ks->owners, o);
+		free(o);
+	}
 }
 
 static bool policy_listed(const struct shadow_policy *e)
@@ -245,13 +258,9 @@ static bool policy_listed(const struct shadow_policy *e)
 static void policy_unlist(struct kstate *ks, struct shadow_policy *e)
 {
 	if (policy_listed(e)) {
-		struct shadow_owner *o = kstate_owner_find(ks, e->owner);
 		LIST_REMOVE(e, in_owner);
 		ks->policy_live--;
-		if (o && LIST_EMPTY(&o->policies)) {
-			HASH_DEL(ks->owners, o);
-			free(o);
-		}
+		kstate_owner_left(ks, e->owner);
 	}
 	if (e->state == SHADOW_OWED_DEL || e->state == SHADOW_OWED_PUT)
 		LIST_REMOVE(e, in_owed);
@@ -279,7 +288,7 @@ void kstate_policy_live(
 	policy_unlist(ks, e);
 	e->policy = *policy;
 	e->owner = owner;
-	o = owner_get(ks, owner);
+	o = kstate_owner_get(ks, owner);
 	if (!o) {
 		log_err("out of memory: policy lost from the books until the next reconcile");
 		kstate_policy_drop(ks, e);
@@ -435,6 +444,8 @@ int kstate_load(struct kstate *ks, bool (*is_ours)(void *arg, const struct kern_
 		ret = ks->ops->sa_dump(ks->kern, load_sa, &l, f);
 	if (ret == 0)
 		ret = kstate_tunnels_load(ks, f);
+	if (ret == 0)
+		ret = kstate_routes_load(ks, f);
 	HASH_ITER (hh, l.reqids, r, next) {
 		HASH_DEL(l.reqids, r);
 		free(r);
@@ -468,7 +479,8 @@ static void retry_policy(struct kstate *ks, struct shadow_policy *e)
 
 bool kstate_owes(const struct kstate *ks)
 {
-	return ks->owed_tunnels || !LIST_EMPTY(&ks->owed_sas) || !LIST_EMPTY(&ks->owed_policies);
+	return ks->owed_tunnels || ks->owed_devices || !LIST_EMPTY(&ks->owed_routes) ||
+	       !LIST_EMPTY(&ks->owed_sas) || !LIST_EMPTY(&ks->owed_policies);
 }
 
 void kstate_watch(struct kstate *ks, void (*fn)(void *arg, const struct kern_sa_id *id), void *arg)
@@ -490,11 +502,12 @@ size_t kstate_retry(struct kstate *ks)
 			kstate_sa_drop(ks, sa);
 	}
 	kstate_tunnels_retry(ks);
+	kstate_routes_retry(ks);
 	for (p = LIST_FIRST(&ks->owed_policies); p; p = p_next) {
 		p_next = LIST_NEXT(p, in_owed);
 		retry_policy(ks, p);
 	}
-	left = ks->owed_tunnels;
+	left = ks->owed_tunnels + kstate_routes_owed(ks);
 	LIST_FOREACH (sa, &ks->owed_sas, in_owed)
 		left++;
 	LIST_FOREACH (p, &ks->owed_policies, in_owed)

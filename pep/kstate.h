@@ -51,6 +51,7 @@ struct shadow_reqid {
 struct shadow_owner {
 	uint64_t owner;
 	LIST_HEAD(, shadow_policy) policies;
+	LIST_HEAD(, shadow_route) routes;
 	UT_hash_handle hh;
 };
 
@@ -65,6 +66,32 @@ struct shadow_tunnel {
 	UT_hash_handle hh;
 };
 
+struct shadow_device {
+	uint32_t vpn;
+	enum shadow_state state;
+	struct kern_device device; /* as the kernel has it, as far as we know */
+	/* as with policies */
+	uint64_t plan;
+	bool put;
+	bool dropped;
+	UT_hash_handle hh;
+};
+
+struct shadow_route {
+	uint8_t key[KERN_ROUTE_KEY_LEN];
+	enum shadow_state state;
+	uint64_t owner;
+	struct kern_route route;
+	/* as with policies */
+	uint64_t plan;
+	bool put;
+	bool dropped;
+	uint64_t put_owner;
+	LIST_ENTRY(shadow_route) in_owner;
+	LIST_ENTRY(shadow_route) in_owed;
+	UT_hash_handle hh;
+};
+
 struct kstate {
 	const struct kern_ops *ops;
 	struct kern *kern;
@@ -74,6 +101,10 @@ struct kstate {
 	struct shadow_owner *owners;
 	struct shadow_tunnel *tunnels;
 	size_t owed_tunnels;
+	struct shadow_device *devices;
+	size_t owed_devices;
+	struct shadow_route *routes;
+	LIST_HEAD(, shadow_route) owed_routes;
 	LIST_HEAD(, shadow_sa) owed_sas;
 	LIST_HEAD(, shadow_policy) owed_policies;
 	size_t sa_live;
@@ -94,6 +125,8 @@ void kstate_policy_drop(struct kstate *ks, struct shadow_policy *e);
 /* Of what still leaves by an interface whose deletion is owed: it goes after that. */
 bool kstate_policy_held(const struct kstate *ks, const struct kern_policy *p);
 struct shadow_owner *kstate_owner_find(const struct kstate *ks, uint64_t owner);
+struct shadow_owner *kstate_owner_get(struct kstate *ks, uint64_t owner); /* NULL: no memory */
+void kstate_owner_left(struct kstate *ks, uint64_t owner); /* something of it: it may be empty */
 struct shadow_reqid *kstate_reqid_find(const struct kstate *ks, uint32_t reqid);
 /* Takes e (malloc()ed, with id, state and inbound filled in); -1: no memory, e is still yours. */
 int kstate_sa_give(struct kstate *ks, struct shadow_sa *e, enum shadow_state state);
@@ -110,5 +143,24 @@ void kstate_tunnel_drop(struct kstate *ks, struct shadow_tunnel *e);
 void kstate_tunnels_clear(struct kstate *ks);
 int kstate_tunnels_load(struct kstate *ks, struct kern_fault *f);
 void kstate_tunnels_retry(struct kstate *ks);
+
+/* Devices and routes (kstate_route.c).  New ones are planned; NULL: no memory. */
+struct shadow_device *kstate_device_find(const struct kstate *ks, uint32_t vpn);
+struct shadow_device *kstate_device_get(struct kstate *ks, uint32_t vpn);
+void kstate_device_live(
+    struct kstate *ks, struct shadow_device *e, const struct kern_device *device);
+void kstate_device_owe(struct kstate *ks, struct shadow_device *e, enum shadow_state state);
+void kstate_device_drop(struct kstate *ks, struct shadow_device *e);
+struct shadow_route *kstate_route_find(
+    const struct kstate *ks, uint32_t table, const struct prefix *dst);
+struct shadow_route *kstate_route_plan(struct kstate *ks, uint32_t table, const struct prefix *dst);
+void kstate_route_live(
+    struct kstate *ks, struct shadow_route *e, uint64_t owner, const struct kern_route *route);
+void kstate_route_owe(struct kstate *ks, struct shadow_route *e, enum shadow_state state);
+void kstate_route_drop(struct kstate *ks, struct shadow_route *e);
+void kstate_routes_clear(struct kstate *ks); /* and devices, as those below */
+int kstate_routes_load(struct kstate *ks, struct kern_fault *f);
+void kstate_routes_retry(struct kstate *ks);
+size_t kstate_routes_owed(const struct kstate *ks);
 
 #endif

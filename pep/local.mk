@@ -11,10 +11,17 @@ pep_libpep_la_SOURCES += \
 	pep/kern.c pep/kern.h \
 	pep/kern_default.c pep/kern_default.h \
 	pep/kern_if.c pep/kern_if.h \
-	pep/kern_link.c pep/kern_link.h \
+	pep/kern_device.c \
+	pep/kern_link.c \
+	pep/kern_net.h \
+	pep/kern_own.c \
+	pep/kern_route.c \
+	pep/kern_rtnl.c pep/kern_rtnl.h \
+	pep/kern_net.c \
 	pep/kern_prefer.c pep/kern_prefer.h \
 	pep/kern_mem.c pep/kern_mem.h \
 	pep/kern_mem_watch.c \
+	pep/kern_mem_net.c pep/kern_mem_net.h \
 	pep/kern_open.c \
 	pep/kern_pfkey.c \
 	pep/kern_pfkey_msg.c pep/kern_pfkey_msg.h \
@@ -22,8 +29,10 @@ pep_libpep_la_SOURCES += \
 	pep/kern_xfrm.c \
 	pep/kern_xfrm_msg.c pep/kern_xfrm_msg.h \
 	pep/kern_suite.c pep/kern_suite.h \
-	pep/kplan.c pep/kplan.h \
+	pep/kplan.c pep/kplan.h pep/kplan_int.h \
+	pep/kplan_route.c \
 	pep/kstate.c pep/kstate.h \
+	pep/kstate_route.c \
 	pep/kstate_tunnel.c \
 	pep/learn.c pep/learn.h \
 	pep/learn_conf.c pep/learn_conf.h \
@@ -33,6 +42,7 @@ pep_libpep_la_SOURCES += \
 	pep/spd_lockdown.c \
 	pep/vpn.c pep/vpn.h pep/vpn_int.h \
 	pep/vpn_fault.c \
+	pep/vpn_host.c \
 	pep/vpn_ike.c pep/vpn_ike_sas.c \
 	pep/vpn_ike_rows.c pep/vpn_ike_rows.h \
 	pep/vpn_keying.c \

@@ -438,30 +438,22 @@ static int vpn_reconcile(
 	return reconcile(v, err, err_len);
 }
 
-const char *vpn_trouble(const struct vpn *v, char text[VPN_TROUBLE_LEN])
-{
-	const char *learned = vpn_learn_trouble(v);
-
-	snprintf(text, VPN_TROUBLE_LEN, "%s%s%s", v->repair.trouble,
-	    *v->repair.trouble && *learned ? "; " : "", learned);
-	return text;
-}
-
 static void vpn_notify(void *self,
     void (*put)(void *arg, const struct pib_class *cls, uint32_t instance, const void *row),
     void *arg)
 {
 	static const char software[] = PACKAGE_NAME " " PACKAGE_VERSION;
 	struct vpn *v = self;
-	char trouble[VPN_TROUBLE_LEN];
 	struct addr own;
+	char buf[VPN_TROUBLE_LEN];
+	const char *trouble = vpn_trouble(v, buf);
 	struct pib_ce_vpn_site site = {
 	    .id = 1,
 	    .software = {(const uint8_t *)software, sizeof(software) - 1},
 	    .backend = {(const uint8_t *)v->ops->name, (uint32_t)strlen(v->ops->name)},
 	    .boot_id = {v->boot_id, sizeof(v->boot_id)},
 	    .repairs = v->repair.repairs,
-	    .trouble = {(const uint8_t *)trouble, (uint32_t)strlen(vpn_trouble(v, trouble))},
+	    .trouble = {(const uint8_t *)trouble, (uint32_t)strlen(trouble)},
 	    .replay_window_max = v->caps.window_max,
 	    .esn = v->caps.esn ? PIB_CE_VPN_SITE_ESN_TRUE : PIB_CE_VPN_SITE_ESN_FALSE,
 	    .udp_encap = PIB_CE_VPN_SITE_UDP_ENCAP_TRUE,
@@ -505,11 +497,21 @@ void vpn_publish(struct vpn *v)
 
 /* --- what the kernel tells -------------------------------------------------- */
 
-static void change_soon(struct vpn *v)
+static void soon(struct event *timer)
 {
 	struct timeval tv = {.tv_usec = DEBOUNCE_MS * 1000};
-	if (!evtimer_pending(v->on_change, NULL))
-		evtimer_add(v->on_change, &tv);
+	if (!evtimer_pending(timer, NULL))
+		evtimer_add(timer, &tv);
+}
+
+void vpn_change_soon(struct vpn *v)
+{
+	soon(v->on_change);
+}
+
+void vpn_host_soon(struct vpn *v)
+{
+	soon(v->on_host);
 }
 
 static void sa_expired(struct vpn *v, const struct kern_event *e)
@@ -531,7 +533,7 @@ static void sa_expired(struct vpn *v, const struct kern_event *e)
 		return;
 	}
 	vpn_touched_clear(&t);
-	change_soon(v);
+	vpn_change_soon(v);
 }
 
 static void sa_expiring(struct vpn *v, const struct kern_event *e)
@@ -558,7 +560,7 @@ static void sa_deleted(struct vpn *v, const struct kern_event *e)
 	if (!vpn_ike_has(v, peer)) {
 		if (kstate_sa_known(v->ks, &e->sa)) {
 			vpn_repair_gone(v, &e->sa);
-			change_soon(v);
+			vpn_change_soon(v);
 		}
 		return;
 	}
@@ -588,18 +590,18 @@ static void kernel_event(void *arg, const struct kern_event *e)
 		break;
 	case KERN_EV_SPD_CHANGED:
 		if (kstate_policy_find(v->ks, &e->sel))
-			change_soon(v);
+			vpn_change_soon(v);
 		break;
 	case KERN_EV_OVERRUN:
 		log_warn("events of the kernel were lost");
-		change_soon(v);
+		vpn_change_soon(v);
 		break;
 	case KERN_EV_MAPPING:
 		vpn_natt_mapping(v, e);
 		break;
 	case KERN_EV_SA_FLUSHED:
 	case KERN_EV_SPD_FLUSHED:
-		change_soon(v);
+		vpn_change_soon(v);
 		break;
 	}
 }
@@ -613,22 +615,20 @@ static void on_kernel(evutil_socket_t fd, short what, void *arg)
 	v->ops->event_read(v->kern, kernel_event, v);
 }
 
-static void tunnel_event(void *arg, enum kern_tunnel_event e, uint32_t id, const struct prefix *dst)
-{
-	struct vpn *v = arg;
-
-	if (e == KERN_TUNNEL_LOST || (e == KERN_TUNNEL_DOWN && kstate_tunnel_known(v->ks, id)) ||
-	    (e == KERN_TUNNEL_ROUTE && kstate_tunnel_routes(v->ks, dst)))
-		change_soon(v);
-}
-
-static void on_tunnels(evutil_socket_t fd, short what, void *arg)
+static void on_net(evutil_socket_t fd, short what, void *arg)
 {
 	struct vpn *v = arg;
 
 	(void)fd;
 	(void)what;
-	v->ops->tunnel_read(v->kern, tunnel_event, v);
+	v->ops->net_read(v->kern, vpn_host_event, v);
+}
+
+static void on_host(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	vpn_host_changed(arg);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
@@ -645,7 +645,7 @@ static void on_change(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	log_note("SAD or SPD was changed by others: looking");
+	log_note("the kernel's tables were changed by others: looking");
 	v->repair.changed = true;
 	if (v->env.agent)
 		pep_agent_reconcile(v->env.agent, &pep_client_vpn);
@@ -672,16 +672,16 @@ static int kern_start(struct vpn *v, char *err, unsigned long err_len)
 static int events_start(struct vpn *v)
 {
 	int fd = v->ops->event_fd(v->kern);
-	int tunnels;
+	int net;
 
 	v->on_tick = evtimer_new(v->env.base, on_tick, v);
 	v->on_change = evtimer_new(v->env.base, on_change, v);
-	if (!v->on_tick || !v->on_change)
+	v->on_host = evtimer_new(v->env.base, on_host, v);
+	if (!v->on_tick || !v->on_change || !v->on_host)
 		return -1;
-	if (v->ops->tunnel_fd && (tunnels = v->ops->tunnel_fd(v->kern)) >= 0) {
-		v->on_tunnels = event_new(
-		    v->env.base, tunnels, EV_READ | EV_PERSIST, on_tunnels, v);
-		if (!v->on_tunnels || event_add(v->on_tunnels, NULL) < 0)
+	if ((net = v->ops->net_fd(v->kern)) >= 0) {
+		v->on_net = event_new(v->env.base, net, EV_READ | EV_PERSIST, on_net, v);
+		if (!v->on_net || event_add(v->on_net, NULL) < 0)
 			return -1;
 	}
 	if (fd < 0)
@@ -698,8 +698,10 @@ static void vpn_stop(void *self)
 		return;
 	if (v->on_kernel)
 		event_free(v->on_kernel);
-	if (v->on_tunnels)
-		event_free(v->on_tunnels);
+	if (v->on_net)
+		event_free(v->on_net);
+	if (v->on_host)
+		event_free(v->on_host);
 	if (v->on_tick)
 		event_free(v->on_tick);
 	if (v->on_change)
@@ -711,6 +713,7 @@ static void vpn_stop(void *self)
 	vpn_usage_free(v->usage);
 	vpn_states_free(v->states);
 	vpn_repair_clear(v);
+	vpn_host_clear(v);
 	natt_free(v->natt);
 	kstate_free(v->ks);
 	if (v->kern)

@@ -14,6 +14,7 @@
  *	vpn_reqid.c	a peer's reqid
  *	vpn_show.c	for people
  *	vpn_natt.c	ESP in UDP
+ *	vpn_host.c	this host's addresses and interfaces, followed; VPN devices and their routes
  *	vpn_usage.c	what each peer's SAs carried
  *	vpn_status.c	how each peer's tunnel is, and since when
  */
@@ -113,6 +114,10 @@ void vpn_repair_begin(struct vpn *v); /* before any is asked for */
 bool vpn_repair_is_gone(const struct vpn *v, const struct kern_sa_id *sa);
 /* The kernel was read and brought in line, losing so many SAs; NULL: it could, else why not. */
 void vpn_repair_done(struct vpn *v, size_t lost, const char *why_not);
+/* What is not as it should be, of policy, this host and what is learned; "" = nothing.  Returns
+ * buf. */
+#define VPN_TROUBLE_LEN 256
+const char *vpn_trouble(const struct vpn *v, char buf[VPN_TROUBLE_LEN]);
 /* Debts came or were paid. */
 void vpn_repair_debts(struct vpn *v);
 void vpn_repair_clear(struct vpn *v);
@@ -137,8 +142,9 @@ struct vpn {
 	uint8_t boot_id[BOOT_ID_LEN];
 	bool rebooted;
 	struct event *on_kernel;
-	struct event *on_tunnels;
+	struct event *on_net;
 	struct event *on_tick;
+	struct event *on_host;
 	struct event *on_change; /* reality was changed by others: reconcile */
 	uint64_t acquires;
 	struct vpn_repair repair;
@@ -148,13 +154,11 @@ struct vpn {
 	struct vpn_states *states;
 	struct natt *natt;
 	struct vpn_learn *learn;
+	struct vpn_host *hosts; /* by VPN */
+	char host_trouble[200]; /* what of this host is not as when rows came; "" = nothing */
 };
 
 int64_t vpn_now_ms(void); /* monotonic */
-
-#define VPN_TROUBLE_LEN 256
-/* What is not as it should be, of policy and of what is learned; "" = nothing.  Returns text. */
-const char *vpn_trouble(const struct vpn *v, char text[VPN_TROUBLE_LEN]);
 
 /*
  * Compute the touched parts from the store's rows, plan, apply.  0: everything holds.  -1: nothing
@@ -191,6 +195,34 @@ void vpn_learn_notify(struct vpn *v,
 void vpn_learn_refused(struct vpn *v, uint32_t instance);
 /* Why not all that was learned is reported; "": it is. */
 const char *vpn_learn_trouble(const struct vpn *v);
+
+/* --- this host (vpn_host.c) --------------------------------------------------- */
+
+/* Fill in n->here.  0, or -1 with faults. */
+int vpn_host_look(struct vpn *v, struct vpn_net *n, struct vpn_faults *f);
+/* It holds now, with what was seen then; fresh: its row is new. */
+void vpn_host_note(struct vpn *v, const struct vpn_net *n, bool fresh);
+void vpn_host_forget(struct vpn *v, uint32_t vpn);
+/* Say what changed since rows came, if that is something else than was said. */
+void vpn_host_tell(struct vpn *v);
+void vpn_host_clear(struct vpn *v);
+/* What others did to interfaces, routes and addresses. */
+void vpn_host_event(void *arg, const struct kern_net_event *e);
+/* The addresses and interfaces of this host may be others now. */
+void vpn_host_changed(struct vpn *v);
+/* Add the VPN's device to the plan, or its deletion. */
+void vpn_host_device(struct vpn *v, const struct vpn_net *n, struct kplan *plan);
+/* Why the peer's prefix has no route; NULL: it has one. */
+const char *vpn_host_no_route(const struct vpn *v, const struct vpn_net *n, const struct addr *peer,
+    const struct prefix *dst);
+/* Add routes to all that is behind the peer to the plan; none of those before stays. */
+void vpn_host_routes(
+    struct vpn *v, const struct vpn_net *n, const struct vpn_peer *p, struct kplan *plan);
+/* What the VPN's routes are, as far as it was enforced.  false: it was not. */
+bool vpn_host_net(const struct vpn *v, uint32_t vpn, struct vpn_net *n);
+/* What others did is to be looked at, soon; and addresses and interfaces are. */
+void vpn_change_soon(struct vpn *v);
+void vpn_host_soon(struct vpn *v);
 
 /* --- NAT -------------------------------------------------------------------- */
 

@@ -55,6 +55,19 @@ bool vpn_repair_is_gone(const struct vpn *v, const struct kern_sa_id *sa)
 	return r->gone_count && bsearch(sa, r->gone, r->gone_count, sizeof(*sa), by_id);
 }
 
+const char *vpn_trouble(const struct vpn *v, char buf[VPN_TROUBLE_LEN])
+{
+	const char *const part[] = {v->repair.trouble, v->host_trouble, vpn_learn_trouble(v)};
+	size_t len = 0;
+
+	buf[0] = '\0';
+	for (size_t i = 0; i < sizeof(part) / sizeof(part[0]) && len < VPN_TROUBLE_LEN; i++)
+		if (*part[i])
+			len += (size_t)snprintf(
+			    buf + len, VPN_TROUBLE_LEN - len, "%s%s", len ? "; " : "", part[i]);
+	return buf;
+}
+
 /* The PDP is told when it is another one. */
 static void trouble_set(struct vpn *v, const char *text)
 {

@@ -9,7 +9,6 @@
 #include <sys/socket.h>
 
 #include "common/log.h"
-#include "pep/local_addr.h"
 #include "pib/pib_codec.h"
 #include "pib/pib_store.h"
 
@@ -352,17 +351,6 @@ static int check_vpn(const struct vpn_env *env, const struct pib_ce_vpn *v, stru
 	return 0;
 }
 
-/* Once for all its tunnels: each look walks over all interfaces. */
-static void load_ipip(struct vpn_net *n)
-{
-	n->mtu = local_addr_mtu(&n->member.local);
-	for (size_t i = 0; i < n->near.site.count && !n->own.family; i++) {
-		const struct prefix *l = &n->near.site.p[i].prefix;
-		if (l->addr.family != AF_INET || !local_addr_within(l, &n->own))
-			n->own = (struct addr) {0};
-	}
-}
-
 int vpn_net_load(
     struct vpn_net *n, const struct vpn_env *env, uint32_t instance, struct vpn_faults *f)
 {
@@ -378,6 +366,7 @@ int vpn_net_load(
 	n->member.rekey_serial = v->rekey_serial;
 	n->member.epoch_floor = v->epoch_floor;
 	memcpy(n->member.vpn_id, v->vpn_id.p, sizeof(n->member.vpn_id));
+	n->table = KERN_TABLE_MAIN;
 	n->ipip = v->mode == PIB_CE_VPN_MODE_IPIP_TRANSPORT;
 	n->member.mode = n->ipip ? KERN_TRANSPORT : KERN_TUNNEL;
 	n->near.relay = v->relay == PIB_CE_VPN_RELAY_TRUE;
@@ -393,8 +382,6 @@ int vpn_net_load(
 		g.ret = -1;
 	if (v->keying == PIB_CE_VPN_KEYING_CONTROLLER && load_transforms(&n->member, env, v, f) < 0)
 		g.ret = -1;
-	if (g.ret == 0 && n->ipip)
-		load_ipip(n);
 	if (g.ret < 0)
 		vpn_net_clear(n);
 	return g.ret;

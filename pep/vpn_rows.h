@@ -36,12 +36,25 @@ int vpn_fault_memory(struct vpn_faults *f);
 /* What the kernel refused, as the row that asked for it. */
 int vpn_fault_kernel(struct vpn_faults *f, const struct kern_fault *k, const struct korigin *o);
 
+/* What of this host matters to a VPN: addresses within the site, and the outer one. */
+struct vpn_own {
+	struct addr addr; /* family 0 = none */
+	char interface[KERN_IF_NAME_LEN];
+};
+
+struct vpn_here {
+	struct vpn_own v4;
+	struct vpn_own v6;
+	char outer[KERN_IF_NAME_LEN]; /* the interface with the outer address, "" = none ... */
+	uint32_t mtu;		      /* ... and what it takes, 0 = not known */
+};
+
 /* One VPN as its rows say. */
 struct vpn_net {
 	const struct pib_ce_vpn *row; /* borrowed from the store */
-	bool ipip;		      /* tunnel interfaces and transport mode, and for these: */
-	struct addr own;	      /* an address of this host within the site, family 0 = none */
-	uint32_t mtu;		      /* of the interface with the outer address, 0 = not known */
+	bool ipip;		      /* tunnel interfaces and transport mode */
+	uint32_t table;		      /* of its routes */
+	struct vpn_here here;	      /* set by vpn_host_look() */
 	struct spd_near near;	      /* owned */
 	struct keying_member member;
 };

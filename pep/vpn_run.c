@@ -18,6 +18,7 @@
 struct net { /* a VPN met in this run */
 	uint32_t id;
 	bool failed;
+	bool fresh; /* its row is new */
 	struct vpn_net net;
 	UT_hash_handle hh;
 };
@@ -72,6 +73,13 @@ static const struct vpn_net *net_get(struct run *r, uint32_t vpn)
 	n->id = vpn;
 	n->failed = vpn_net_load(&n->net, &r->env, vpn, r->f) < 0;
 	r->env.lenient = r->lenient;
+	n->fresh = touched && touched->what & VPN_CHECK;
+	if (!n->failed && vpn_host_look(r->v, &n->net, r->f) < 0) {
+		vpn_net_clear(&n->net);
+		n->failed = true;
+	}
+	if (!n->failed)
+		vpn_host_device(r->v, &n->net, r->plan);
 	HASH_ADD(hh, r->nets, id, sizeof(n->id), n);
 	return n->failed ? NULL : &n->net;
 }
@@ -169,11 +177,11 @@ static void peer_sas(struct run *r, const struct vpn_net *n, struct vpn_peer *p)
 
 static int by_dst(const void *a, const void *b)
 {
-	return prefix_cmp(
-	    &((const struct kern_route *)a)->dst, &((const struct kern_route *)b)->dst);
+	return prefix_cmp(&((const struct kern_tunnel_route *)a)->dst,
+	    &((const struct kern_tunnel_route *)b)->dst);
 }
 
-/* An interface, and routes to all that is behind the peer; none in tunnel mode. */
+/* An interface, and routes to all that is behind the peer; in tunnel mode the VPN has the one. */
 static void peer_tunnel(struct run *r, const struct vpn_net *n, const struct vpn_peer *p)
 {
 	struct kern_tunnel t = {
@@ -197,12 +205,12 @@ static void peer_tunnel(struct run *r, const struct vpn_net *n, const struct vpn
 		return;
 	}
 	for (; t.routes < p->far.count; t.routes++)
-		t.route[t.routes] = (struct kern_route) {
+		t.route[t.routes] = (struct kern_tunnel_route) {
 		    .dst = p->far.p[t.routes].prefix, .row = p->far.p[t.routes].row};
 	qsort(t.route, t.routes, sizeof(*t.route), by_dst);
-	t.mtu = n->mtu;
+	t.mtu = n->here.mtu;
 	if (t.routes)
-		t.src = n->own;
+		t.src = n->here.v4.addr;
 	kplan_tunnel_put(r->plan, &t, &o);
 	free(t.route);
 }
@@ -237,6 +245,7 @@ static void peer_gone(struct run *r, uint32_t peer)
 	kplan_policy_drop(r->plan, vpn_owner(VPN_OWNER_PEER, peer));
 	kplan_sa_drop(r->plan, vpn_reqids_find(r->v->reqids, peer));
 	kplan_tunnel_del(r->plan, peer);
+	kplan_route_drop(r->plan, vpn_owner(VPN_OWNER_PEER, peer));
 }
 
 static void note_natt(struct run *r, const struct vpn_net *n, const struct vpn_peer *p)
@@ -275,6 +284,7 @@ static void peer_part(struct run *r, const struct vpn_touch *e)
 			put_unit(r, vpn_owner(VPN_OWNER_PEER, row->id),
 			    &pib_ce_vpn_peer_prefix_class, PIB_CE_VPN_PEER_PREFIX_COL_ADDR);
 			peer_tunnel(r, n, &p);
+			vpn_host_routes(r->v, n, &p, r->plan);
 			check_kind(r, n, &p);
 		}
 		if (e->what & VPN_KEYS)
@@ -400,6 +410,8 @@ static void collect(struct run *r)
 		kstate_sa_each(r->v->ks, 0, drop_stray, r);
 		kplan_policy_drop(r->plan, 0);
 		kplan_tunnel_del_all(r->plan);
+		kplan_route_drop(r->plan, 0);
+		kplan_device_del_all(r->plan);
 		control_unit(r);
 	}
 	vpn_touch_expand(r->t, r->store);
@@ -407,6 +419,8 @@ static void collect(struct run *r)
 		switch (e->key.part) {
 		case VPN_PART_NET:
 			site |= (e->what & VPN_NEAR) != 0;
+			if (!vpn_row(r->store, e->key.id))
+				kplan_device_del(r->plan, e->key.id);
 			(void)net_get(r, e->key.id); /* its faults */
 			if (e->what & VPN_RELAY)
 				relay_unit(r, e->key.id);
@@ -454,12 +468,18 @@ static void natt_done(struct run *r)
 static void done(struct run *r)
 {
 	struct vpn_touch *e, *next;
+	struct net *n, *n_next;
 
 	if (r->t->everything)
 		vpn_reqids_each(r->v->reqids, drop_reqid, r);
 	HASH_ITER (hh, r->t->part, e, next)
 		if (e->key.part == VPN_PART_PEER)
 			drop_reqid(r, e->key.id, 0);
+		else if (e->key.part == VPN_PART_NET && !vpn_row(r->store, e->key.id))
+			vpn_host_forget(r->v, e->key.id);
+	HASH_ITER (hh, r->nets, n, n_next)
+		vpn_host_note(r->v, &n->net, n->fresh);
+	vpn_host_tell(r->v);
 	natt_done(r);
 }
 

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "common/peer_status.h"
@@ -378,6 +379,67 @@ int vpn_show_tunnels(
 		return -1;
 	pib_store_each(v->store, &pib_ce_vpn_peer_class, show_tunnel, &l);
 	return 0;
+}
+
+/* --- routes ----------------------------------------------------------------- */
+
+struct routes {
+	struct vpn *v;
+	void (*fn)(void *arg, const struct vpn_show_route *r);
+	void *arg;
+};
+
+/* In mode ipip-transport they are of the tunnel to the peer. */
+static bool is_routed(const struct vpn *v, const struct vpn_net *n, uint32_t peer,
+    const struct prefix *dst, char device[KERN_IF_NAME_LEN])
+{
+	if (n->ipip) {
+		kern_tunnel_name(peer, device);
+		return kstate_tunnel_known(v->ks, peer);
+	}
+	kern_device_name(n->member.vpn, device);
+	return kstate_route_known(v->ks, n->table, dst);
+}
+
+static void show_route(void *arg, const struct pib_row *row)
+{
+	const struct pib_ce_vpn_peer_prefix *far = row->data;
+	struct routes *l = arg;
+	const struct pib_ce_vpn_peer *peer = far->peer ? vpn_peer_row(l->v->store, far->peer)
+						       : NULL;
+	struct vpn_show_route r = {.why_not = ""};
+	char device[KERN_IF_NAME_LEN];
+	const char *why = NULL;
+	struct addr end = {0};
+	struct vpn_net n;
+	struct names names;
+
+	if (!peer || addr_from_octets(&r.dst.addr, far->addr.p, far->addr.len) < 0)
+		return; /* what is blocked is discarded, with or without a route */
+	r.dst.len = (uint8_t)far->prefix_length;
+	(void)addr_from_octets(&end, peer->addr.p, peer->addr.len);
+	names_of(l->v, 0, peer->id, &names);
+	r.vpn = names.vpn;
+	r.peer = names.peer;
+	if (vpn_host_net(l->v, far->vpn, &n)) {
+		r.routed = is_routed(l->v, &n, peer->id, &r.dst, device);
+		why = n.ipip ? NULL : vpn_host_no_route(l->v, &n, &end, &r.dst);
+	}
+	r.device = device;
+	r.table = n.table;
+	r.src = r.dst.addr.family == AF_INET ? n.here.v4.addr : n.here.v6.addr;
+	if (!r.routed)
+		r.why_not = why ? why : "it is not in the kernel";
+	l->fn(l->arg, &r);
+}
+
+void vpn_show_routes(void *self, void (*fn)(void *arg, const struct vpn_show_route *r), void *arg)
+{
+	struct vpn *v = self;
+	struct routes l = {.v = v, .fn = fn, .arg = arg};
+
+	if (v->store)
+		pib_store_each(v->store, &pib_ce_vpn_peer_prefix_class, show_route, &l);
 }
 
 void vpn_show_status(void *self, struct vpn_show_status *s)

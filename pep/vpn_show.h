@@ -84,6 +84,19 @@ struct vpn_show_learned {
 int vpn_show_learned(void *self, const char *vpn,
     void (*fn)(void *arg, const struct vpn_show_learned *l), void *arg);
 
+struct vpn_show_route { /* to what is behind a peer */
+	const char *vpn;
+	const char *peer;
+	struct prefix dst;
+	bool routed; /* in the kernel, as far as we know; then also: */
+	const char *device;
+	uint32_t table;
+	struct addr src;     /* family 0 = the kernel's choice */
+	const char *why_not; /* "" when routed */
+};
+/* All. */
+void vpn_show_routes(void *self, void (*fn)(void *arg, const struct vpn_show_route *r), void *arg);
+
 struct vpn_show_status {
 	const char *backend;
 	size_t policies;

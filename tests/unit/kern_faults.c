@@ -93,33 +93,63 @@ static void note(bool hit, const char *text)
 	fclose(out);
 }
 
-/* Count this operation.  What happens to it? */
-static enum faults_what meet(enum faults_op op, const struct kern_sa_id *sa, const struct addr *src,
-    const struct kern_selector *sel)
+/* Count this operation, told by what it is of.  What happens to it? */
+static enum faults_what meet_any(enum faults_op op, const char *object)
 {
-	static const char *const name[] = {"sa-add", "sa-del", "policy-put", "policy-del"};
-	char text[KERN_STRLEN];
+	static const char *const name[] = {"sa-add", "sa-del", "policy-put", "policy-del",
+	    "device-put", "device-del", "route-put", "route-del"};
 	char line[KERN_STRLEN + 20];
 	bool hit;
 
 	read_orders();
 	hit = ++count == at;
-	snprintf(line, sizeof(line), "%s %s", name[op],
-	    sa ? kern_sa_id_print(sa, text) : kern_selector_print(sel, text));
+	snprintf(line, sizeof(line), "%s %s", name[op], object);
 	note(hit, line);
 	if (!hit)
 		return FAULTS_NONE;
 	seen.hit = true;
 	seen.op = op;
+	if (what == FAULTS_KILL_BEFORE)
+		kill(getpid(), SIGKILL);
+	return what;
+}
+
+static enum faults_what meet(enum faults_op op, const struct kern_sa_id *sa, const struct addr *src,
+    const struct kern_selector *sel)
+{
+	char text[KERN_STRLEN];
+	enum faults_what w = meet_any(
+	    op, sa ? kern_sa_id_print(sa, text) : kern_selector_print(sel, text));
+
+	if (w == FAULTS_NONE)
+		return w;
 	if (sa)
 		seen.sa = *sa;
 	if (src)
 		seen.sa_src = *src;
 	if (sel)
 		seen.sel = *sel;
-	if (what == FAULTS_KILL_BEFORE)
-		kill(getpid(), SIGKILL);
-	return what;
+	return w;
+}
+
+static enum faults_what meet_device(enum faults_op op, uint32_t vpn)
+{
+	char name[KERN_IF_NAME_LEN];
+	enum faults_what w = meet_any(op, kern_device_name(vpn, name));
+
+	if (w != FAULTS_NONE)
+		seen.route = (struct kern_route) {.vpn = vpn};
+	return w;
+}
+
+static enum faults_what meet_route(enum faults_op op, const struct kern_route *r)
+{
+	char text[PREFIX_STRLEN];
+	enum faults_what w = meet_any(op, prefix_print(&r->dst, text));
+
+	if (w != FAULTS_NONE)
+		seen.route = *r;
+	return w;
 }
 
 static int after(enum faults_what w, int ret, struct kern_fault *f)
@@ -166,6 +196,36 @@ static int faults_policy_del(struct kern *k, const struct kern_selector *sel, st
 	return w == FAULTS_REFUSE ? refuse(f) : after(w, real->policy_del(k, sel, f), f);
 }
 
+static int faults_device_put(struct kern *k, const struct kern_device *d, struct kern_fault *f)
+{
+	enum faults_what w = meet_device(FAULTS_DEVICE_PUT, d->vpn);
+	return w == FAULTS_REFUSE ? refuse(f) : after(w, real->device_put(k, d, f), f);
+}
+
+static int faults_device_del(struct kern *k, uint32_t vpn, struct kern_fault *f)
+{
+	enum faults_what w = meet_device(FAULTS_DEVICE_DEL, vpn);
+	return w == FAULTS_REFUSE ? refuse(f) : after(w, real->device_del(k, vpn, f), f);
+}
+
+static int faults_route_add(struct kern *k, const struct kern_route *r, struct kern_fault *f)
+{
+	enum faults_what w = meet_route(FAULTS_ROUTE_PUT, r);
+	return w == FAULTS_REFUSE ? refuse(f) : after(w, real->route_add(k, r, f), f);
+}
+
+static int faults_route_put(struct kern *k, const struct kern_route *r, struct kern_fault *f)
+{
+	enum faults_what w = meet_route(FAULTS_ROUTE_PUT, r);
+	return w == FAULTS_REFUSE ? refuse(f) : after(w, real->route_put(k, r, f), f);
+}
+
+static int faults_route_del(struct kern *k, const struct kern_route *r, struct kern_fault *f)
+{
+	enum faults_what w = meet_route(FAULTS_ROUTE_DEL, r);
+	return w == FAULTS_REFUSE ? refuse(f) : after(w, real->route_del(k, r, f), f);
+}
+
 static struct kern *open_pfkey(struct kern_fault *f)
 {
 	real = &__real_kern_pfkey_ops;
@@ -189,6 +249,11 @@ static void wrap(
 	ops->policy_add = faults_policy_add;
 	ops->policy_put = faults_policy_put;
 	ops->policy_del = faults_policy_del;
+	ops->device_put = faults_device_put;
+	ops->device_del = faults_device_del;
+	ops->route_add = faults_route_add;
+	ops->route_put = faults_route_put;
+	ops->route_del = faults_route_del;
 }
 
 static void __attribute__((constructor)) start(void)

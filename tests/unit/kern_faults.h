@@ -17,7 +17,16 @@ enum faults_what {
 	FAULTS_KILL_AFTER,
 };
 
-enum faults_op { FAULTS_SA_ADD, FAULTS_SA_DEL, FAULTS_POLICY_PUT, FAULTS_POLICY_DEL };
+enum faults_op {
+	FAULTS_SA_ADD,
+	FAULTS_SA_DEL,
+	FAULTS_POLICY_PUT,
+	FAULTS_POLICY_DEL,
+	FAULTS_DEVICE_PUT,
+	FAULTS_DEVICE_DEL,
+	FAULTS_ROUTE_PUT,
+	FAULTS_ROUTE_DEL
+};
 
 struct faults_seen { /* the operation that the fault hit */
 	bool hit;
@@ -25,6 +34,7 @@ struct faults_seen { /* the operation that the fault hit */
 	struct kern_sa_id sa;
 	struct addr sa_src;
 	struct kern_selector sel;
+	struct kern_route route; /* and the vpn of a device */
 };
 
 /* The n-th operation from now (1 = the next) meets this fault; n 0: none does. */

@@ -16,6 +16,7 @@
 #include "copsctl/pki.h"
 #include "pep/client.h"
 #include "pep/kern_mem.h"
+#include "pep/kern_mem_net.h"
 #include "pep/spd.h"
 #include "pep/pep_conf.h"
 #include "pep/vpn.h"
@@ -882,13 +883,13 @@ START_TEST(changes_are_local)
 	unsigned before;
 
 	join();
-	/* another peer: its own policies and nothing else */
+	/* another peer: its own policies and its route, and nothing else */
 	before = kern_mem_operations(a.kern);
 	t = pib_txn_begin(a.store);
 	INSTALL(t, ce_vpn_peer, peer(3));
 	INSTALL(t, ce_vpn_peer_prefix, peer_prefix(3));
 	must(&a, t);
-	ck_assert_uint_eq(kern_mem_operations(a.kern) - before, 4);
+	ck_assert_uint_eq(kern_mem_operations(a.kern) - before, 5);
 	/* a name: nothing */
 	before = kern_mem_operations(a.kern);
 	t = pib_txn_begin(a.store);
@@ -897,14 +898,15 @@ START_TEST(changes_are_local)
 	}
 	must(&a, t);
 	ck_assert_uint_eq(kern_mem_operations(a.kern) - before, 0);
-	/* the prefix gets blocked: out l > r and in, fwd r > l turn to discards in place */
+	/* the prefix gets blocked: out l > r and in, fwd r > l turn to discards in place, the route
+	 * goes */
 	before = kern_mem_operations(a.kern);
 	t = pib_txn_begin(a.store);
 	{
 		CHANGED(ce_vpn_peer_prefix, peer_prefix(3), r.peer = 0);
 	}
 	must(&a, t);
-	ck_assert_uint_eq(kern_mem_operations(a.kern) - before, 3);
+	ck_assert_uint_eq(kern_mem_operations(a.kern) - before, 4);
 }
 END_TEST
 
@@ -946,7 +948,7 @@ START_TEST(reqids_run_out)
 	t = pib_txn_begin(a.store);
 	install_far(t, most - 1);
 	must(&a, t);
-	ck_assert_uint_eq(kern_mem_operations(a.kern) - before, 4);
+	ck_assert_uint_eq(kern_mem_operations(a.kern) - before, 5);
 	was = kern_mem_dump(a.kern);
 	t = pib_txn_begin(a.store);
 	install_far(t, most);
@@ -1335,6 +1337,147 @@ START_TEST(foreign_policy_changes_are_repaired)
 }
 END_TEST
 
+static struct prefix prefix_of(const char *s)
+{
+	struct prefix p;
+	ck_assert_int_eq(prefix_parse(&p, s), PREFIX_OK);
+	return p;
+}
+
+static void note_route(void *arg, const struct vpn_show_route *r)
+{
+	char *line = arg;
+	char dst[PREFIX_STRLEN], src[ADDR_STRLEN];
+
+	snprintf(line + strlen(line), 200, "%s %s %s %s %u %s %s\n", r->vpn, r->peer,
+	    prefix_print(&r->dst, dst), r->routed ? r->device : "-", (unsigned)r->table,
+	    r->src.family ? addr_print(&r->src, src) : "-", r->why_not);
+}
+
+/* With a route and the device it leads to: gone, back, and somebody else's. */
+START_TEST(routes_and_devices)
+{
+	struct mem_net *net = kern_mem_net(a.kern);
+	const struct prefix dst = prefix_of("10.2.0.0/16");
+	const struct prefix other = prefix_of("10.3.0.0/16");
+	struct vpn_show_status s;
+	char line[400] = "";
+	struct pib_fault f;
+	struct pib_txn *t;
+	char *was, *is;
+
+	join();
+	ck_assert_uint_eq(lines_with("device cvn1 mtu 1422"), 1); /* AES-CBC, HMAC-SHA2-512 */
+	ck_assert_uint_eq(lines_with("route 10.2.0.0/16 table 254 dev cvn1"), 1);
+	vpn_show_routes(a.self, note_route, line);
+	ck_assert_str_eq(line, "acme ce2.example.net 10.2.0.0/16 cvn1 254 - \n");
+	was = kern_mem_dump(a.kern);
+	mem_net_foreign_route_del(net, 254, &dst);
+	run_ms(300);
+	mem_net_foreign_route_put(net, 254, &dst);
+	run_ms(300);
+	mem_net_foreign_device_del(net, 1);
+	run_ms(300);
+	is = kern_mem_dump(a.kern);
+	ck_assert_str_eq(was, is);
+	free(is);
+	vpn_show_status(a.self, &s);
+	ck_assert_uint_eq(s.repairs, 3);
+	ck_assert_str_eq(s.trouble, "");
+	/* a place that somebody has is refused, and nothing of the peer is there */
+	mem_net_foreign_route_put(net, 254, &other);
+	t = pib_txn_begin(a.store);
+	INSTALL(t, ce_vpn_peer, peer(3));
+	INSTALL(t, ce_vpn_peer_prefix, peer_prefix(3));
+	ck_assert_int_eq(commit(&a, t, &f), -1);
+	ck_assert_ptr_eq(f.cls, &pib_ce_vpn_peer_prefix_class);
+	ck_assert_uint_eq(f.instance, 103);
+	ck_assert_uint_eq(f.sub, PIB_CE_VPN_PEER_PREFIX_COL_ADDR);
+	mem_net_foreign_route_del(net, 254, &other);
+	is = kern_mem_dump(a.kern);
+	ck_assert_str_eq(was, is);
+	free(is);
+	free(was);
+	/* a restart finds them as they are */
+	ce_restart(&a);
+	ck_assert_uint_eq(lines_with("route 10.2.0.0/16 table 254 dev cvn1"), 1);
+	ck_assert_uint_eq(lines_with("route ") + lines_with("device "), 2);
+	undo_all(&a);
+	ck_assert_uint_eq(lines_with("route ") + lines_with("device "), 0);
+}
+END_TEST
+
+START_TEST(prefixes_without_a_route)
+{
+	struct pib_txn *t;
+	char line[800] = "";
+
+	join();
+	t = pib_txn_begin(a.store);
+	{
+		CHANGED(ce_vpn_peer_prefix, peer_prefix(2), r.addr = ip("192.0.2.0");
+			r.prefix_length = 24);
+	}
+	must(&a, t);
+	ck_assert_uint_eq(lines_with("route "), 0);
+	vpn_show_routes(a.self, note_route, line);
+	ck_assert_ptr_nonnull(strstr(line, "192.0.2.0/24 - 254 - it has an end of the tunnel"));
+	t = pib_txn_begin(a.store);
+	{
+		CHANGED(ce_vpn_peer_prefix, peer_prefix(2), r.addr = ip("0.0.0.0");
+			r.prefix_length = 0);
+	}
+	must(&a, t);
+	ck_assert_uint_eq(lines_with("route "), 0);
+}
+END_TEST
+
+static const char *trouble(void)
+{
+	static struct vpn_show_status s;
+	vpn_show_status(a.self, &s);
+	return s.trouble;
+}
+
+START_TEST(host_is_followed)
+{
+	struct mem_net *net = kern_mem_net(a.kern);
+	struct addr lan, lan2, wan;
+
+	addr_parse(&lan, "10.1.0.1");
+	addr_parse(&lan2, "10.1.0.7");
+	addr_parse(&wan, "192.0.2.1");
+	mem_net_own_put(net, 1, "wan", 1500, &wan);
+	mem_net_own_put(net, 2, "lan", 1500, &lan);
+	join();
+	ck_assert_uint_eq(lines_with("dev cvn1 src 10.1.0.1"), 1);
+	mem_net_own_put(net, 2, "lan", 1500, &lan2);
+	mem_net_own_put(net, 2, "lan", 0, &lan);
+	run_ms(300);
+	ck_assert_uint_eq(lines_with("dev cvn1 src 10.1.0.7"), 1);
+	ck_assert_str_eq(
+	    trouble(), "the address within the site is 10.1.0.7 on lan now (was 10.1.0.1 on lan)");
+	mem_net_own_put(net, 2, "lan", 0, &lan2);
+	run_ms(300);
+	ck_assert_uint_eq(lines_with("dev cvn1 src"), 0);
+	ck_assert_str_eq(
+	    trouble(), "no interface has an address of the site any more (lan had 10.1.0.1)");
+	mem_net_own_put(net, 2, "inside", 1500, &lan);
+	run_ms(300);
+	ck_assert_uint_eq(lines_with("dev cvn1 src 10.1.0.1"), 1);
+	ck_assert_str_eq(trouble(), "interface lan is inside now");
+	mem_net_own_put(net, 2, "lan", 1500, &lan);
+	run_ms(300);
+	ck_assert_str_eq(trouble(), "");
+	mem_net_own_put(net, 1, "wan", 1400, &wan);
+	run_ms(300);
+	ck_assert_uint_eq(lines_with("device cvn1 mtu 1310"), 1);
+	mem_net_own_put(net, 1, "wan", 0, &wan);
+	run_ms(300);
+	ck_assert_str_eq(trouble(), "no interface has 192.0.2.1 any more (wan had it)");
+}
+END_TEST
+
 START_TEST(soft_expiry_rekeys)
 {
 	struct kern_event e = {.kind = KERN_EV_EXPIRE_SOFT};
@@ -1452,6 +1595,9 @@ int main(void)
 	tcase_add_test(t, row111_lockdown);
 	tcase_add_test(t, flush_is_repaired);
 	tcase_add_test(t, foreign_policy_changes_are_repaired);
+	tcase_add_test(t, routes_and_devices);
+	tcase_add_test(t, prefixes_without_a_route);
+	tcase_add_test(t, host_is_followed);
 	tcase_add_test(t, soft_expiry_rekeys);
 	tcase_add_test(t, row79_policy_over_leaves_discards_and_no_keys);
 	suite_add_tcase(s, t);

@@ -1,0 +1,72 @@
+/*
+ * kern_own.c - this host's addresses, and what of its interfaces matters, through rtnetlink.
+ */
+/* Before the kernel's headers, which leave out what it has. */
+#include <net/if.h>
+
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
+
+#include "pep/kern_net.h"
+#include "pep/kern_rtnl.h"
+
+struct telling {
+	void (*fn)(void *arg, const struct kern_own *a);
+	void *arg;
+};
+
+/* One that cannot be sent from yet, or never, is none: the kernel refuses routes that name it. */
+static int on_addr(const struct nlmsghdr *h, void *arg)
+{
+	const struct ifaddrmsg *m = mnl_nlmsg_get_payload(h);
+	const struct nlattr *flags = rtnl_attr(h, sizeof(*m), IFA_FLAGS, sizeof(uint32_t));
+	const struct nlattr *local = rtnl_attr(h, sizeof(*m), IFA_LOCAL, 4);
+	const struct telling *t = arg;
+	struct kern_own a = {.interface = m->ifa_index};
+	uint32_t have = flags != NULL ? mnl_attr_get_u32(flags) : m->ifa_flags;
+
+	if (local == NULL)
+		local = rtnl_attr(h, sizeof(*m), IFA_ADDRESS, 4);
+	if ((have & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) == 0 && m->ifa_scope < RT_SCOPE_LINK &&
+	    rtnl_addr(local, &a.addr) == 0)
+		t->fn(t->arg, &a);
+	return MNL_CB_OK;
+}
+
+/* A dump that something changed during tells of some twice: no harm. */
+int kern_own_dump(struct kern *k, void (*fn)(void *arg, const struct kern_own *a), void *arg,
+    struct kern_fault *f)
+{
+	struct telling t = {.fn = fn, .arg = arg};
+	struct ifaddrmsg *m;
+	int err;
+
+	rtnl_begin(kern_net_of(k), RTM_GETADDR, NLM_F_DUMP, sizeof(*m), &m);
+	err = rtnl_talk(kern_net_of(k), on_addr, &t);
+	return err != 0 && err != EINTR ? rtnl_refused(f, err, "dump of", "addresses") : 0;
+}
+
+static int on_link(const struct nlmsghdr *h, void *arg)
+{
+	const struct nlattr *name = rtnl_attr(h, sizeof(struct ifinfomsg), IFLA_IFNAME, 1);
+	const struct nlattr *mtu = rtnl_attr(
+	    h, sizeof(struct ifinfomsg), IFLA_MTU, sizeof(uint32_t));
+	struct kern_interface *i = arg;
+
+	if (name != NULL)
+		snprintf(i->name, sizeof(i->name), "%s", mnl_attr_get_str(name));
+	if (mtu != NULL)
+		i->mtu = mnl_attr_get_u32(mtu);
+	return MNL_CB_OK;
+}
+
+bool kern_interface_get(struct kern *k, uint32_t index, struct kern_interface *i)
+{
+	struct ifinfomsg *m;
+
+	*i = (struct kern_interface) {0};
+	rtnl_begin(kern_net_of(k), RTM_GETLINK, 0, sizeof(*m), &m);
+	m->ifi_index = (int)index;
+	return rtnl_talk(kern_net_of(k), on_link, i) == 0 && i->name[0] != '\0';
+}
