@@ -1,6 +1,6 @@
 /*
- * kern_net.c - see kern_net.h: the sockets of it, and what others do to interfaces, routes and addresses, as rtnetlink tells it.  A
- * filter in the kernel leaves out what we did ourselves and routes that are not ours, of which
+ * kern_net.c - see kern_net.h: the sockets, and what others do to interfaces, routes and addresses.
+ * A filter in the kernel leaves out what we did ourselves and routes that are not ours, of which
  * there may be many.
  */
 /* Before the kernel's headers, which leave out what it has. */
