@@ -349,8 +349,8 @@ static void tell(const struct flush *f)
 	for (size_t i = 0; i < f->edits; i++) {
 		const struct edit *e = &f->edit[i];
 
-		log_info("%s: %zu networks in VPN %s/%s, were %zu (LSN %llu)", e->m->ce->name,
-		    e->sites, e->m->vpn->customer->name, e->m->vpn->name, e->olds,
+		log_info("%s: networks of its site in VPN %s/%s: %zu, were %zu (LSN %llu)",
+		    e->m->ce->name, e->m->vpn->customer->name, e->m->vpn->name, e->sites, e->olds,
 		    (unsigned long long)e->lsn);
 	}
 }

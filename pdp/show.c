@@ -371,6 +371,7 @@ void show_vpn(void *arg, struct ctl_req *req, const json_t *args)
 	    "keying", v->ike ? "ike" : "controller", "internet", intent_internet_name(v->internet));
 	if (v->topology == TOPO_HUB_AND_SPOKE)
 		set(o, "relay", json_boolean(v->relay));
+	set(o, "routing", json_string(intent_routing_name(v->routing)));
 	set(o, "space", prefixes(v->space, v->spaces));
 	set(o, "rekeys", number(keyring_serial(p->db.keys, v->id->number)));
 	for (size_t i = 0; i < v->members; i++) {

@@ -714,6 +714,33 @@ START_TEST(ten_thousand)
 }
 END_TEST
 
+/* Each has a number for ever: a site that goes on to announce others is stopped, and keeps what it
+ * has. */
+START_TEST(too_many_different)
+{
+	struct pep_net net[256];
+	char text[256][32];
+
+	up("max-learned=\"256\"");
+	for (unsigned round = 0; round < 18; round++) {
+		for (uint32_t i = 0; i < 256; i++) {
+			snprintf(text[i], sizeof(text[i]), "10.10.%u.%u/32", round, i);
+			net[i] = (struct pep_net) {i + 1, vpn(), text[i]};
+		}
+		pep_learned(&pep[0], false, NULL, 0, net, 256);
+		quiet();
+		ck_assert_uint_eq(theirs(1), 2 + (round < 17 ? 256 : 0));
+	}
+	ck_assert_str_eq(
+	    shown("ce0", text[0]), "refused|the site has announced too many different networks");
+	/* a limit that is higher lets it go on */
+	ck_assert_int_eq(apply(MANAGED, "max-learned=\"300\"", LEARN0, LEARN1, ""), CHANGE_OK);
+	quiet();
+	ck_assert_uint_eq(theirs(1), 2 + 256);
+	all_match();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("pdp learned");
@@ -738,6 +765,7 @@ int main(void)
 	tcase_add_loop_test(tc, property, 0, 12);
 	tcase_add_test(tc, a_thousand_sites);
 	tcase_add_test(tc, ten_thousand);
+	tcase_add_test(tc, too_many_different);
 	suite_add_tcase(s, tc);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
