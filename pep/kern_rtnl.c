@@ -81,9 +81,17 @@ struct nlmsghdr *rtnl_begin(struct rtnl *t, uint16_t type, uint16_t flags, size_
 	return &t->out.hdr;
 }
 
+/* Requests to make something have flags of the same numbers. */
+static bool is_dump(const struct rtnl *t)
+{
+	return (t->out.hdr.nlmsg_flags & NLM_F_ACK) == 0 &&
+	       (t->out.hdr.nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
+}
+
 static int exchange(struct rtnl *t, int (*each)(const struct nlmsghdr *h, void *arg), void *arg)
 {
 	uint32_t port = mnl_socket_get_portid(t->s);
+	bool one = (t->out.hdr.nlmsg_flags & NLM_F_ACK) == 0 && !is_dump(t);
 	int more = MNL_CB_OK;
 	ssize_t n;
 
@@ -96,6 +104,8 @@ static int exchange(struct rtnl *t, int (*each)(const struct nlmsghdr *h, void *
 		if (n < 0)
 			return ETIMEDOUT; /* what was asked for may have been done */
 		more = mnl_cb_run(t->in, (size_t)n, t->seq, port, each, arg);
+		if (one && more > MNL_CB_STOP)
+			more = MNL_CB_STOP; /* no word follows that it was all */
 	}
 	return more < 0 ? errno : 0;
 }
@@ -106,8 +116,7 @@ int rtnl_talk(struct rtnl *t, int (*each)(const struct nlmsghdr *h, void *arg), 
 
 	if (err == 0)
 		err = exchange(t, each, arg);
-	if (t->s != NULL && (err == ETIMEDOUT || err == EPROTO ||
-				(err != 0 && (t->out.hdr.nlmsg_flags & NLM_F_DUMP) != 0))) {
+	if (t->s != NULL && (err == ETIMEDOUT || err == EPROTO || (err != 0 && is_dump(t)))) {
 		mnl_socket_close(t->s);
 		t->s = NULL;
 	}

@@ -325,8 +325,8 @@ static int by_text(const void *x, const void *y)
 }
 
 /* Both, or the policies alone and without reqids, of which one is as good as another. */
-static const char all[] = "xfrm state\nxfrm policy\n";
-static const char policies[] = "xfrm policy\n";
+static const char all[] = "xfrm state\nxfrm policy\nroute show table all proto 67\n";
+static const char policies[] = "xfrm policy\nroute show table all proto 67\n";
 
 static void cut_reqid(char *line)
 {
@@ -513,6 +513,12 @@ static void row_of(const struct faults_seen *s, const struct pib_class **cls, ui
 		*instance = peer << 4 | (inbound ? s->sa.spi & 15 : s->sa.spi >> 4 & 15);
 		return;
 	}
+	if (s->op == FAULTS_ROUTE_PUT) {
+		ck_assert(net_of(&s->route.dst, &far));
+		*cls = &pib_ce_vpn_peer_prefix_class;
+		*instance = 1000 + far;
+		return;
+	}
 	ck_assert_int_eq(s->op, FAULTS_POLICY_PUT);
 	has_src = net_of(&s->sel.src, &src);
 	has_dst = net_of(&s->sel.dst, &dst);
@@ -559,8 +565,9 @@ static enum outcome fail_one(
 		return UNDONE;
 	}
 	ck_assert(kern_faults_seen()->hit);
-	ck_assert_msg(
-	    kern_faults_seen()->op == FAULTS_SA_DEL || kern_faults_seen()->op == FAULTS_POLICY_DEL,
+	ck_assert_msg(kern_faults_seen()->op == FAULTS_SA_DEL ||
+			  kern_faults_seen()->op == FAULTS_POLICY_DEL ||
+			  kern_faults_seen()->op == FAULTS_ROUTE_DEL,
 	    "operation %u: success all the same", k);
 	pep_client_vpn.settled(a.self, a.store);
 	run_ms(1100); /* what is owed is tried again */
