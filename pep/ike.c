@@ -49,7 +49,7 @@ struct ike_peer *ike_peer_get(struct ike *k, uint32_t peer)
 	return p;
 }
 
-static struct ike_peer *peer_find(const struct ike *k, uint32_t peer)
+struct ike_peer *ike_peer_find(const struct ike *k, uint32_t peer)
 {
 	struct ike_peer *p;
 
@@ -150,7 +150,7 @@ int ike_want(struct ike *k, const struct ike_conf *conf, bool permanent, bool le
 
 void ike_unwant(struct ike *k, uint32_t peer)
 {
-	struct ike_peer *p = peer_find(k, peer);
+	struct ike_peer *p = ike_peer_find(k, peer);
 
 	if (!p || !p->wanted)
 		return;
@@ -168,7 +168,7 @@ void ike_complete(struct ike *k)
 
 void ike_acquire(struct ike *k, uint32_t peer, int64_t now_ms)
 {
-	struct ike_peer *p = peer_find(k, peer);
+	struct ike_peer *p = ike_peer_find(k, peer);
 
 	if (!p || !p->wanted)
 		return;
@@ -180,7 +180,7 @@ void ike_acquire(struct ike *k, uint32_t peer, int64_t now_ms)
 
 bool ike_lists(const struct ike *k, uint32_t peer, uint32_t spi)
 {
-	const struct ike_peer *p = peer_find(k, peer);
+	const struct ike_peer *p = ike_peer_find(k, peer);
 	const struct ike_child *x;
 
 	if (p)
@@ -200,7 +200,7 @@ static void child_broken(struct ike *k, struct ike_child *x)
 
 void ike_missing(struct ike *k, uint32_t peer, uint32_t spi, int64_t now_ms)
 {
-	struct ike_peer *p = peer_find(k, peer);
+	struct ike_peer *p = ike_peer_find(k, peer);
 	struct ike_child *x;
 
 	k->now_ms = now_ms;
@@ -249,6 +249,8 @@ static void forget_all(struct ike *k)
 	HASH_ITER (hh, k->peers, p, p_next) {
 		ike_try_drop(k, p);
 		p->up_ms = 0;
+		p->rekey_ms = 0;
+		p->alone = 0;
 		p->failures = 0;
 		p->reason[0] = '\0';
 		if (!p->wanted)
@@ -487,8 +489,7 @@ static bool is_current(const struct ike_peer *p, const struct ike_child *x)
 	return x->conn == p->conn && !strcmp(x->name, p->child);
 }
 
-/* The newest of the wanted kind that carries traffic. */
-static struct ike_child *current(const struct ike_peer *p)
+struct ike_child *ike_current(const struct ike_peer *p)
 {
 	struct ike_child *x, *best = NULL;
 
@@ -563,6 +564,7 @@ static void peer_up(struct ike *k, struct ike_peer *p, const struct ike_child *b
 	p->reason[0] = '\0';
 	p->demanded_ms = 0;
 	end_others(k, p, best, next);
+	at(next, ike_rekey_tick(k, p, best));
 	if (!p->sweep)
 		return;
 	if (k->now_ms - p->up_ms >= LINGER_MS)
@@ -604,6 +606,7 @@ static bool broken(const struct ike_peer *p)
 
 static void peer_down(struct ike *k, struct ike_peer *p, int64_t *next)
 {
+	int64_t settle_ms;
 	bool ok;
 
 	if (p->up_ms) {
@@ -638,6 +641,10 @@ static void peer_down(struct ike *k, struct ike_peer *p, int64_t *next)
 		at(next, p->try_ms);
 		return;
 	}
+	if ((settle_ms = ike_settle_ms(p)) > k->now_ms) {
+		at(next, settle_ms);
+		return;
+	}
 	if (ike_try_start(k, p) < 0) {
 		p->try_ms = k->now_ms + RETRY_MIN_MS;
 		at(next, p->try_ms);
@@ -670,7 +677,7 @@ static void peer_due(struct ike *k, struct ike_peer *p, int64_t *next)
 
 	end_broken(k, p, next);
 	if (p->wanted) {
-		best = current(p);
+		best = ike_current(p);
 		if (best)
 			peer_up(k, p, best, next);
 		else
@@ -685,14 +692,6 @@ static void peer_due(struct ike *k, struct ike_peer *p, int64_t *next)
 	}
 	LIST_FOREACH (x, &p->children, in_peer)
 		ike_ask_child_end(k, x);
-}
-
-bool ike_rekey(struct ike *k, uint32_t peer, bool leading)
-{
-	const struct ike_peer *p = peer_find(k, peer);
-	const struct ike_child *best = p && p->wanted && vici_is_up(k->vici) ? current(p) : NULL;
-
-	return best && (p->leads || !leading) && ike_ask_rekey(k, best) == 0;
 }
 
 int64_t ike_tick(struct ike *k, int64_t now_ms)
@@ -727,12 +726,12 @@ bool ike_up(const struct ike *k)
 
 bool ike_status(const struct ike *k, uint32_t peer, struct ike_status *s)
 {
-	const struct ike_peer *p = peer_find(k, peer);
+	const struct ike_peer *p = ike_peer_find(k, peer);
 	const struct ike_child *best;
 
 	if (!p || !p->wanted)
 		return false;
-	best = current(p);
+	best = ike_current(p);
 	*s = (struct ike_status) {.state = IKE_CONNECTING, .reason = p->reason};
 	if (best) {
 		s->state = IKE_UP;

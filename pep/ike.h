@@ -85,10 +85,11 @@ void ike_missing(struct ike *k, uint32_t peer, uint32_t spi, int64_t now_ms);
 /* The same for all: is the pair in the kernel? */
 void ike_verify(struct ike *k, bool (*present)(void *arg, const struct ike_sa *sa), int64_t now_ms);
 /*
- * Rekey the peer's CHILD_SA now; leading: only if it is us who lead, since both ends are told.
- * false: there is none, or charon does not hear us.
+ * Rekey the peer's CHILD_SA, or leave it at the one that comes meanwhile: a new one is not replaced
+ * before both ends had the time to prefer it.  leading: only if it is us who lead, since both ends
+ * are told.  false: there is none, or charon is not there.
  */
-bool ike_rekey(struct ike *k, uint32_t peer, bool leading);
+bool ike_rekey(struct ike *k, uint32_t peer, bool leading, int64_t now_ms);
 /* Do what is due; when to call again, INT64_MAX = when something happens. */
 int64_t ike_tick(struct ike *k, int64_t now_ms);
 

@@ -4,6 +4,7 @@
  *	ike.c		what is wanted, what is due
  *	ike_sas.c	what charon lists
  *	ike_ask.c	what is asked of charon: to take credentials, to end, to rekey
+ *	ike_rekey.c	rekeys on request, none too soon
  *	ike_try.c	one initiation, on a connection of its own, and why it failed
  */
 #ifndef PEP_IKE_INT_H
@@ -44,7 +45,10 @@ struct ike_child {   /* a CHILD_SA */
 	char name[IKE_NAME_LEN];
 	struct ike_sa sa;
 	bool installed; /* carries traffic: not on its way in or out */
-	bool seen;	/* in the listing that goes on */
+	bool moving;	/* is being replaced or ended */
+	bool
+	    deleting; /* ended, and the other end has not said that it heard; of that is no event */
+	bool seen;    /* in the listing that goes on */
 	bool ending;
 	int64_t refused_ms; /* as in struct ike_conn */
 	int64_t broken_ms;  /* since when the kernel lacks it, 0 = it does not */
@@ -71,6 +75,11 @@ struct ike_peer {
 	unsigned failures;
 	int64_t demanded_ms; /* until then traffic is taken to wait */
 	int64_t up_ms;	     /* since when the wanted child is up, 0 = it is not */
+	uint32_t alone;	     /* the child beside which there is none */
+	int64_t alone_ms;    /* since when */
+	int64_t look_ms;     /* then list again, 0 = events tell */
+	uint32_t rekey;	     /* the child that is to be rekeyed */
+	int64_t rekey_ms;    /* since when, 0 = none is */
 	bool sweep;	     /* of the SAs that another charon left */
 	int64_t sweep_ms;    /* that failed: not again before */
 	char reason[IKE_REASON_LEN];
@@ -102,6 +111,9 @@ struct ike {
 
 struct ike_conn *ike_conn_get(struct ike *k, const char *name); /* NULL: no memory */
 struct ike_peer *ike_peer_get(struct ike *k, uint32_t peer);
+struct ike_peer *ike_peer_find(const struct ike *k, uint32_t peer); /* NULL: unknown */
+/* The newest of the wanted kind that carries traffic, or NULL. */
+struct ike_child *ike_current(const struct ike_peer *p);
 void ike_child_free(struct ike_child *c);
 
 /* --- ike_sas.c ---------------------------------------------------------------- */
@@ -124,6 +136,13 @@ void ike_ask_child_end(struct ike *k, struct ike_child *x); /* once; no-op while
 int ike_ask_rekey(struct ike *k, const struct ike_child *x);
 /* Load all that there are; keys of ours that are not among them any more go. */
 void ike_ask_creds(struct ike *k);
+
+/* --- ike_rekey.c -------------------------------------------------------------- */
+
+/* With best up: keep account of it, and rekey it if that is asked and due.  When to call again. */
+int64_t ike_rekey_tick(struct ike *k, struct ike_peer *p, const struct ike_child *best);
+/* Not before then another CHILD_SA beside those that there are; INT64_MIN if there are none. */
+int64_t ike_settle_ms(const struct ike_peer *p);
 
 /* --- ike_try.c ---------------------------------------------------------------- */
 

@@ -49,6 +49,11 @@ static bool installed(const char *state)
 	       !strcmp(state, "REKEYING");
 }
 
+static bool moving(const char *state)
+{
+	return !strcmp(state, "REKEYING") || !strcmp(state, "REKEYED");
+}
+
 static void addr_of(struct addr *a, const struct vici_view *v, const char *key)
 {
 	char text[ADDR_STRLEN + 1];
@@ -72,6 +77,8 @@ static void take_child(
 	x->seen = true;
 	x->ike_id = vici_number(ike, "uniqueid", 10);
 	x->installed = installed(vici_text(child, "state", state, sizeof(state)));
+	x->deleting = !strcmp(state, "DELETING");
+	x->moving = x->deleting || moving(state);
 	x->sa.spi_in = vici_number(child, "spi-in", 16);
 	x->sa.spi_out = vici_number(child, "spi-out", 16);
 	addr_of(&x->sa.local, ike, "local-host");

@@ -243,7 +243,7 @@ struct kern_ops {
 	int (*sa_ports)(struct kern *k, const struct kern_sa_id *id, struct kern_encap encap,
 	    struct kern_fault *f);
 	/*
-	 * Prefer this outbound SA to others of its reqid, also to newer ones, or no more
+	 * Prefer this outbound SA, if it is the only one, to newer ones of its reqid, or no more
 	 * (pep/kern_prefer.h).  NULL: there is no choice with this back end.
 	 */
 	int (*sa_prefer)(

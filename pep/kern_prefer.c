@@ -65,8 +65,49 @@ static int error_of(const struct nlmsghdr *h)
 	return mnl_nlmsg_get_payload_len(h) < sizeof(*e) ? EPROTO : -e->error;
 }
 
+struct others {
+	const struct kern_sa_id *id;
+	struct kern_sa_state of; /* the SA itself */
+	unsigned count;
+};
+
+static int count_other(const struct nlmsghdr *h, void *arg)
+{
+	struct others *o = arg;
+	struct kern_sa_state sa;
+
+	if (xfrm_msg_sa(h, &sa) == 0 && !sa.larval && sa.reqid == o->of.reqid &&
+	    sa.id.spi != o->id->spi && !addr_cmp(&sa.src, &o->of.src) &&
+	    !addr_cmp(&sa.id.dst, &o->id->dst))
+		o->count++;
+	return MNL_CB_OK;
+}
+
+/* How many more SAs the kernel could send on: o->count.  0 or an errno value. */
+static int others_of(struct mnl_socket *s, struct others *o, uint8_t *buf)
+{
+	struct xfrm_build b;
+	int rc = MNL_CB_OK;
+	ssize_t n;
+
+	xfrm_build_dump_between(&b, &o->of.src, &o->id->dst);
+	b.hdr.nlmsg_seq = 3;
+	if (mnl_socket_sendto(s, &b, b.hdr.nlmsg_len) < 0)
+		return errno;
+	while (rc > MNL_CB_STOP) {
+		n = mnl_socket_recvfrom(s, buf, REPLY_LEN);
+		if (n < 0 && errno != EINTR)
+			return errno;
+		if (n >= 0)
+			rc = mnl_cb_run(
+			    buf, (size_t)n, 3, mnl_socket_get_portid(s), count_other, o);
+	}
+	return rc < 0 ? errno : 0;
+}
+
 static int prefer(struct mnl_socket *s, const struct kern_sa_id *id, bool on, uint8_t *buf)
 {
+	struct others o = {.id = id};
 	uint64_t now = (uint64_t)time(NULL);
 	const struct xfrm_usersa_info *x;
 	struct xfrm_lifetime_cur l;
@@ -86,6 +127,12 @@ static int prefer(struct mnl_socket *s, const struct kern_sa_id *id, bool on, ui
 	hard = ahead(x->lft.hard_add_expires_seconds);
 	if ((l.add_time > now) == on)
 		return 0;
+	if (on) {
+		if (xfrm_msg_sa(h, &o.of) < 0)
+			return EPROTO;
+		if ((err = others_of(s, &o, buf)) != 0 || o.count)
+			return err;
+	}
 	l.add_time = on ? l.add_time + hard : l.add_time - hard;
 	xfrm_build_sa_times(&b, id, &l);
 	h = ask(s, &b, 2, buf, REPLY_LEN);

@@ -17,7 +17,11 @@ struct kern;
 struct kern_sa_id;
 struct kern_fault;
 
-/* Date the SA ahead, or back; no-op if it is so already.  0, or -1 and *f. */
+/*
+ * Date the SA ahead, or back; no-op if it is so already.  Ahead only if the kernel has no other to
+ * send on: of two that charon made at once one is not the peer's yet, and nobody but charon knows
+ * which; the newer one is right then, until one is left.  0, or -1 and *f.
+ */
 int kern_prefer(struct kern *k, const struct kern_sa_id *id, bool on, struct kern_fault *f);
 /* When it was added in truth.  hard_s: its hard lifetime, 0 = none. */
 uint64_t kern_prefer_added(uint64_t add_time, uint64_t hard_s);

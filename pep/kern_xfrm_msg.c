@@ -290,6 +290,18 @@ void xfrm_build_dump(struct xfrm_build *b, uint16_t type)
 				   : sizeof(struct xfrm_userpolicy_id));
 }
 
+void xfrm_build_dump_between(struct xfrm_build *b, const struct addr *src, const struct addr *dst)
+{
+	struct xfrm_address_filter f = {.family = dst->family,
+	    .splen = (uint8_t)(8 * addr_len(src)),
+	    .dplen = (uint8_t)(8 * addr_len(dst))};
+
+	put_addr(&f.saddr, src);
+	put_addr(&f.daddr, dst);
+	begin(b, XFRM_MSG_GETSA, NLM_F_DUMP, 0); /* attributes of a dump follow its header */
+	mnl_attr_put(&b->hdr, XFRMA_ADDRESS_FILTER, sizeof(f), &f);
+}
+
 /* --- answers ------------------------------------------------------------------- */
 
 /* The fixed part of a message, if it is all there. */

@@ -35,6 +35,8 @@ void xfrm_build_sa_times(
 void xfrm_build_policy_put(struct xfrm_build *b, uint16_t type, const struct kern_policy *p);
 void xfrm_build_policy_del(struct xfrm_build *b, const struct kern_selector *sel);
 void xfrm_build_dump(struct xfrm_build *b, uint16_t type);
+/* Of the SAs from src to dst.  Kernels before 3.15 list all. */
+void xfrm_build_dump_between(struct xfrm_build *b, const struct addr *src, const struct addr *dst);
 void xfrm_build_wipe(struct xfrm_build *b);
 
 /* An attribute of at least len octets behind a fixed part of so many.  NULL: none. */

@@ -72,6 +72,7 @@ pep_libpep_la_SOURCES += \
 	pep/ike.c pep/ike.h pep/ike_int.h \
 	pep/ike_ask.c pep/ike_conf.c pep/ike_conf.h \
 	pep/ike_psk.c pep/ike_psk.h \
+	pep/ike_rekey.c \
 	pep/ike_sas.c \
 	pep/ike_try.c \
 	pep/vici.c pep/vici.h \

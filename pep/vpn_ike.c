@@ -531,7 +531,7 @@ static void rekey_peer(void *arg, const struct pib_row *row)
 {
 	struct rekey *r = arg;
 
-	r->asked += ike_rekey(r->v->ike->ike, row->instance, r->leading);
+	r->asked += ike_rekey(r->v->ike->ike, row->instance, r->leading, vpn_now_ms());
 }
 
 /* CHILD_SAs of a VPN; leading: only where we lead, as the other end is told too. */

@@ -429,11 +429,11 @@ summary()
 	[ "$failures" -eq 0 ]
 }
 
-# stream A B COUNT [OCTETS]: COUNT echo requests as fast as they may go, in the background; every one must be
-# answered.
+# stream A B COUNT [OCTETS [SECONDS]]: COUNT echo requests as fast as they may go, or one after so many
+# SECONDS, in the background; every one must be answered.
 stream()
 {
-	ip netns exec "h-$1" ping -n -q -c "$3" -i 0.003 -W 5 -s "${4:-56}" "${HOST[$2]}" >"$RUN/stream.$1.$2" 2>&1 &
+	ip netns exec "h-$1" ping -D -n -c "$3" -i "${5:-0.003}" -W 5 -s "${4:-56}" "${HOST[$2]}" >"$RUN/stream.$1.$2" 2>&1 &
 	PID[stream.$1.$2]=$!
 }
 streaming() { kill -0 "${PID[stream.$1.$2]}" 2>/dev/null; }
@@ -448,5 +448,6 @@ stream_check()
 		ok "$4: $1 to $2 (${BACKEND[$1]}, ${BACKEND[$2]}): $said"
 	else
 		bad "$4: $1 to $2 (${BACKEND[$1]}, ${BACKEND[$2]}): $said"
+		ping_evidence "$RUN/stream.$1.$2"
 	fi
 }

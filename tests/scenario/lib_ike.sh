@@ -28,6 +28,8 @@ charon_conf()
 					default = 1
 					ike_name = yes
 					flush_line = yes
+					time_format = %s
+					time_add_ms = yes
 				}
 			}
 		}

@@ -1,8 +1,9 @@
 #!/bin/bash
 # rekey_ike.sh - new keys from IKE without a packet lost: 20 rekeys of CHILD_SAs under 10,000 packets
-# between two CEs on PF_KEY and between two on XFRM, by one end and by both ends at once; then keys
-# that are replaced because the rows' soft lifetime says so.
-# timeout: 300
+# between two CEs on PF_KEY and between two on XFRM, by one end and by both ends at once; two at once
+# while the other end's agent stands still; then keys that are replaced because the rows' soft lifetime
+# says so.
+# timeout: 600
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lib_ike.sh"
 
@@ -64,7 +65,7 @@ rekeyed() { grep -c 'inbound CHILD_SA .* established with SPIs' "$RUN/$1.charon.
 step "$rekeys rekeys under $packets packets on each pair"
 for site in "${sites[@]}"; do before[${#before[@]}]=$(rekeyed $site); done
 for pair in $pairs; do
-	stream ${pair%:*} ${pair#*:} $packets
+	stream ${pair%:*} ${pair#*:} $packets 56 0.005
 done
 done_=0
 for ((i = 1; i <= rekeys; i++)); do
@@ -83,7 +84,7 @@ for ((i = 1; i <= rekeys; i++)); do
 		streaming ${pair%:*} ${pair#*:} || still=
 	done
 	[ -z "$still" ] || done_=$i
-	nap 1.4
+	nap 2.1 # one that is asked for sooner is put off
 done
 [ $done_ -eq $rekeys ] && ok "packets were sent until the last rekey" ||
     bad "the packets were sent before rekey $done_ of $rekeys"
@@ -96,6 +97,31 @@ for site in "${sites[@]}"; do
 done
 for pair in $pairs; do
 	stream_check ${pair%:*} ${pair#*:} $packets "row112 no packet lost with IKE"
+done
+
+step "A rekey after a rekey, of which the other end's agent hears late"
+declare -A made
+late=()
+more() { [ "$(rekeyed $1)" -ge $((made[$1] + $2)) ]; }
+for pair in $pairs; do
+	near=${pair%:*} far=${pair#*:}
+	made[$near]=$(rekeyed $near)
+	stream $near $far 1000
+	kill -STOP "${PID[$far]}"
+	{ nap 0.6; kill -CONT "${PID[$far]}"; } &
+	late[${#late[@]}]=$!
+	check "$near rekeys" ctl_ce $near rekey
+done
+for times in 1 2; do
+	for pair in $pairs; do
+		near=${pair%:*}
+		check "$near: $times new" wait_for 20 more $near $times
+		[ $times -eq 2 ] || check "$near rekeys at once" ctl_ce $near rekey
+	done
+done
+wait "${late[@]}"
+for pair in $pairs; do
+	stream_check ${pair%:*} ${pair#*:} 1000 "row112 no packet lost with IKE, late agent"
 done
 
 step "Soft lifetimes of the rows"

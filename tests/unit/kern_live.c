@@ -636,6 +636,48 @@ START_TEST(ah)
 }
 END_TEST
 
+/* --- which of several outbound SAs --------------------------------------------- */
+
+/* Is one dated ahead, as one without a hard lifetime is? */
+static bool dated_ahead(void)
+{
+	time_t now = time(NULL);
+	int year = localtime(&now)->tm_year + 1900;
+	char pattern[40];
+
+	snprintf(pattern, sizeof(pattern), "add (%d|%d)-", year + 9, year + 10);
+	return shown(pattern);
+}
+
+START_TEST(prefer_the_only_one)
+{
+	struct kern_sa a = sa(0x710), b = sa(0x720), of_another = sa(0x730), back = sa(0x740);
+	struct kern_sa_state st;
+
+	of_another.reqid = 8;
+	back.src = a.id.dst;
+	back.id.dst = a.src;
+	OK(ops->sa_add(kern, &a, &f));
+	OK(ops->sa_add(kern, &b, &f));
+	OK(ops->sa_add(kern, &of_another, &f));
+	OK(ops->sa_add(kern, &back, &f));
+	OK(ops->sa_prefer(kern, &a.id, true, &f)); /* which of both is not known */
+	ck_assert(!dated_ahead());
+	OK(ops->sa_del(kern, &b.id, &f));
+	OK(ops->sa_prefer(kern, &a.id, true, &f));
+	ck_assert(dated_ahead());
+	OK(ops->sa_get(kern, &a.id, &st, &f)); /* but it is as old as it is */
+	ck_assert_int_le(llabs((long long)st.added_at - (long long)time(NULL)), 60);
+	OK(ops->sa_add(kern, &b, &f));
+	OK(ops->sa_prefer(kern, &a.id, true, &f));
+	OK(ops->sa_prefer(kern, &b.id, true, &f));
+	OK(ops->sa_prefer(kern, &a.id, false, &f));
+	ck_assert(!dated_ahead());
+	OK(ops->sa_del(kern, &a.id, &f));
+	REFUSED(ops->sa_prefer(kern, &a.id, true, &f), KERN_ABSENT);
+}
+END_TEST
+
 /* --- what only XFRM can ------------------------------------------------------- */
 
 static struct kern_sa aead(uint32_t spi, uint16_t encr, uint16_t bits)
@@ -810,6 +852,7 @@ int main(void)
 	    {NULL, acquire},
 	    {NULL, plan_is_undone},
 	    {NULL, ah},
+	    {NULL, prefer_the_only_one},
 	    {&kern_pfkey_ops, pfkey_limits},
 	    {&kern_pfkey_ops, kernel_has_no_aead},
 	    {&kern_xfrm_ops, xfrm_limits},

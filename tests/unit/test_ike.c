@@ -1,6 +1,6 @@
 /*
  * test_ike.c - VICI messages (the example of its README, and what is none) and connections, what
- * charon is asked for, and the file of pre-shared keys.
+ * charon is asked for and when it rekeys, and the file of pre-shared keys.
  */
 #include <check.h>
 #include <errno.h>
@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "pep/ike_conf.h"
+#include "pep/ike_int.h"
 #include "pep/ike_psk.h"
 #include "pep/vici.h"
 #include "pep/vici_msg.h"
@@ -256,6 +257,181 @@ START_TEST(connection_waits_for_a_place)
 }
 END_TEST
 
+/* --- rekeys --------------------------------------------------------------------- */
+
+/* A charon that answers to registrations and counts rekeys. */
+struct charon {
+	struct event_base *base;
+	struct sockaddr_un at;
+	int listener;
+	struct event *on_conn; /* then of what it accepted */
+	unsigned rekeys;
+	uint32_t child; /* of the last */
+};
+
+static void charon_read(evutil_socket_t fd, short what, void *arg)
+{
+	struct charon *d = arg;
+	struct vici_packet p;
+	uint8_t in[512], *out;
+	size_t len;
+	ssize_t n = read(fd, in, sizeof(in)); /* there is one packet at a time */
+
+	(void)what;
+	if (n <= 0 || vici_packet_parse(&p, in, (size_t)n) != n)
+		return;
+	if (p.type == VICI_EVENT_REGISTER) {
+		out = vici_packet_build(VICI_EVENT_CONFIRM, NULL, NULL, &len);
+	} else {
+		ck_assert_str_eq(p.name, "rekey");
+		d->rekeys++;
+		d->child = vici_number(&p.message, "child-id", 10);
+		out = vici_packet_build(VICI_CMD_RESPONSE, NULL, NULL, &len);
+	}
+	ck_assert_int_eq(write(fd, out, len), (ssize_t)len);
+	free(out);
+}
+
+static void charon_accept(evutil_socket_t fd, short what, void *arg)
+{
+	struct charon *d = arg;
+
+	(void)what;
+	event_free(d->on_conn);
+	d->on_conn = event_new(
+	    d->base, accept(fd, NULL, NULL), EV_READ | EV_PERSIST, charon_read, d);
+	event_add(d->on_conn, NULL);
+}
+
+static void rekey_up(void *arg)
+{
+	const struct ike *k = arg;
+	event_base_loopbreak(k->base);
+}
+
+static void rekey_down(void *arg, const char *why)
+{
+	(void)arg;
+	ck_abort_msg("%s", why);
+}
+
+static void rekey_changed(void *arg)
+{
+	(void)arg;
+}
+
+static void child_put(struct ike_peer *p, struct ike_child *x, uint32_t id)
+{
+	*x = (struct ike_child) {.id = id, .installed = true, .conn = p->conn, .peer = p};
+	snprintf(x->name, sizeof(x->name), "%s", p->child);
+	LIST_INSERT_HEAD(&p->children, x, in_peer);
+}
+
+/* What ike_rekey_tick() says at that time; charon has then done what it was asked for. */
+static int64_t tick_at(struct ike *k, struct ike_peer *p, int64_t now_ms)
+{
+	int64_t next;
+
+	k->now_ms = now_ms;
+	next = ike_rekey_tick(k, p, ike_current(p));
+	for (int i = 0; i < 4; i++)
+		event_base_loop(k->base, EVLOOP_NONBLOCK);
+	return next;
+}
+
+START_TEST(rekeys_leave_time)
+{
+	static const char *const events[] = {"child-rekey", NULL};
+	static const struct vici_ops ops = {.up = rekey_up, .down = rekey_down};
+	const struct timeval limit = {.tv_sec = 30};
+	char dir[] = "/tmp/test_ike.XXXXXX";
+	struct charon d = {.at.sun_family = AF_UNIX};
+	struct ike k = {.ops.changed = rekey_changed};
+	struct ike_child one, two, three;
+	struct ike_peer *p;
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(d.at.sun_path, sizeof(d.at.sun_path), "%s/vici", dir);
+	k.base = d.base = event_base_new();
+	d.listener = socket(AF_UNIX, SOCK_STREAM, 0);
+	ck_assert_int_eq(bind(d.listener, (struct sockaddr *)&d.at, sizeof(d.at)), 0);
+	ck_assert_int_eq(listen(d.listener, 5), 0);
+	d.on_conn = event_new(d.base, d.listener, EV_READ, charon_accept, &d);
+	event_add(d.on_conn, NULL);
+	k.vici = vici_new(d.base, d.at.sun_path, events, true, &ops, &k);
+	event_base_loopexit(d.base, &limit);
+	event_base_dispatch(d.base);
+	ck_assert(vici_is_up(k.vici));
+	p = ike_peer_get(&k, 7);
+	p->conn = ike_conn_get(&k, "copsvpn-x");
+	p->wanted = true;
+	snprintf(p->child, sizeof(p->child), "c7-x");
+	ck_assert_int_eq(ike_settle_ms(p), INT64_MIN);
+	ck_assert(!ike_rekey(&k, 7, false, 10000)); /* there is none */
+
+	/* not before it was the only one for a while */
+	child_put(p, &one, 1);
+	ck_assert_int_eq(tick_at(&k, p, 10000), INT64_MAX);
+	ck_assert(!ike_rekey(&k, 7, true, 10100)); /* the other end leads */
+	ck_assert(ike_rekey(&k, 7, false, 10100));
+	ck_assert_int_eq(tick_at(&k, p, 11499), 11500);
+	ck_assert_uint_eq(d.rekeys, 0);
+	(void)tick_at(&k, p, 11500);
+	ck_assert_uint_eq(d.rekeys, 1);
+	ck_assert_uint_eq(d.child, 1);
+
+	/* nor while the one before has not left, of which charon tells when it is asked */
+	one.moving = true;
+	one.installed = false;
+	child_put(p, &two, 2);
+	ck_assert_int_eq(tick_at(&k, p, 11600), INT64_MAX); /* an event tells */
+	ck_assert(ike_rekey(&k, 7, false, 11700));
+	one.deleting = true;
+	p->conn->stale = false;
+	ck_assert_int_eq(tick_at(&k, p, 11800), 12100);
+	ck_assert(!p->conn->stale);
+	ck_assert_int_eq(tick_at(&k, p, 12100), 12100);
+	ck_assert(p->conn->stale);
+	one.deleting = one.moving = false;
+	ck_assert_int_eq(tick_at(&k, p, 12200), 13700);
+	ck_assert_uint_eq(d.rekeys, 1);
+	(void)tick_at(&k, p, 13700);
+	ck_assert_uint_eq(d.rekeys, 2);
+	ck_assert_uint_eq(d.child, 2);
+
+	/* nor if the other end was first */
+	ck_assert(ike_rekey(&k, 7, false, 13800));
+	two.installed = false;
+	child_put(p, &three, 3);
+	ck_assert_int_eq(tick_at(&k, p, 14000), INT64_MAX);
+	(void)tick_at(&k, p, 60000);
+	ck_assert_uint_eq(d.rekeys, 2);
+
+	/* one that is asked for late is done at once; one that cannot be seen to be alone, in the
+	 * end */
+	ck_assert(ike_rekey(&k, 7, false, 61000));
+	(void)tick_at(&k, p, 61000);
+	ck_assert_uint_eq(d.rekeys, 3);
+	two.moving = true;
+	ck_assert(ike_rekey(&k, 7, false, 62000));
+	ck_assert_int_eq(tick_at(&k, p, 62000), 92000);
+	(void)tick_at(&k, p, 92000);
+	ck_assert_uint_eq(d.rekeys, 4);
+
+	vici_free(k.vici);
+	HASH_DEL(k.conns, p->conn);
+	free(p->conn);
+	HASH_DEL(k.peers, p);
+	free(p);
+	close(event_get_fd(d.on_conn));
+	event_free(d.on_conn);
+	event_base_free(d.base);
+	close(d.listener);
+	unlink(d.at.sun_path);
+	rmdir(dir);
+}
+END_TEST
+
 /* --- what charon is asked for ------------------------------------------------- */
 
 static const struct {
@@ -426,6 +602,7 @@ int main(void)
 	tcase_add_test(t, message_damaged);
 	tcase_add_test(t, message_limits);
 	tcase_add_test(t, connection_waits_for_a_place);
+	tcase_add_test(t, rekeys_leave_time);
 	tcase_add_test(t, transform_words);
 	tcase_add_test(t, names_say_what_is_meant);
 	tcase_add_test(t, transport_is_of_ip_in_ip);
