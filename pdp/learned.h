@@ -94,7 +94,7 @@ struct learned_info {
 /* All that a CE of the model reports, by VPN, those taken first.  False: fn said so, or memory. */
 bool learned_each(const struct learned *l, const struct model_ce *ce,
     bool (*fn)(void *arg, const struct learned_info *i), void *arg);
-struct learned_counts {
+struct learned_counts { /* as they were found by the last flush */
 	size_t taken;
 	size_t refused;
 };

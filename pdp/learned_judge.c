@@ -372,26 +372,16 @@ bool learned_each(const struct learned *l, const struct model_ce *ce,
 	return go_on;
 }
 
-struct counting {
-	const struct model_member *m;
-	struct learned_counts *n;
-};
-
-static bool count_one(void *arg, const struct learned_info *i)
-{
-	struct counting *c = arg;
-
-	if (i->m == c->m) {
-		c->n->taken += i->verdict == LEARNED_TAKEN;
-		c->n->refused += i->verdict != LEARNED_TAKEN && i->verdict != LEARNED_STATIC;
-	}
-	return true;
-}
-
 void learned_count(const struct learned *l, const struct model_member *m, struct learned_counts *n)
 {
-	struct counting c = {.m = m, .n = n};
+	const struct learned_reporter *r = learned_find(l, m->ce->name);
+	const struct learned_row *row = r != NULL ? r->rows : NULL;
 
 	*n = (struct learned_counts) {0};
-	learned_each(l, m->ce, count_one, &c);
+	for (; row != NULL; row = row->hh.next) {
+		if (row->key.vpn != m->vpn->id->number || row->told == LEARNED_NEW)
+			continue;
+		n->taken += row->told == LEARNED_TAKEN;
+		n->refused += row->told != LEARNED_TAKEN && row->told != LEARNED_STATIC;
+	}
 }

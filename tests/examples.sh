@@ -12,6 +12,6 @@ for daemon in pdp pep; do
 done
 if command -v xmllint >/dev/null; then
 	xmllint --noout --schema "$srcdir/pdp/intent.xsd" "$srcdir/examples/acme.xml" \
-	    "$srcdir/examples/ike.xml" 2>&1 || failed=1
+	    "$srcdir/examples/ike.xml" "$srcdir/examples/managed.xml" 2>&1 || failed=1
 fi
 exit $failed

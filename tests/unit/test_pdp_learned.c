@@ -170,6 +170,28 @@ static const char *shown(const char *ce, const char *prefix)
 	return text;
 }
 
+/* "show vpn": how many networks of ce are in use and how many are refused, as "3/2". */
+static const char *counted(const char *ce)
+{
+	struct call c = {.cmd = "show vpn", .args = json_pack("{s:s}", "name", "v")};
+	static char text[64];
+	json_t *answer, *o;
+	size_t i;
+
+	call_start(&w, &c);
+	answer = json_object_get(call_end(&w, &c), "result");
+	text[0] = '\0';
+	json_array_foreach(json_object_get(answer, "members"), i, o)
+	{
+		if (strcmp(json_get_string(o, "ce", ""), ce) == 0)
+			snprintf(text, sizeof(text), "%lld/%lld",
+			    (long long)json_get_int(o, "learned", -1),
+			    (long long)json_get_int(o, "learned_refused", -1));
+	}
+	json_decref(c.reply);
+	return text;
+}
+
 /* -------------------------------------------------------------------- taken */
 
 START_TEST(taken_and_withdrawn)
@@ -358,6 +380,8 @@ START_TEST(first_ones_keep_working)
 	ck_assert_uint_eq(theirs(1), 5);
 	ck_assert_str_eq(shown("ce0", "10.10.3.0/24"), "in use|");
 	ck_assert_ptr_nonnull(strstr(shown("ce0", "10.10.2.0/24"), "max-learned=\"3\""));
+	ck_assert_str_eq(counted("ce0"), "3/2");
+	ck_assert_str_eq(counted("ce1"), "0/0");
 	/* one goes: the next in the order of their coming is taken, the others stay */
 	REPORT(0, false, {4, 0, NULL});
 	quiet();
@@ -369,6 +393,7 @@ START_TEST(first_ones_keep_working)
 	ck_assert_int_eq(apply(MANAGED, "max-learned=\"10\"", LEARN0, LEARN1, ""), CHANGE_OK);
 	quiet();
 	ck_assert_uint_eq(theirs(1), 6);
+	ck_assert_str_eq(counted("ce0"), "4/0");
 	ck_assert_int_eq(apply(MANAGED, "max-learned=\"1\"", LEARN0, LEARN1, ""), CHANGE_OK);
 	quiet();
 	ck_assert_uint_eq(theirs(1), 3);
