@@ -22,7 +22,8 @@ struct check {
 	struct doc_ce *ces;		/* of all customers, by name */
 	struct doc_ce *addresses;	/* by address */
 	struct doc_vpn *vpn_ids;
-	struct addr *outer; /* of the customer being checked, sorted */
+	struct doc_member *tunnels; /* by address inside tunnels, of the customer being checked */
+	struct addr *outer;	    /* of the customer being checked, sorted */
 	size_t outers;
 };
 
@@ -598,6 +599,7 @@ static void check_vpn(struct check *c, struct doc_customer *k, struct doc_vpn *v
 	check_families(c, v);
 	check_links(c, k, v);
 	check_prefixes(c, v);
+	intent_check_dynamic(c->d, v, &c->tunnels, c->addresses);
 }
 
 static void check_customer(struct check *c, struct doc_customer *k)
@@ -609,6 +611,7 @@ static void check_customer(struct check *c, struct doc_customer *k)
 	for (uint32_t i = 0; i < k->vpn.n; i++)
 		check_vpn(c, k, &c->d->vpn[k->vpn.at + i]);
 	free(c->outer);
+	HASH_CLEAR(hh_tunnel, c->tunnels);
 }
 
 void intent_check(struct doc *d, const struct intent_env *env)

@@ -94,6 +94,7 @@ struct doc_member {
 	struct addr tunnel; /* family 0: none */
 	uint32_t max_learned;
 	struct id_entry *id;
+	UT_hash_handle hh_tunnel;
 };
 
 struct doc_extranet {
@@ -226,6 +227,12 @@ void intent_check_transforms(struct doc *d, struct doc_customer *k);
 void intent_check_keying(struct doc *d, const struct doc_customer *k, struct doc_vpn *v);
 /* pdp/intent_routing.c: routing, what goes beside the tunnels, how their packets are marked. */
 void intent_check_routing(struct doc *d, struct doc_vpn *v);
+/*
+ * pdp/intent_dynamic.c: routing daemons over tunnels, once prefixes are known.  *taken: members by
+ * address inside tunnels; addresses: CEs by outer address.
+ */
+void intent_check_dynamic(
+    struct doc *d, struct doc_vpn *v, struct doc_member **taken, const struct doc_ce *addresses);
 /* pdp/intent_check.c: meaning. */
 void intent_check(struct doc *d, const struct intent_env *env);
 /* pdp/intent_caps.c: whether CEs can do it. */

@@ -69,8 +69,6 @@ static void check_member(struct doc *d, const struct doc_vpn *v, struct doc_memb
 		doc_error(d, m->tag, "internet", 0, "internet=\"via-hub\" is not supported");
 	if (m->vrf)
 		doc_error(d, m->tag, "vrf", 0, "vrf is not supported");
-	if (m->tunnel_text)
-		doc_error(d, m->tag, "tunnel-address", 0, "tunnel-address is not supported");
 	if (m->learn.n && v->routing != ROUTING_MANAGED)
 		doc_error(d, d->learn[m->learn.at].tag, NULL, v->tag,
 		    "<learn> is for members of a VPN with routing=\"managed\"");
@@ -86,9 +84,6 @@ void intent_check_routing(struct doc *d, struct doc_vpn *v)
 	check_dscp(d, v);
 	if (v->internet_kind == INTERNET_VIA_HUB)
 		doc_error(d, v->tag, "internet", 0, "internet=\"via-hub\" is not supported");
-	if (v->routing == ROUTING_DYNAMIC)
-		doc_error(
-		    d, v->tag, "routing", 0, "routing=\"%s\" is not supported", v->routing_text);
 	if (v->extranet.n)
 		doc_error(
 		    d, d->extranet[v->extranet.at].tag, NULL, 0, "<extranet> is not supported");

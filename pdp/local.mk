@@ -14,6 +14,7 @@ pdp_libpdp_la_SOURCES = \
 	pdp/intent_check.c \
 	pdp/intent_transform.c \
 	pdp/intent_routing.c \
+	pdp/intent_dynamic.c \
 	pdp/intent_doc.c pdp/intent_doc.h \
 	pdp/intent_scan.c pdp/intent_scan.h \
 	pdp/intent_xml.c \

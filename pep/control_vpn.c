@@ -264,6 +264,12 @@ static void tunnel_one(void *arg, const struct vpn_show_tunnel *t)
 	put(o, "vpn", text(t->vpn));
 	put(o, "peer", text(t->peer));
 	put(o, "address", address(&t->addr));
+	if (t->interface[0] != '\0')
+		put(o, "interface", text(t->interface));
+	if (t->inner.family != 0) {
+		put(o, "inner", address(&t->inner));
+		put(o, "inner_peer", address(&t->inner_peer));
+	}
 	put(o, "state", text(t->state));
 	put(o, "spi_in", spi(t->spi_in));
 	put(o, "spi_out", spi(t->spi_out));

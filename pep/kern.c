@@ -77,7 +77,9 @@ const char *kern_tunnel_name(uint32_t id, char buf[KERN_TUNNEL_NAME_LEN])
 bool kern_tunnel_same(const struct kern_tunnel *a, const struct kern_tunnel *b)
 {
 	if (a->id != b->id || addr_cmp(&a->local, &b->local) || addr_cmp(&a->remote, &b->remote) ||
-	    addr_cmp(&a->src, &b->src) || a->broken != b->broken || a->routes != b->routes)
+	    addr_cmp(&a->src, &b->src) || addr_cmp(&a->inner, &b->inner) ||
+	    addr_cmp(&a->inner_peer, &b->inner_peer) || a->broken != b->broken ||
+	    a->routes != b->routes)
 		return false;
 	for (size_t i = 0; i < a->routes; i++)
 		if (prefix_cmp(&a->route[i].dst, &b->route[i].dst))

@@ -108,9 +108,11 @@ struct kern_tunnel {
 	uint32_t id; /* names the interface */
 	struct addr local;
 	struct addr remote;
-	struct addr src; /* of this host's own packets; family 0 = the kernel's choice */
-	uint32_t mtu;	 /* of local's interface, 0 = not known; counts when it is made */
-	bool broken;	 /* in dumps: not as we make them, or down */
+	struct addr src;	/* of this host's own packets; family 0 = the kernel's choice */
+	struct addr inner;	/* this end's address inside (IPv4); family 0 = none */
+	struct addr inner_peer; /* and the other end's; family 0: see kern_link.c */
+	uint32_t mtu;		/* of local's interface, 0 = not known; counts when it is made */
+	bool broken;		/* in dumps: not as we make them, or down */
 	struct kern_tunnel_route *route; /* sorted by dst */
 	size_t routes;
 };
@@ -134,6 +136,7 @@ struct kern_route {
 };
 
 #define KERN_TABLE_MAIN	 254
+#define KERN_TABLE_LOCAL 255 /* of the host's own addresses */
 #define KERN_IF_NAME_LEN 16
 
 /* An address of this host that can be sent from, and the interface that has one. */
@@ -188,6 +191,7 @@ enum kern_event_kind {
 /* What others did to interfaces, routes and addresses; told also of what only looks like ours. */
 enum kern_net_event_kind {
 	KERN_NET_TUNNEL, /* id: the interface was taken down or is gone */
+	KERN_NET_SPEAK,	 /* id: an address, or multicast, was taken from the interface */
 	KERN_NET_DEVICE, /* id, mtu: changed; mtu 0: it was taken down or is gone */
 	KERN_NET_ROUTE,	 /* table, dst: gone, or another is in its place */
 	KERN_NET_HOST,	 /* an address, or an interface that is none of ours, is new or changed;

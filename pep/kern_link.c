@@ -6,11 +6,19 @@
  * from it has a source that is routed into it (rp_filter).  So entries that discard the prefixes
  * behind a tunnel hold for all other interfaces.  Linux has this for IPv4 alone, so IPv4 alone
  * is carried; what is around it may be of either family.
+ *
+ * A tunnel with an inner address is one that routing daemons put routes into, so that a packet may
+ * come by another tunnel than an answer would take: its rp_filter is the loose one, which only
+ * wants the source to be routed somewhere.  With inner_peer the interface has both addresses, as a
+ * point-to-point link, and multicast: routing daemons speak over it.  Without inner_peer it has
+ * neither, so that no daemon says anything unasked: inner is an address of the host by a route of
+ * type local.
  */
 /* Before the kernel's headers, which leave out what it has. */
 #include <net/if.h>
 
 #include <errno.h>
+#include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/if_tunnel.h>
 #include <linux/ip.h>
@@ -80,19 +88,31 @@ static int link_new(struct rtnl *t, const struct kern_tunnel *w, const char *nam
 	return rtnl_talk(t, NULL, NULL);
 }
 
-static const struct {
+#define CONFS	  3
+#define RP_STRICT 1
+#define RP_LOOSE  2
+
+struct conf {
 	uint16_t number;
 	uint32_t value;
-} conf[] = {{IPV4_DEVCONF_NOXFRM, 1}, {IPV4_DEVCONF_NOPOLICY, 1}, {IPV4_DEVCONF_RP_FILTER, 1}};
+};
 
-#define CONFS (sizeof(conf) / sizeof(conf[0]))
-
-static int link_conf(struct rtnl *t, unsigned index)
+static void conf_of(const struct kern_tunnel *t, struct conf conf[CONFS])
 {
+	conf[0] = (struct conf) {IPV4_DEVCONF_NOXFRM, 1};
+	conf[1] = (struct conf) {IPV4_DEVCONF_NOPOLICY, 1};
+	conf[2] = (struct conf) {
+	    IPV4_DEVCONF_RP_FILTER, t->inner.family != 0 ? RP_LOOSE : RP_STRICT};
+}
+
+static int link_conf(struct rtnl *t, const struct kern_tunnel *w, unsigned index)
+{
+	struct conf conf[CONFS];
 	struct ifinfomsg *i;
 	struct nlmsghdr *h = rtnl_begin(t, RTM_SETLINK, NLM_F_ACK, sizeof(*i), &i);
 	struct nlattr *spec, *inet, *values;
 
+	conf_of(w, conf);
 	i->ifi_index = (int)index;
 	spec = mnl_attr_nest_start(h, IFLA_AF_SPEC);
 	inet = mnl_attr_nest_start(h, AF_INET);
@@ -105,14 +125,28 @@ static int link_conf(struct rtnl *t, unsigned index)
 	return rtnl_talk(t, NULL, NULL);
 }
 
-static int link_up(struct rtnl *t, unsigned index)
+static int link_up(struct rtnl *t, const struct kern_tunnel *w, unsigned index)
 {
 	struct ifinfomsg *i;
 
 	rtnl_begin(t, RTM_SETLINK, NLM_F_ACK, sizeof(*i), &i);
 	i->ifi_index = (int)index;
-	i->ifi_flags = IFF_UP;
-	i->ifi_change = IFF_UP;
+	i->ifi_flags = IFF_UP | (w->inner_peer.family != 0 ? IFF_MULTICAST : 0);
+	i->ifi_change = IFF_UP | IFF_MULTICAST;
+	return rtnl_talk(t, NULL, NULL);
+}
+
+static int link_addr(struct rtnl *t, const struct kern_tunnel *w, unsigned index)
+{
+	struct ifaddrmsg *a;
+	struct nlmsghdr *h = rtnl_begin(
+	    t, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, sizeof(*a), &a);
+
+	a->ifa_family = w->inner.family;
+	a->ifa_prefixlen = (uint8_t)(8 * addr_len(&w->inner));
+	a->ifa_index = index;
+	rtnl_put_addr(h, IFA_LOCAL, &w->inner);
+	rtnl_put_addr(h, IFA_ADDRESS, &w->inner_peer);
 	return rtnl_talk(t, NULL, NULL);
 }
 
@@ -152,6 +186,32 @@ static int route_change(
 	if (add && src->family == dst->addr.family)
 		rtnl_put_addr(h, RTA_PREFSRC, src);
 	return rtnl_talk(t, NULL, NULL);
+}
+
+/* The host's without being the interface's.  Each tunnel has such a route, told apart by metric. */
+static int local_route(struct rtnl *t, const struct kern_tunnel *w, unsigned index)
+{
+	struct rtmsg *r;
+	struct nlmsghdr *h = rtnl_begin(
+	    t, RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, sizeof(*r), &r);
+
+	r->rtm_family = w->inner.family;
+	r->rtm_dst_len = (uint8_t)(8 * addr_len(&w->inner));
+	r->rtm_table = RT_TABLE_LOCAL;
+	r->rtm_protocol = KERN_ROUTE_PROTOCOL;
+	r->rtm_scope = RT_SCOPE_HOST;
+	r->rtm_type = RTN_LOCAL;
+	rtnl_put_addr(h, RTA_DST, &w->inner);
+	mnl_attr_put_u32(h, RTA_OIF, index);
+	mnl_attr_put_u32(h, RTA_PRIORITY, w->id);
+	return rtnl_talk(t, NULL, NULL);
+}
+
+static int inner_put(struct rtnl *t, const struct kern_tunnel *w, unsigned index)
+{
+	if (w->inner.family == 0)
+		return 0;
+	return w->inner_peer.family != 0 ? link_addr(t, w, index) : local_route(t, w, index);
 }
 
 static bool has_route(const struct kern_tunnel *t, const struct prefix *dst)
@@ -205,7 +265,8 @@ static int routes_put(struct rtnl *t, unsigned index, const struct kern_tunnel *
 static bool stays(const struct kern_tunnel *t, const struct kern_tunnel *was)
 {
 	return was != NULL && !was->broken && !addr_cmp(&t->local, &was->local) &&
-	       !addr_cmp(&t->remote, &was->remote) && !addr_cmp(&t->src, &was->src);
+	       !addr_cmp(&t->remote, &was->remote) && !addr_cmp(&t->src, &was->src) &&
+	       !addr_cmp(&t->inner, &was->inner) && !addr_cmp(&t->inner_peer, &was->inner_peer);
 }
 
 static int make(struct rtnl *t, const struct kern_tunnel *w, const char *name, struct kern_fault *f)
@@ -216,9 +277,11 @@ static int make(struct rtnl *t, const struct kern_tunnel *w, const char *name, s
 	if (err != 0)
 		return rtnl_refused(f, err, "interface", name);
 	index = if_nametoindex(name);
-	err = index == 0 ? errno : link_conf(t, index);
+	err = index == 0 ? errno : link_conf(t, w, index);
 	if (err == 0)
-		err = link_up(t, index);
+		err = link_up(t, w, index);
+	if (err == 0)
+		err = inner_put(t, w, index);
 	if (err != 0)
 		rtnl_refused(f, err, "interface", name);
 	else if (routes_put(t, index, w, NULL, f) == 0)
@@ -271,6 +334,8 @@ int kern_tunnel_del(struct kern *k, uint32_t id, struct kern_fault *f)
 struct found { /* an interface of ours, in a dump */
 	struct found *next;
 	unsigned index;
+	bool multicast;
+	uint32_t conf[CONFS]; /* values, in the order of conf_of() */
 	size_t cap;
 	struct kern_tunnel t;
 };
@@ -292,27 +357,40 @@ uint32_t kern_tunnel_of(const char *name)
 }
 
 /* In dumps all values are an array of 32 bits each, the first of number 1. */
-static bool conf_is(const struct nlattr *values)
+static void read_conf(const struct nlattr *values, struct found *f)
 {
 	const uint32_t *v = values == NULL ? NULL : mnl_attr_get_payload(values);
 	size_t n = values == NULL ? 0 : mnl_attr_get_payload_len(values) / sizeof(*v);
+	struct conf conf[CONFS];
 
+	conf_of(&f->t, conf);
 	for (size_t i = 0; i < CONFS; i++)
-		if (conf[i].number > n || v[conf[i].number - 1] != conf[i].value)
-			return false;
-	return true;
+		f->conf[i] = conf[i].number > n ? 0 : v[conf[i].number - 1];
 }
 
-static void read_link(const struct nlmsghdr *h, const struct ifinfomsg *i, struct kern_tunnel *t)
+/* All of it was read. */
+static void judge(struct found *f)
 {
+	struct conf conf[CONFS];
+
+	conf_of(&f->t, conf);
+	for (size_t i = 0; i < CONFS; i++)
+		f->t.broken |= f->conf[i] != conf[i].value;
+	f->t.broken |= f->t.inner_peer.family != 0 && !f->multicast;
+}
+
+static void read_link(const struct nlmsghdr *h, const struct ifinfomsg *i, struct found *f)
+{
+	struct kern_tunnel *t = &f->t;
 	const struct nlattr *info = rtnl_attr(h, sizeof(*i), IFLA_LINKINFO, 0);
 	const struct nlattr *data = rtnl_attr_in(info, IFLA_INFO_DATA, 0);
 	const struct nlattr *spec = rtnl_attr(h, sizeof(*i), IFLA_AF_SPEC, 0);
 
 	t->broken = rtnl_addr(rtnl_attr_in(data, IFLA_IPTUN_LOCAL, 4), &t->local) != 0 ||
 		    rtnl_addr(rtnl_attr_in(data, IFLA_IPTUN_REMOTE, 4), &t->remote) != 0 ||
-		    (i->ifi_flags & IFF_UP) == 0 ||
-		    !conf_is(rtnl_attr_in(rtnl_attr_in(spec, AF_INET, 0), IFLA_INET_CONF, 0));
+		    (i->ifi_flags & IFF_UP) == 0;
+	f->multicast = (i->ifi_flags & IFF_MULTICAST) != 0;
+	read_conf(rtnl_attr_in(rtnl_attr_in(spec, AF_INET, 0), IFLA_INET_CONF, 0), f);
 }
 
 static int on_link(const struct nlmsghdr *h, void *arg)
@@ -332,7 +410,7 @@ static int on_link(const struct nlmsghdr *h, void *arg)
 	}
 	f->index = (unsigned)i->ifi_index;
 	f->t.id = id;
-	read_link(h, i, &f->t);
+	read_link(h, i, f);
 	f->next = d->found;
 	d->found = f;
 	return MNL_CB_OK;
@@ -353,21 +431,49 @@ static void add_route(struct dump *d, struct found *f, const struct prefix *dst)
 	f->t.route[f->t.routes++] = (struct kern_tunnel_route) {.dst = *dst};
 }
 
+static struct found *found_of(const struct dump *d, unsigned index)
+{
+	struct found *f = d->found;
+
+	while (f != NULL && f->index != index)
+		f = f->next;
+	return f;
+}
+
 static int on_route(const struct nlmsghdr *h, void *arg)
 {
 	const struct nlattr *oif = rtnl_attr(h, sizeof(struct rtmsg), RTA_OIF, sizeof(uint32_t));
+	const struct rtmsg *r = mnl_nlmsg_get_payload(h);
 	struct dump *d = arg;
 	struct prefix dst;
+	struct found *f;
 	uint32_t table;
 
-	if (!rtnl_route(h, &table, &dst) || table != RT_TABLE_MAIN || oif == NULL)
+	if (oif == NULL || (f = found_of(d, mnl_attr_get_u32(oif))) == NULL)
 		return MNL_CB_OK;
-	for (struct found *f = d->found; f != NULL; f = f->next)
-		if (f->index == mnl_attr_get_u32(oif)) {
-			add_route(d, f, &dst);
-			(void)rtnl_addr(
-			    rtnl_attr(h, sizeof(struct rtmsg), RTA_PREFSRC, 4), &f->t.src);
-		}
+	if (r->rtm_type == RTN_LOCAL && r->rtm_protocol == KERN_ROUTE_PROTOCOL)
+		(void)rtnl_addr(rtnl_attr(h, sizeof(*r), RTA_DST, 4), &f->t.inner);
+	if (!rtnl_route(h, &table, &dst) || table != RT_TABLE_MAIN)
+		return MNL_CB_OK;
+	add_route(d, f, &dst);
+	(void)rtnl_addr(rtnl_attr(h, sizeof(*r), RTA_PREFSRC, 4), &f->t.src);
+	return MNL_CB_OK;
+}
+
+/* The first one with a peer: others may have given it more. */
+static int on_addr(const struct nlmsghdr *h, void *arg)
+{
+	const struct ifaddrmsg *a = mnl_nlmsg_get_payload(h);
+	struct found *f = found_of(arg, a->ifa_index);
+	struct addr own, peer;
+
+	if (f == NULL || f->t.inner.family != 0 || a->ifa_prefixlen != 32 ||
+	    rtnl_addr(rtnl_attr(h, sizeof(*a), IFA_LOCAL, 4), &own) != 0 ||
+	    rtnl_addr(rtnl_attr(h, sizeof(*a), IFA_ADDRESS, 4), &peer) != 0 ||
+	    addr_cmp(&own, &peer) == 0)
+		return MNL_CB_OK;
+	f->t.inner = own;
+	f->t.inner_peer = peer;
 	return MNL_CB_OK;
 }
 
@@ -383,11 +489,17 @@ static int dump_once(struct kern *k, void (*fn)(void *arg, const struct kern_tun
 	struct rtnl *s = kern_net_of(k);
 	struct dump d = {0};
 	struct ifinfomsg *i;
+	struct ifaddrmsg *a;
 	struct rtmsg *r;
 	int err;
 
 	rtnl_begin(s, RTM_GETLINK, NLM_F_DUMP, sizeof(*i), &i);
 	err = rtnl_talk(s, on_link, &d);
+	if (err == 0 && d.found != NULL) {
+		rtnl_begin(s, RTM_GETADDR, NLM_F_DUMP, sizeof(*a), &a);
+		a->ifa_family = AF_INET;
+		err = rtnl_talk(s, on_addr, &d);
+	}
 	if (err == 0 && d.found != NULL) {
 		rtnl_begin(s, RTM_GETROUTE, NLM_F_DUMP, sizeof(*r), &r);
 		r->rtm_family = AF_INET;
@@ -398,6 +510,7 @@ static int dump_once(struct kern *k, void (*fn)(void *arg, const struct kern_tun
 	while (d.found != NULL) {
 		struct found *one = d.found;
 		d.found = one->next;
+		judge(one);
 		if (one->t.routes > 1)
 			qsort(one->t.route, one->t.routes, sizeof(*one->t.route), by_dst);
 		if (err == 0)

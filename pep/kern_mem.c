@@ -482,6 +482,10 @@ static char *tunnel_line(const struct kern_tunnel *t)
 	    addr_print(&t->local, local), addr_print(&t->remote, remote));
 	for (size_t i = 0; i < t->routes; i++)
 		fprintf(out, " %s", prefix_print(&t->route[i].dst, text));
+	if (t->inner.family)
+		fprintf(out, " inner %s", addr_print(&t->inner, local));
+	if (t->inner_peer.family)
+		fprintf(out, " peer %s", addr_print(&t->inner_peer, remote));
 	fclose(out);
 	return line;
 }

@@ -86,18 +86,42 @@ int kern_net_fd(struct kern *k)
 	return ((struct kern_net *)(void *)k)->watch;
 }
 
-/* Our own making of an interface is heard of, too. */
-static bool is_up(const char *name)
+/* Our own making of an interface is heard of, too: how is it now?  false: it is gone. */
+static bool ask(const char *name, unsigned long what, struct ifreq *r)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq r = {0};
-	bool up;
+	bool ok;
 
-	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", name);
-	up = fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &r) == 0 && (r.ifr_flags & IFF_UP) != 0;
+	*r = (struct ifreq) {0};
+	snprintf(r->ifr_name, sizeof(r->ifr_name), "%s", name);
+	ok = fd >= 0 && ioctl(fd, what, r) == 0;
 	if (fd >= 0)
 		close(fd);
-	return up;
+	return ok;
+}
+
+static bool has_flag(const char *name, short flag)
+{
+	struct ifreq r;
+
+	return ask(name, SIOCGIFFLAGS, &r) && (r.ifr_flags & flag) != 0;
+}
+
+static bool is_up(const char *name)
+{
+	return has_flag(name, IFF_UP);
+}
+
+/* Is it the interface's first address?  Ours is, if it is there. */
+static bool is_first(const char *name, const struct addr *a)
+{
+	struct sockaddr_in now;
+	struct ifreq r;
+
+	if (!ask(name, SIOCGIFADDR, &r))
+		return false;
+	memcpy(&now, &r.ifr_addr, sizeof(now));
+	return memcmp(&now.sin_addr, a->octets, sizeof(now.sin_addr)) == 0;
 }
 
 struct hearing {
@@ -144,6 +168,8 @@ static void heard_link(const struct nlmsghdr *h, const struct hearing *to)
 	if ((id = kern_tunnel_of(text)) != 0) {
 		if (gone && !is_up(text))
 			tell(to, KERN_NET_TUNNEL, id, 0);
+		else if ((i->ifi_flags & IFF_MULTICAST) == 0 && !has_flag(text, IFF_MULTICAST))
+			tell(to, KERN_NET_SPEAK, id, 0);
 	} else if ((id = kern_device_of(text)) != 0) {
 		if (!gone || !is_up(text))
 			tell(to, KERN_NET_DEVICE, id,
@@ -158,7 +184,8 @@ static void heard_link(const struct nlmsghdr *h, const struct hearing *to)
 static void heard_addr(const struct nlmsghdr *h, const struct hearing *to)
 {
 	struct kern_net_event e = {.kind = KERN_NET_HOST};
-	const struct nlattr *local;
+	const struct nlattr *local, *label;
+	uint32_t id;
 
 	if (mnl_nlmsg_get_payload_len(h) < sizeof(struct ifaddrmsg))
 		return;
@@ -167,6 +194,10 @@ static void heard_addr(const struct nlmsghdr *h, const struct hearing *to)
 		local = rtnl_attr(h, sizeof(struct ifaddrmsg), IFA_ADDRESS, 4);
 	if (h->nlmsg_type == RTM_DELADDR)
 		(void)rtnl_addr(local, &e.gone);
+	label = rtnl_attr(h, sizeof(struct ifaddrmsg), IFA_LABEL, 1);
+	id = label == NULL ? 0 : kern_tunnel_of(mnl_attr_get_str(label));
+	if (id != 0 && e.gone.family != 0 && !is_first(mnl_attr_get_str(label), &e.gone))
+		tell(to, KERN_NET_SPEAK, id, 0);
 	to->fn(to->arg, &e);
 }
 

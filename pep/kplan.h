@@ -76,6 +76,7 @@ void kstate_sa_forget(struct kstate *ks, const struct kern_sa_id *id);
 void kstate_watch(struct kstate *ks, void (*fn)(void *arg, const struct kern_sa_id *id), void *arg);
 /* Is this tunnel one of those that should be there; and does one have this route? */
 bool kstate_tunnel_known(const struct kstate *ks, uint32_t id);
+bool kstate_tunnel_speaks(const struct kstate *ks, uint32_t id); /* and with inner_peer? */
 bool kstate_tunnel_routes(const struct kstate *ks, const struct prefix *dst);
 /* And is this device, or this route? */
 bool kstate_device_known(const struct kstate *ks, uint32_t vpn, uint32_t *mtu);

@@ -126,6 +126,11 @@ bool kstate_tunnel_known(const struct kstate *ks, uint32_t id)
 	return e && e->state == SHADOW_LIVE;
 }
 
+bool kstate_tunnel_speaks(const struct kstate *ks, uint32_t id)
+{
+	return kstate_tunnel_known(ks, id) && kstate_tunnel_find(ks, id)->t->inner_peer.family != 0;
+}
+
 bool kstate_tunnel_routes(const struct kstate *ks, const struct prefix *dst)
 {
 	struct shadow_tunnel *e, *next;
@@ -134,6 +139,8 @@ bool kstate_tunnel_routes(const struct kstate *ks, const struct prefix *dst)
 		for (size_t i = 0; e->state == SHADOW_LIVE && i < e->t->routes; i++)
 			if (!prefix_cmp(&e->t->route[i].dst, dst))
 				return true;
+		if (e->state == SHADOW_LIVE && !addr_cmp(&e->t->inner, &dst->addr))
+			return true;
 	}
 	return false;
 }

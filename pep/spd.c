@@ -227,7 +227,11 @@ void spd_peer(struct spd *s, const struct spd_near *near, const struct spd_tunne
     const struct spd_list *far)
 {
 	if (t->ipip) {
+		struct spd_prefix inner = {.prefix = host(&t->inner)};
+
 		spd_blocked(s, near, far);
+		if (t->inner.family)
+			spd_blocked(s, near, &(struct spd_list) {.p = &inner, .count = 1});
 		outer(s, t);
 		return;
 	}
@@ -270,6 +274,17 @@ void spd_blocked(struct spd *s, const struct spd_near *near, const struct spd_li
 		deny_from(s, near, r);
 		catch_rest(s, r);
 	}
+}
+
+void spd_inner(struct spd *s, const struct spd_near *near, const struct addr *own, uint32_t row)
+{
+	struct prefix all = any(own->family);
+	struct prefix p = host(own);
+
+	for (size_t i = 0; i < near->site.count; i++)
+		add(s, KERN_IN, &near->site.p[i].prefix, &p, KERN_BYPASS, SPD_SITE, row);
+	add(s, KERN_IN, &all, &p, KERN_DISCARD, SPD_OTHER, row);
+	add(s, KERN_OUT, &all, &p, KERN_DISCARD, SPD_CATCH, row);
 }
 
 /* --- order ------------------------------------------------------------------ */

@@ -18,6 +18,9 @@
  *   ipip peer  as blocked: its interface is not asked for these  discard
  *              out L > R, in R > L, of IP in IP, outer addresses protect
  *              out any > R, in R > any, of IP in IP              discard
+ *   inside     addresses of tunnels' interfaces, a its, b ours:
+ *              a as r of an ipip peer; in l > b                  bypass
+ *              out any > b, in any > b                           discard
  *
  * and with lockdown, below all of these
  *
@@ -76,8 +79,9 @@ struct spd_tunnel {
 	struct addr local;
 	struct addr remote;
 	uint32_t reqid;
-	bool ah;   /* not ESP */
-	bool ipip; /* an interface in front of transport mode (RFC 3884) */
+	bool ah;	   /* not ESP */
+	bool ipip;	   /* an interface in front of transport mode (RFC 3884) */
+	struct addr inner; /* with ipip: the peer's address on it; family 0 = none */
 };
 
 struct spd_entry {
@@ -107,6 +111,8 @@ void spd_peer(struct spd *s, const struct spd_near *near, const struct spd_tunne
 /* Both ways between two peers of a CE that relays; with interfaces, routes do it. */
 void spd_relay(struct spd *s, const struct spd_tunnel *a, const struct spd_list *behind_a,
     const struct spd_tunnel *b, const struct spd_list *behind_b);
+/* Our own address inside tunnels: to be spoken to through them and from the site alone. */
+void spd_inner(struct spd *s, const struct spd_near *near, const struct addr *own, uint32_t row);
 void spd_blocked(struct spd *s, const struct spd_near *near, const struct spd_list *far);
 
 /* Lockdown: everything is discarded but what other entries say ... */

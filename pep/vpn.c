@@ -78,6 +78,7 @@ struct vpn_env vpn_row_env(const struct vpn *v, const struct pib_store *store, b
 	    .ops = v->ops,
 	    .kern = v->kern,
 	    .keying = keying_exists,
+	    .lockdown = v->conf->lockdown,
 	    .lenient = lenient};
 }
 

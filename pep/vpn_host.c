@@ -365,13 +365,18 @@ void vpn_host_event(void *arg, const struct kern_net_event *e)
 		if (kstate_tunnel_known(v->ks, e->id))
 			vpn_change_soon(v);
 		break;
+	case KERN_NET_SPEAK:
+		if (kstate_tunnel_speaks(v->ks, e->id))
+			vpn_change_soon(v);
+		break;
 	case KERN_NET_DEVICE:
 		if (kstate_device_known(v->ks, e->id, &mtu) && e->mtu != mtu)
 			vpn_change_soon(v);
 		break;
 	case KERN_NET_ROUTE:
 		if (kstate_route_known(v->ks, e->table, &e->dst) ||
-		    (e->table == KERN_TABLE_MAIN && kstate_tunnel_routes(v->ks, &e->dst)))
+		    ((e->table == KERN_TABLE_MAIN || e->table == KERN_TABLE_LOCAL) &&
+			kstate_tunnel_routes(v->ks, &e->dst)))
 			vpn_change_soon(v);
 		break;
 	case KERN_NET_HOST:

@@ -87,7 +87,8 @@ enum vpn_owner {
 	VPN_OWNER_SITE,
 	VPN_OWNER_PEER,
 	VPN_OWNER_RELAY,
-	VPN_OWNER_BLOCKED
+	VPN_OWNER_BLOCKED,
+	VPN_OWNER_INNER
 };
 static inline uint64_t vpn_owner(enum vpn_owner kind, uint32_t id)
 {

@@ -31,6 +31,10 @@ static const struct columns vpn_columns = {
     &pib_ce_vpn_class, PIB_CE_VPN_COL_LOCAL_ADDR_TYPE, PIB_CE_VPN_COL_LOCAL_ADDR, 0};
 static const struct columns peer_columns = {
     &pib_ce_vpn_peer_class, PIB_CE_VPN_PEER_COL_ADDR_TYPE, PIB_CE_VPN_PEER_COL_ADDR, 0};
+static const struct columns inner_columns = {
+    &pib_ce_vpn_class, PIB_CE_VPN_COL_TUNNEL_ADDR_TYPE, PIB_CE_VPN_COL_TUNNEL_ADDR, 0};
+static const struct columns peer_inner_columns = {&pib_ce_vpn_peer_class,
+    PIB_CE_VPN_PEER_COL_TUNNEL_ADDR_TYPE, PIB_CE_VPN_PEER_COL_TUNNEL_ADDR, 0};
 static const struct columns local_columns = {&pib_ce_vpn_local_prefix_class,
     PIB_CE_VPN_LOCAL_PREFIX_COL_ADDR_TYPE, PIB_CE_VPN_LOCAL_PREFIX_COL_ADDR,
     PIB_CE_VPN_LOCAL_PREFIX_COL_PREFIX_LENGTH};
@@ -312,9 +316,7 @@ static int check_unsupported(const struct pib_ce_vpn *v, struct vpn_faults *f)
 		uint8_t column;
 		const char *what;
 	} unsupported[] = {
-	    {v->routing == PIB_CE_VPN_ROUTING_DYNAMIC, PIB_CE_VPN_COL_ROUTING, "dynamic routing"},
 	    {v->vrf.len != 0, PIB_CE_VPN_COL_VRF, "a VRF"},
-	    {v->tunnel_addr.len != 0, PIB_CE_VPN_COL_TUNNEL_ADDR, "an address inside tunnels"},
 	    {v->dscp == PIB_CE_VPN_DSCP_CLEAR, PIB_CE_VPN_COL_DSCP, "a cleared DSCP"},
 	    {v->dscp == PIB_CE_VPN_DSCP_SET, PIB_CE_VPN_COL_DSCP, "a DSCP of its own"},
 	};
@@ -351,6 +353,73 @@ static int check_vpn(const struct vpn_env *env, const struct pib_ce_vpn *v, stru
 	return 0;
 }
 
+/* --- routing daemons over tunnels ------------------------------------------- */
+
+/* An address inside tunnels: a host's, IPv4, and no site's. */
+static int load_inner(struct addr *a, const struct vpn_net *n, const struct columns *c,
+    uint32_t instance, int32_t type, const struct pib_octets *o, struct vpn_faults *f)
+{
+	char text[ADDR_STRLEN];
+
+	if (o->len == 0)
+		return vpn_fault(f, c->cls, instance, PIB_CPERR_VALUE, c->addr,
+		    "dynamic routing needs an address inside the tunnels");
+	if (load_addr(a, c, instance, type, o, f) < 0)
+		return -1;
+	if (a->family != AF_INET)
+		return vpn_fault(f, c->cls, instance, PIB_CPERR_ENUM_SUP, c->type,
+		    "only IPv4 goes through a tunnel interface");
+	for (size_t i = 0; i < n->near.site.count; i++)
+		if (prefix_has(&n->near.site.p[i].prefix, a))
+			return vpn_fault(f, c->cls, instance, PIB_CPERR_VALUE, c->addr,
+			    "%s, an address inside tunnels, is one of the site's",
+			    addr_print(a, text));
+	return 0;
+}
+
+struct same_inner {
+	const struct pib_ce_vpn *v;
+	bool found;
+};
+
+static void match_inner(void *arg, const struct pib_row *row)
+{
+	const struct pib_ce_vpn *v = row->data;
+	struct same_inner *s = arg;
+
+	s->found |= v->id != s->v->id && v->tunnel_addr.len == s->v->tunnel_addr.len &&
+		    memcmp(v->tunnel_addr.p, s->v->tunnel_addr.p, v->tunnel_addr.len) == 0;
+}
+
+static int load_dynamic(struct vpn_net *n, const struct vpn_env *env, struct vpn_faults *f)
+{
+	const struct pib_ce_vpn *v = n->row;
+	struct same_inner s = {.v = v};
+
+	n->dynamic = v->routing == PIB_CE_VPN_ROUTING_DYNAMIC;
+	if (!n->dynamic && v->tunnel_addr.len != 0)
+		return vpn_fault(f, vpn_class, v->id, PIB_CPERR_VALUE_SUP,
+		    PIB_CE_VPN_COL_TUNNEL_ADDR, "an address inside tunnels is for dynamic routing");
+	if (!n->dynamic)
+		return 0;
+	if (!n->ipip)
+		return vpn_fault(f, vpn_class, v->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_ROUTING,
+		    "dynamic routing needs tunnel interfaces, of mode ipip-transport");
+	if (env->lockdown && !env->lenient)
+		return vpn_fault(f, vpn_class, v->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_ROUTING,
+		    "with lockdown the kernel lets routing daemons send nothing into tunnels");
+	n->hellos = v->activation == PIB_CE_VPN_ACTIVATION_PERMANENT ||
+		    v->hellos == PIB_CE_VPN_HELLOS_TRUE;
+	if (load_inner(
+		&n->inner, n, &inner_columns, v->id, v->tunnel_addr_type, &v->tunnel_addr, f) < 0)
+		return -1;
+	pib_store_each(env->store, vpn_class, match_inner, &s);
+	return !s.found
+		   ? 0
+		   : vpn_fault(f, vpn_class, v->id, PIB_CPERR_VALUE, PIB_CE_VPN_COL_TUNNEL_ADDR,
+			 "another VPN has this address inside its tunnels");
+}
+
 int vpn_net_load(
     struct vpn_net *n, const struct vpn_env *env, uint32_t instance, struct vpn_faults *f)
 {
@@ -381,6 +450,8 @@ int vpn_net_load(
 	    check_local(env, &n->member.local, instance, f) < 0)
 		g.ret = -1;
 	if (v->keying == PIB_CE_VPN_KEYING_CONTROLLER && load_transforms(&n->member, env, v, f) < 0)
+		g.ret = -1;
+	if (g.ret == 0 && load_dynamic(n, env, f) < 0)
 		g.ret = -1;
 	if (g.ret < 0)
 		vpn_net_clear(n);
@@ -430,6 +501,12 @@ static int check_peer(struct vpn_peer *p, const struct vpn_net *n, struct vpn_fa
 	if (!addr_cmp(&p->peer.addr, &n->member.local))
 		return vpn_fault(f, cls, r->id, PIB_CPERR_VALUE, PIB_CE_VPN_PEER_COL_ADDR,
 		    "the peer's address is our own");
+	if (n->dynamic && load_inner(&p->inner, n, &peer_inner_columns, r->id, r->tunnel_addr_type,
+			      &r->tunnel_addr, f) < 0)
+		return -1;
+	if (n->dynamic && !addr_cmp(&p->inner, &n->inner))
+		return vpn_fault(f, cls, r->id, PIB_CPERR_VALUE, PIB_CE_VPN_PEER_COL_TUNNEL_ADDR,
+		    "the peer's address inside tunnels is our own");
 	return 0;
 }
 

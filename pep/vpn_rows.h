@@ -55,6 +55,9 @@ struct vpn_net {
 	bool ipip;		      /* tunnel interfaces and transport mode */
 	uint32_t table;		      /* of its routes */
 	struct vpn_here here;	      /* set by vpn_host_look() */
+	bool dynamic;		      /* others route into the tunnel interfaces; and for that: */
+	struct addr inner;	      /* this CE's address inside tunnels */
+	bool hellos;		      /* routing daemons speak over the interfaces */
 	struct spd_near near;	      /* owned */
 	struct keying_member member;
 };
@@ -64,6 +67,7 @@ struct vpn_peer {
 	const struct pib_ce_vpn_peer *row; /* borrowed */
 	char name[256];
 	struct spd_list far; /* owned */
+	struct addr inner;   /* its address inside tunnels, family 0 = none */
 	struct keying_peer peer;
 };
 
@@ -72,6 +76,7 @@ struct vpn_env { /* what checks may ask */
 	const struct kern_ops *ops;
 	struct kern *kern;
 	bool (*keying)(int32_t keying); /* is there a provider? */
+	bool lockdown;
 	bool lenient; /* rows that were accepted once: what the host lost since is no fault */
 };
 

@@ -162,7 +162,8 @@ static struct spd_tunnel tunnel_of(const struct vpn_net *n, const struct vpn_pee
 	    .remote = p->peer.addr,
 	    .reqid = p->peer.reqid,
 	    .ah = n->member.transform[0].protocol == SUITE_AH,
-	    .ipip = n->ipip};
+	    .ipip = n->ipip,
+	    .inner = p->inner};
 }
 
 static void peer_sas(struct run *r, const struct vpn_net *n, struct vpn_peer *p)
@@ -181,7 +182,32 @@ static int by_dst(const void *a, const void *b)
 	    &((const struct kern_tunnel_route *)b)->dst);
 }
 
-/* An interface, and routes to all that is behind the peer; in tunnel mode the VPN has the one. */
+/* Routes to all that is behind the peer; and who routes himself needs one to the peer at most. */
+static int tunnel_routes(const struct vpn_net *n, const struct vpn_peer *p, struct kern_tunnel *t)
+{
+	if (!(t->route = calloc(p->far.count + 1, sizeof(*t->route))))
+		return -1;
+	if (!n->dynamic) {
+		for (; t->routes < p->far.count; t->routes++)
+			t->route[t->routes] = (struct kern_tunnel_route) {
+			    .dst = p->far.p[t->routes].prefix, .row = p->far.p[t->routes].row};
+		qsort(t->route, t->routes, sizeof(*t->route), by_dst);
+		if (t->routes)
+			t->src = n->here.v4.addr;
+		return 0;
+	}
+	t->inner = n->inner;
+	if (n->hellos) {
+		t->inner_peer = p->inner;
+		return 0;
+	}
+	t->src = n->inner;
+	t->route[t->routes++].dst = (struct prefix) {
+	    .addr = p->inner, .len = (uint8_t)(8 * addr_len(&p->inner))};
+	return 0;
+}
+
+/* An interface and what leads into it; in tunnel mode the VPN has the one. */
 static void peer_tunnel(struct run *r, const struct vpn_net *n, const struct vpn_peer *p)
 {
 	struct kern_tunnel t = {
@@ -200,17 +226,11 @@ static void peer_tunnel(struct run *r, const struct vpn_net *n, const struct vpn
 		kplan_tunnel_del(r->plan, t.id);
 		return;
 	}
-	if (!(t.route = calloc(p->far.count + 1, sizeof(*t.route)))) {
+	if (tunnel_routes(n, p, &t) < 0) {
 		vpn_fault_memory(r->f);
 		return;
 	}
-	for (; t.routes < p->far.count; t.routes++)
-		t.route[t.routes] = (struct kern_tunnel_route) {
-		    .dst = p->far.p[t.routes].prefix, .row = p->far.p[t.routes].row};
-	qsort(t.route, t.routes, sizeof(*t.route), by_dst);
 	t.mtu = n->here.mtu;
-	if (t.routes)
-		t.src = n->here.v4.addr;
 	kplan_tunnel_put(r->plan, &t, &o);
 	free(t.route);
 }
@@ -377,6 +397,17 @@ static void relay_unit(struct run *r, uint32_t vpn)
 	free(g.p);
 }
 
+/* --- our own address inside tunnels ------------------------------------------ */
+
+static void inner_unit(struct run *r, uint32_t vpn)
+{
+	const struct vpn_net *n = net_get(r, vpn);
+
+	if (n && n->dynamic)
+		spd_inner(&r->spd, &n->near, &n->inner, vpn);
+	put_unit(r, vpn_owner(VPN_OWNER_INNER, vpn), &pib_ce_vpn_class, PIB_CE_VPN_COL_TUNNEL_ADDR);
+}
+
 /* --- everything ------------------------------------------------------------- */
 
 /* SAs of ours whose peer is not in the rows. */
@@ -424,6 +455,8 @@ static void collect(struct run *r)
 			(void)net_get(r, e->key.id); /* its faults */
 			if (e->what & VPN_RELAY)
 				relay_unit(r, e->key.id);
+			if (e->what & VPN_NEAR)
+				inner_unit(r, e->key.id);
 			break;
 		case VPN_PART_PEER:
 			peer_part(r, e);

@@ -97,13 +97,14 @@ static void show_policy(const struct vpn *v, const struct held *h,
 	    [VPN_OWNER_PEER] = "peer",
 	    [VPN_OWNER_RELAY] = "relay",
 	    [VPN_OWNER_BLOCKED] = "blocked",
+	    [VPN_OWNER_INNER] = "address",
 	};
 	struct vpn_show_policy s = {.policy = h->policy};
 	uint32_t kind = (uint32_t)(h->owner >> 32);
 	uint32_t id = (uint32_t)h->owner;
-	uint32_t vpn = kind == VPN_OWNER_RELAY	   ? id
-		       : kind == VPN_OWNER_BLOCKED ? vpn_of_prefix(v, id)
-						   : 0;
+	uint32_t vpn = kind == VPN_OWNER_RELAY || kind == VPN_OWNER_INNER ? id
+		       : kind == VPN_OWNER_BLOCKED			  ? vpn_of_prefix(v, id)
+									  : 0;
 	uint32_t peer = kind == VPN_OWNER_PEER ? id
 			: h->policy.action == KERN_PROTECT
 			    ? vpn_reqids_peer(v->reqids, h->policy.reqid)
@@ -111,7 +112,7 @@ static void show_policy(const struct vpn *v, const struct held *h,
 	struct names n;
 
 	names_of(v, vpn, peer, &n);
-	s.part = part[kind <= VPN_OWNER_BLOCKED ? kind : 0];
+	s.part = part[kind <= VPN_OWNER_INNER ? kind : 0];
 	if (kind == VPN_OWNER_CONTROL &&
 	    h->policy.priority >= spd_priority(&h->policy.sel, SPD_EXEMPT))
 		s.part = "lockdown";
@@ -338,11 +339,24 @@ struct tunnels {
 	void *arg;
 };
 
+static void show_interface(const struct vpn *v, const struct pib_ce_vpn_peer *row,
+    struct vpn_show_tunnel *t, char name[KERN_TUNNEL_NAME_LEN])
+{
+	const struct pib_ce_vpn *net = vpn_row(v->store, row->vpn);
+
+	t->interface = kern_tunnel_name(row->id, name);
+	if (net && net->tunnel_addr.len && row->tunnel_addr.len) {
+		addr_from_octets(&t->inner, net->tunnel_addr.p, net->tunnel_addr.len);
+		addr_from_octets(&t->inner_peer, row->tunnel_addr.p, row->tunnel_addr.len);
+	}
+}
+
 static void show_tunnel(void *arg, const struct pib_row *r)
 {
 	const struct pib_ce_vpn_peer *row = r->data;
 	struct tunnels *l = arg;
-	struct vpn_show_tunnel t = {0};
+	struct vpn_show_tunnel t = {.interface = ""};
+	char interface[KERN_TUNNEL_NAME_LEN];
 	struct vpn_traffic traffic;
 	struct vpn_status s;
 	struct names n;
@@ -353,6 +367,8 @@ static void show_tunnel(void *arg, const struct pib_row *r)
 	t.vpn = n.vpn;
 	t.peer = n.peer;
 	addr_from_octets(&t.addr, row->addr.p, row->addr.len);
+	if (kstate_tunnel_known(l->v->ks, row->id))
+		show_interface(l->v, row, &t, interface);
 	t.since = vpn_status_get(l->v, row, &s);
 	t.state = word(PIB_CE_VPN_PEER_STATUS_COL_STATE, s.state);
 	t.why = peer_status_text(word(PIB_CE_VPN_PEER_STATUS_COL_WHY, s.why));

@@ -11,8 +11,9 @@
 
 struct vpn_show_policy {
 	struct kern_policy policy;
-	const char *part; /* "control", "site", "peer", "relay", "blocked"; "?" = left over */
-	const char *vpn;  /* names; "" where there is none */
+	/* "control", "lockdown", "site", "peer", "relay", "blocked", "address"; "?" = left over */
+	const char *part;
+	const char *vpn; /* names; "" where there is none */
 	const char *peer;
 };
 /* In the order in which they are looked up. 0, or -1: no memory. */
@@ -57,8 +58,11 @@ struct vpn_show_tunnel {
 	const char *vpn;
 	const char *peer;
 	struct addr addr;
-	const char *state; /* "up", "down", "connecting", "idle" */
-	const char *why;   /* "" = nothing to say */
+	const char *interface;	/* in mode ipip-transport, and it is there; else "" */
+	struct addr inner;	/* of an interface with addresses: this CE's; family 0: none */
+	struct addr inner_peer; /* and the peer's */
+	const char *state;	/* "up", "down", "connecting", "idle" */
+	const char *why;	/* "" = nothing to say */
 	const char *error;
 	int64_t since; /* seconds since the epoch, 0 = not known */
 	uint32_t spi_in;

@@ -588,6 +588,41 @@ static void bad_route(struct pib_txn *t)
 	CHANGED(ce_vpn_peer_prefix, peer_prefix(2), r.addr = ip("192.0.0.0"); r.prefix_length = 16);
 }
 
+/* routing daemons need interfaces, and addresses on them that are nobody else's */
+static void bad_routing(struct pib_txn *t)
+{
+	CHANGED(ce_vpn, vpn_row_of(1), r.routing = PIB_CE_VPN_ROUTING_DYNAMIC;
+		r.tunnel_addr_type = 1; r.tunnel_addr = ip("10.255.0.1"));
+}
+
+#define DYNAMIC                                                                                    \
+	r.mode = PIB_CE_VPN_MODE_IPIP_TRANSPORT;                                                   \
+	r.routing = PIB_CE_VPN_ROUTING_DYNAMIC;                                                    \
+	r.tunnel_addr_type = 1
+
+static void bad_own_inner(struct pib_txn *t)
+{
+	CHANGED(ce_vpn, vpn_row_of(1), DYNAMIC; r.tunnel_addr = ip("10.1.0.1"));
+}
+
+static void bad_no_inner(struct pib_txn *t)
+{
+	CHANGED(ce_vpn, vpn_row_of(1), DYNAMIC; r.tunnel_addr = ip("10.255.0.1"));
+}
+
+static void bad_static_inner(struct pib_txn *t)
+{
+	CHANGED(ce_vpn, vpn_row_of(1), r.tunnel_addr_type = 1; r.tunnel_addr = ip("10.255.0.1"));
+}
+
+static void bad_peer_inner(struct pib_txn *t)
+{
+	{
+		CHANGED(ce_vpn, vpn_row_of(1), DYNAMIC; r.tunnel_addr = ip("10.255.0.1"));
+	}
+	CHANGED(ce_vpn_peer, peer(2), r.tunnel_addr_type = 1; r.tunnel_addr = ip("10.255.0.1"));
+}
+
 /* the back end has one family in an SA */
 static void bad_families(struct pib_txn *t)
 {
@@ -693,6 +728,14 @@ static void bad_key_list(struct pib_txn *t)
 }
 
 static const struct wrong wrongs[] = {
+    {"routing", bad_routing, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_ROUTING, &pib_ce_vpn_class, 1},
+    {"own inner", bad_own_inner, PIB_CPERR_VALUE, PIB_CE_VPN_COL_TUNNEL_ADDR, &pib_ce_vpn_class, 1},
+    {"no inner", bad_no_inner, PIB_CPERR_VALUE, PIB_CE_VPN_PEER_COL_TUNNEL_ADDR,
+	&pib_ce_vpn_peer_class, 2},
+    {"static inner", bad_static_inner, PIB_CPERR_VALUE_SUP, PIB_CE_VPN_COL_TUNNEL_ADDR,
+	&pib_ce_vpn_class, 1},
+    {"peer inner", bad_peer_inner, PIB_CPERR_VALUE, PIB_CE_VPN_PEER_COL_TUNNEL_ADDR,
+	&pib_ce_vpn_peer_class, 2},
     {"inner", bad_inner, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_PEER_PREFIX_COL_ADDR_TYPE,
 	&pib_ce_vpn_peer_prefix_class, 102},
     {"route", bad_route, PIB_CPERR_VALUE_SUP, PIB_CE_VPN_PEER_PREFIX_COL_ADDR,
@@ -865,6 +908,53 @@ START_TEST(modes_change_as_a_whole)
 	undo_all(&a);
 	ck_assert_uint_eq(lines_with("tunnel cv"), 0);
 	ck_assert_uint_eq(kern_mem_policy_count(a.kern), CONTROL_POLICIES);
+}
+END_TEST
+
+/* with routing daemons an interface has addresses and no routes, and all goes back */
+START_TEST(dynamic)
+{
+	struct pib_txn *t;
+	char *before, *now;
+
+	join();
+	before = kern_mem_dump(a.kern);
+	t = pib_txn_begin(a.store);
+	{
+		CHANGED(ce_vpn, vpn_row_of(1), DYNAMIC; r.tunnel_addr = ip("10.255.0.1"));
+	}
+	{
+		CHANGED(ce_vpn_peer, peer(2), r.tunnel_addr_type = 1;
+			r.tunnel_addr = ip("10.255.0.2"));
+	}
+	must(&a, t);
+	ck_assert_uint_eq(
+	    lines_with("tunnel cv2 192.0.2.1 > 192.0.2.2 inner 10.255.0.1 peer 10.255.0.2"), 1);
+	ck_assert_uint_eq(lines_with("policy in 0.0.0.0/0 > 10.255.0.1/32 discard"), 1);
+	ck_assert_uint_eq(lines_with("policy out 0.0.0.0/0 > 10.255.0.2/32 discard"), 1);
+	ck_assert_uint_eq(lines_with("policy out 0.0.0.0/0 > 10.2.0.0/16 discard"), 1);
+	t = pib_txn_begin(a.store);
+	{
+		CHANGED(ce_vpn_peer, peer(2), r.tunnel_addr_type = 1;
+			r.tunnel_addr = ip("10.255.0.9"));
+	}
+	must(&a, t);
+	ck_assert_uint_eq(lines_with("inner 10.255.0.1 peer 10.255.0.9"), 1);
+	ck_assert_uint_eq(lines_with("10.255.0.2/32"), 0);
+	t = pib_txn_begin(a.store);
+	{
+		CHANGED(ce_vpn, vpn_row_of(1), r.role = PIB_CE_VPN_ROLE_MESH);
+	}
+	{
+		CHANGED(ce_vpn_peer, peer(2), r.role = PIB_CE_VPN_PEER_ROLE_MESH);
+	}
+	must(&a, t);
+	ck_assert_uint_eq(lines_with("10.255."), 0);
+	ck_assert_uint_eq(lines_with("tunnel cv"), 0);
+	now = kern_mem_dump(a.kern);
+	ck_assert_uint_eq(count_lines(now, "policy "), count_lines(before, "policy "));
+	free(before);
+	free(now);
 }
 END_TEST
 
@@ -1583,6 +1673,7 @@ int main(void)
 	tcase_add_test(t, kernel_refusals_undo_and_name);
 	tcase_add_test(t, everything_removed_is_nothing_left);
 	tcase_add_test(t, modes_change_as_a_whole);
+	tcase_add_test(t, dynamic);
 	tcase_add_test(t, changes_are_local);
 	tcase_add_test(t, reqids_run_out);
 	tcase_add_test(t, two_vpns_cannot_share_a_selector);

@@ -167,6 +167,32 @@ START_TEST(interface)
 }
 END_TEST
 
+/* what routing daemons speak from and to has no way but the interface, but for the site itself */
+START_TEST(addresses_inside)
+{
+	struct spd_near near = {
+	    .site = list("10.1.0.0/16", NULL), .space = list("10.0.0.0/8", NULL)};
+	struct spd_list far = list("10.2.0.0/16", NULL);
+	struct spd_tunnel t = tunnel(2);
+	struct addr own = addr("10.255.0.1");
+
+	t.ipip = true;
+	t.inner = addr("10.255.0.2");
+	spd_site(&spd, &near);
+	spd_inner(&spd, &near, &own, 1);
+	spd_peer(&spd, &near, &t, &far);
+	spd_finish(&spd);
+	FATE(KERN_OUT, "10.255.0.1", "10.255.0.2", DISCARDED);
+	FATE(KERN_OUT, "10.1.0.1", "10.255.0.2", DISCARDED);
+	FATE(KERN_FWD, "10.255.0.2", "10.1.0.1", DISCARDED);
+	FATE(KERN_IN, "10.255.0.2", "10.255.0.1", DISCARDED);
+	FATE(KERN_IN, "198.51.100.1", "10.255.0.1", DISCARDED);
+	FATE(KERN_OUT, "192.0.2.1", "10.255.0.1", DISCARDED);
+	FATE(KERN_IN, "10.1.0.1", "10.255.0.1", BYPASSED);
+	FATE(KERN_OUT, "10.255.0.1", "10.1.0.1", BYPASSED);
+}
+END_TEST
+
 START_TEST(neighbours)
 {
 	spd_neighbours(&spd);
@@ -490,6 +516,7 @@ int main(void)
 	tcase_add_test(t, mesh_word_by_word);
 	tcase_add_test(t, row102_cross_product);
 	tcase_add_test(t, interface);
+	tcase_add_test(t, addresses_inside);
 	tcase_add_test(t, neighbours);
 	tcase_add_test(t, mesh);
 	tcase_add_test(t, other_traffic_discarded);

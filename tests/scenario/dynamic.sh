@@ -1,0 +1,149 @@
+#!/bin/bash
+# dynamic.sh - routing daemons over the tunnels of a VPN with routing="dynamic": OSPF between two hubs and two
+# spokes, FRR and BIRD mixed, the first hub dies and traffic goes by the second; then RIP and BGP; nothing
+# of all that outside of ESP; what others take away from an interface comes back; without routes nothing
+# leaves in clear.  The configurations are those of examples/routing.
+# timeout: 400
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib_dynamic.sh"
+
+sites="p q r s"
+INNER=([p]=10.255.0.1 [q]=10.255.0.2 [r]=10.255.0.3 [s]=10.255.0.4)
+# intent_make [ROUTING [MORE-OF-r's]]
+intent_make()
+{
+	local site
+	{
+		echo '<intent xmlns="urn:copsvpn:intent:1"><customer name="acme">'
+		for site in $sites; do echo "<ce name=\"$site.$DOMAIN\" address=\"${WAN[$site]}\"/>"; done
+		echo '<transform name="strong" encr="aes-cbc-256" integ="hmac-sha2-512-256" lifetime="8h"/>'
+		echo "<vpn name=\"office\" id=\"00005e:00000001\" topology=\"hub-and-spoke\" transforms=\"strong\" mode=\"ipip-transport\" routing=\"${1:-dynamic}\">"
+		echo '<space prefix="10.0.0.0/8"/>'
+		for site in $sites; do
+			echo "<member ce=\"$site.$DOMAIN\" role=\"$([[ $site = [pq] ]] && echo hub || echo spoke)\"" \
+				"$([ "${1:-dynamic}" = dynamic ] && echo "tunnel-address=\"${INNER[$site]}\"")><site prefix=\"${LAN[$site]}\"/>"
+			[ $site = r ] && echo "${2:-}"
+			echo "</member>"
+		done
+		echo '</vpn></customer></intent>'
+	} >"$RUN/acme.xml"
+}
+
+step "Two hubs, two spokes, routing dynamic"
+sp_make
+n=1
+for site in $sites; do
+	site_make $site 192.0.2.$n 10.$n.0.0/16
+	n=$((n + 1))
+done
+start_pdp
+start_peps $sites
+capture_start all "not tcp port 3288 and not (icmp and src host $SP_ADDR)" # (which p is unreachable, later)
+watch_start
+intent_make
+check "copsctl apply" ctl_pdp apply "$RUN/acme.xml" --strict || exit 1
+check "every pair is keyed" wait_for 30 keyed office
+for pair in "r p" "p r" "q s"; do
+	read -r a b <<<"$pair"
+	dev=$(tunnel_dev $a $b)
+	check "$a: $dev to $b is a point-to-point link with addresses and multicast" eval \
+	    "ip -n $a addr show dev $dev | grep 'MULTICAST' && ip -n $a addr show dev $dev | grep 'inet ${INNER[$a]} peer ${INNER[$b]}/32'"
+done
+check "r: no route of ours" eval '[ -z "$(ip -n r route show proto 67)" ]'
+check "r: the hub's end of the tunnel answers" wait_for 20 in_ns r ping -n -c 1 -W 2 "${INNER[p]}"
+check "without routes nobody reaches anybody" reaches_not r s
+
+step "OSPF: FRR at p and r, BIRD at q and s"
+routing_conf frr/zebra.conf p; routing_conf frr/zebra.conf r
+routing_conf frr/ospfd.conf p r s q
+routing_conf frr/ospfd.conf r p q
+routing_conf bird/ospf.conf q r s
+routing_conf bird/ospf.conf s p q
+# q is the second choice of everybody
+sed -i 's/cost 10/cost 20/' "$RUN/q.ospf.conf"
+sed -i 's/ip ospf cost 20/ip ospf cost 10/' "$RUN/p.ospfd.conf"
+for site in p r; do frr_start $site zebra; done
+for site in p r; do frr_start $site ospfd; done
+for site in q s; do bird_start $site ospf; done
+check "r knows the way to s, by p" wait_for 60 way_is r s "$(tunnel_dev r p)" || frr r show ip ospf neighbor | evidence
+check "s knows the way to r, by p" wait_for 30 way_is s r "$(tunnel_dev s p)" || bird s show ospf neighbors | evidence
+wait_for 30 eval 'ip -n p route get 10.2.0.10 | grep " dev cv" && ip -n q route get 10.1.0.10 | grep " dev cv"'
+all_reach $sites
+
+step "What others take away comes back"
+dev=$(tunnel_dev r p)
+ip -n r addr del "${INNER[r]}" peer "${INNER[p]}/32" dev "$dev" 2>/dev/null || ip -n r addr flush dev "$dev"
+check "its address" wait_for 20 eval "ip -n r addr show dev $dev | grep 'inet ${INNER[r]} peer ${INNER[p]}/32'"
+ip -n r link set "$dev" multicast off
+check "multicast" wait_for 20 eval "ip -n r link show dev $dev | grep MULTICAST"
+ip -n r link del "$dev"
+check "the interface, with the same name" wait_for 20 eval "ip -n r addr show dev $dev | grep 'inet ${INNER[r]} peer ${INNER[p]}/32'"
+check "and OSPF goes on: r knows the way to s, by p" wait_for 60 way_is r s "$dev" || frr r show ip ospf neighbor | evidence
+check "r reaches s" wait_for 20 reaches r s
+
+step "The first hub dies"
+before=${EPOCHREALTIME%[.,]*}
+ip -n sp link set to-p down
+daemon_kill p KILL
+daemon_kill p.ospfd KILL
+daemon_kill p.zebra KILL
+check "r sends to s by q" wait_for 60 way_is r s "$(tunnel_dev r q)"
+check "s sends to r by q" wait_for 60 way_is s r "$(tunnel_dev s q)"
+check "r's host reaches s's" wait_for 20 reaches r s
+say "after $((${EPOCHREALTIME%[.,]*} - before)) s; the dead interval is 8 s"
+
+step "No daemon, no routes: what is in the space is discarded"
+daemon_kill r.ospfd
+daemon_kill r.zebra
+daemon_kill s.bird
+daemon_kill q.bird
+ip -n r route flush proto ospf
+for site in q s; do ip -n $site route flush proto bird; done
+check "no way is left" no_way r s
+check "r does not reach s" reaches_not r s
+
+step "RIP: FRR at r, BIRD at q and s"
+routing_conf frr/ripd.conf r p q
+routing_conf bird/rip.conf q s r
+routing_conf bird/rip.conf s p q
+frr_start r zebra
+frr_start r ripd
+for site in q s; do bird_start $site rip; done
+check "r knows the way to s, by q" wait_for 60 way_is r s "$(tunnel_dev r q)" || frr r show ip rip | evidence
+check "r's host reaches s's" wait_for 30 reaches r s
+daemon_kill r.ripd
+for site in q s; do daemon_kill $site.bird; ip -n $site route flush proto bird; done
+check "r's routes are gone with ripd" wait_for 20 no_way r s || ip -n r route flush proto rip
+
+step "BGP: FRR at r, BIRD at q and s"
+routing_conf frr/bgpd.conf r p q
+routing_conf bird/bgp.conf s p q
+routing_conf bird/bgp.conf q r s
+sed -i "s/10\.255\.0\.1 as 65001/${INNER[r]} as 65003/; s/neighbor 10\.255\.0\.2 as 65002/neighbor ${INNER[s]} as 65004/" "$RUN/q.bgp.conf"
+frr_start r bgpd
+for site in q s; do bird_start $site bgp; done
+check "r knows the way to s, by q" wait_for 60 way_is r s "$(tunnel_dev r q)" || frr r show bgp summary | evidence
+check "r's host reaches s's" wait_for 30 reaches r s
+
+step "In clear from outside"
+in_ns sp ip addr add 10.255.0.2/32 dev lo
+ip -n sp route add 10.255.0.3/32 via 192.0.2.3 dev to-r onlink
+capture_stop watch # this one is ours
+[ "$(captured_count watch)" -eq 0 ] && ok "nothing of a site was seen in clear on the SP network" ||
+	{ bad "in clear on the SP network:"; captured watch | head -n 5 | evidence; }
+capture_stop all
+assert_only_esp all
+check "a neighbour's address from outside of the tunnel reaches nobody" eval '! in_ns sp ping -n -c 2 -i 0.2 -W 0.5 -I 10.255.0.2 10.255.0.3'
+in_ns sp ip addr del 10.255.0.2/32 dev lo
+ip -n sp route del 10.255.0.3/32
+
+step "Back to static routes"
+daemon_kill r.bgpd; daemon_kill r.zebra
+for site in q s; do daemon_kill $site.bird; ip -n $site route flush proto bird; done
+ip -n r route flush proto bgp
+intent_make static
+ctl_pdp apply "$RUN/acme.xml" >/dev/null
+check "r and q reach each other by routes of ours" wait_for 60 eval 'reaches r q && ip -n r route show proto 67 | grep "${LAN[q]}"'
+check "no address and no multicast is left on r's interfaces" eval '! ip -n r addr show group 17232 | grep "inet \|MULTICAST"'
+
+summary
