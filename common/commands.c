@@ -16,6 +16,18 @@ static const struct command_opt apply_opts[] = {
     {0},
 };
 
+static const struct command_opt member_opts[] = {
+    {"--wait", "SECONDS", "how long to wait for the CEs concerned to confirm (default 60)"},
+    {"--no-wait", NULL, "return as soon as the change is stored"},
+    {"--strict", NULL, "fail when a CE concerned is not connected"},
+    {0},
+};
+
+static const struct command_opt leave_opts[] = {
+    {"--cancel", NULL, "do not ask any more"},
+    {0},
+};
+
 static const struct command_opt pki_init_opts[] = {
     {"--force", NULL, "replace what is there"},
     {0},
@@ -59,6 +71,17 @@ const struct command commands[] = {
 	NULL},
     {"delete customer", "NAME", "delete a customer with all VPNs and CEs", COMMAND_PDP, true,
 	apply_opts},
+    {"revoke", "CE [REASON]", "end a CE's session now, and keep it out until it is reinstated",
+	COMMAND_PDP, true, member_opts},
+    {"reinstate", "CE", "take a revoked CE back as the intent says", COMMAND_PDP, true,
+	member_opts},
+    {"readmit", "CE VPN", "take a CE back into a VPN that it left by its own wish", COMMAND_PDP,
+	true, member_opts},
+    {"leave", "VPN [REASON]", "ask the policy server to let this CE leave a VPN", COMMAND_PEP, true,
+	leave_opts},
+    {"allow", "CE VPN", "let a CE leave that asks to", COMMAND_PDP, true, member_opts},
+    {"deny", "CE VPN [REASON]", "do not let a CE leave that asks to, and tell it", COMMAND_PDP,
+	true, NULL},
     {"rekey", "[VPN]", "start new keys, in one VPN or in all", BOTH, true, NULL},
     {"sync", "CE", "ask a CE what it holds, and send what it lacks", COMMAND_PDP, true, NULL},
     {"refresh", "CE", "load everything at a CE anew, and go over to it at once", COMMAND_PDP, true,
@@ -75,6 +98,8 @@ const struct command commands[] = {
     {"show pib", "[CE] [CLASS]", "provisioned rows", BOTH, false, NULL},
     {"show clients", "", "client-types, and what became of each at every CE", BOTH, false, NULL},
     {"show history", "", "accepted changes: who, when, why", COMMAND_PDP, false, NULL},
+    {"show requests", "", "what CEs ask for and an operator is to decide", COMMAND_PDP, false,
+	NULL},
     {"show peers", "", "keying state per peer", COMMAND_PEP, false, NULL},
     {"show tunnels", "[VPN]", "tunnels: whether they are up, why not, and what they carried", BOTH,
 	false, tunnels_opts},

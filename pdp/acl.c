@@ -26,6 +26,7 @@ struct stranger {
 struct acl {
 	pthread_rwlock_t lock;
 	struct acl_name *names;
+	struct acl_name *revoked;
 	struct stranger *strangers;
 };
 
@@ -38,9 +39,18 @@ struct acl *acl_new(void)
 	return a;
 }
 
-void acl_free(struct acl *a)
+static void names_free(struct acl_name **list)
 {
 	struct acl_name *n, *next;
+
+	HASH_ITER (hh, *list, n, next) {
+		HASH_DEL(*list, n);
+		free(n);
+	}
+}
+
+void acl_free(struct acl *a)
+{
 	struct stranger *s, *more;
 
 	if (a == NULL)
@@ -49,51 +59,80 @@ void acl_free(struct acl *a)
 		HASH_DEL(a->strangers, s);
 		free(s);
 	}
-	HASH_ITER (hh, a->names, n, next) {
-		HASH_DEL(a->names, n);
-		free(n);
-	}
+	names_free(&a->names);
+	names_free(&a->revoked);
 	pthread_rwlock_destroy(&a->lock);
 	free(a);
 }
 
-int acl_add(struct acl *a, const char *name)
+/* In one of the lists. */
+static bool has(struct acl *a, struct acl_name **list, const char *name)
+{
+	struct acl_name *n;
+
+	pthread_rwlock_rdlock(&a->lock);
+	HASH_FIND_STR(*list, name, n);
+	pthread_rwlock_unlock(&a->lock);
+	return n != NULL;
+}
+
+static int add(struct acl *a, struct acl_name **list, const char *name)
 {
 	size_t len = strlen(name) + 1;
 	struct acl_name *n;
 
-	if (acl_has(a, name))
+	if (has(a, list, name))
 		return 0;
 	n = malloc(sizeof(*n) + len);
 	if (n == NULL)
 		return -1;
 	memcpy(n->name, name, len);
 	pthread_rwlock_wrlock(&a->lock);
-	HASH_ADD_STR(a->names, name, n);
+	HASH_ADD_STR(*list, name, n);
 	pthread_rwlock_unlock(&a->lock);
 	return 0;
 }
 
-void acl_remove(struct acl *a, const char *name)
+static void drop(struct acl *a, struct acl_name **list, const char *name)
 {
 	struct acl_name *n;
 
 	pthread_rwlock_wrlock(&a->lock);
-	HASH_FIND_STR(a->names, name, n);
+	HASH_FIND_STR(*list, name, n);
 	if (n != NULL)
-		HASH_DEL(a->names, n);
+		HASH_DEL(*list, n);
 	pthread_rwlock_unlock(&a->lock);
 	free(n);
 }
 
+int acl_add(struct acl *a, const char *name)
+{
+	return add(a, &a->names, name);
+}
+
+void acl_remove(struct acl *a, const char *name)
+{
+	drop(a, &a->names, name);
+}
+
 bool acl_has(struct acl *a, const char *name)
 {
-	struct acl_name *n;
+	return has(a, &a->names, name);
+}
 
-	pthread_rwlock_rdlock(&a->lock);
-	HASH_FIND_STR(a->names, name, n);
-	pthread_rwlock_unlock(&a->lock);
-	return n != NULL;
+int acl_revoke(struct acl *a, const char *name)
+{
+	return add(a, &a->revoked, name);
+}
+
+void acl_reinstate(struct acl *a, const char *name)
+{
+	drop(a, &a->revoked, name);
+}
+
+bool acl_revoked(struct acl *a, const char *name)
+{
+	return has(a, &a->revoked, name);
 }
 
 static int64_t now_s(void)

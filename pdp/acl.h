@@ -18,6 +18,12 @@ int acl_add(struct acl *a, const char *name);
 void acl_remove(struct acl *a, const char *name);
 bool acl_has(struct acl *a, const char *name);
 
+/* One that is revoked has no place here, whether it was added or not, until it is reinstated. -1:
+ * memory. */
+int acl_revoke(struct acl *a, const char *name);
+void acl_reinstate(struct acl *a, const char *name);
+bool acl_revoked(struct acl *a, const char *name);
+
 /* name, which its certificate proved, was not there.  True: worth telling, the first time in long.
  */
 bool acl_refused(struct acl *a, const char *name);

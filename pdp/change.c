@@ -1,6 +1,7 @@
 /* change.c - see change.h. */
 #include "pdp/change.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,28 +10,18 @@
 #include "common/diag.h"
 #include "common/log.h"
 #include "pdp/acl.h"
+#include "pdp/change_int.h"
 #include "pdp/intent.h"
 #include "pdp/sync.h"
 #include "pdp/vpn.h"
-
-/* A customer that the change touches; before or after is NULL when it is new or deleted. */
-struct pair {
-	struct customer *before;
-	struct customer *after;
-};
-
-struct work {
-	struct change_env *env;
-	struct change *c;
-	struct pair *pair;
-	size_t pairs;
-	struct sync_push *push;
-};
 
 void change_clear(struct change *c)
 {
 	for (size_t i = 0; i < c->ces; i++)
 		free(c->ce[i]);
+	for (size_t i = 0; i < c->notices; i++)
+		free(c->notice[i]);
+	free(c->notice);
 	free(c->ce);
 	free(c->fresh);
 	*c = (struct change) {0};
@@ -126,14 +117,14 @@ static bool quietly_differs(const struct customer *before, const struct customer
 }
 
 /* Count what differs.  -1: memory. */
-static int work_measure(struct work *w)
+int change_measure(struct change_work *w)
 {
 	struct change *c = w->c;
 	struct delta_counts n;
 	size_t addresses = 0;
 
 	for (size_t i = 0; i < w->pairs; i++) {
-		const struct pair *p = &w->pair[i];
+		const struct change_pair *p = &w->pair[i];
 
 		if (delta_dry(p->before, p->after, &n) != 0)
 			return -1;
@@ -153,37 +144,141 @@ static int work_measure(struct work *w)
 	return 0;
 }
 
-static void work_clear(struct work *w)
+void change_work_clear(struct change_work *w)
 {
 	for (size_t i = 0; i < w->pairs; i++) {
 		customer_unref(w->pair[i].before);
 		customer_unref(w->pair[i].after);
 	}
+	for (size_t i = 0; i < w->departures; i++)
+		departure_clear(&w->departure[i]);
+	free(w->departure);
+	free(w->verdict);
 	free(w->pair);
 	sync_push_free(w->push);
 }
 
-/* References are the work's. */
-static int work_put(struct work *w, struct customer *before, struct customer *after)
+int change_put_verdict(struct change_work *w, const struct verdict *v, bool gone)
 {
-	struct pair *more = reallocarray(w->pair, w->pairs + 1, sizeof(*more));
+	struct store_verdict *more = reallocarray(w->verdict, w->verdicts + 1, sizeof(*more));
+
+	if (more == NULL)
+		return -1;
+	w->verdict = more;
+	more[w->verdicts++] = (struct store_verdict) {.verdict = v, .gone = gone};
+	return 0;
+}
+
+int change_put(struct change_work *w, struct customer *before, struct customer *after)
+{
+	struct change_pair *more = reallocarray(w->pair, w->pairs + 1, sizeof(*more));
 
 	if (more == NULL)
 		return -1;
 	w->pair = more;
-	more[w->pairs++] = (struct pair) {
+	more[w->pairs++] = (struct change_pair) {
 	    .before = before != NULL ? customer_ref(before) : NULL,
 	    .after = after != NULL ? customer_ref(after) : NULL,
 	};
 	return 0;
 }
 
+struct judging {
+	struct change_work *w;
+	int rc;
+};
+
+static bool has_member(const struct customer *k, const char *vpn, const char *ce)
+{
+	const struct model_vpn *v = k != NULL ? customer_vpn_find(k, vpn) : NULL;
+	const struct model_ce *e = v != NULL ? customer_ce_find(k, ce) : NULL;
+
+	return e != NULL && vpn_member_of(v, e) != NULL;
+}
+
+/* What was decided of members that are not in the document any more is over; the rest holds on. */
+static void verdict_judge(void *arg, const struct verdict *v)
+{
+	struct judging *j = arg;
+
+	for (size_t i = 0; v->kind != VERDICT_REVOKED && i < j->w->pairs; i++) {
+		const struct change_pair *p = &j->w->pair[i];
+		const char *name = p->after != NULL ? p->after->name : p->before->name;
+		size_t len = strlen(name);
+
+		if (strncmp(v->vpn, name, len) != 0 || v->vpn[len] != '/')
+			continue;
+		if (v->kind == VERDICT_LEFT && p->after != NULL &&
+		    customer_excludes(p->after, v->vpn + len + 1, v->ce))
+			continue;
+		if (v->kind == VERDICT_DENIED && has_member(p->after, v->vpn + len + 1, v->ce))
+			continue;
+		/* a revoked CE hides what else holds of it */
+		if (p->after != NULL && customer_excludes(p->after, NULL, v->ce))
+			continue;
+		j->rc |= change_put_verdict(j->w, v, true);
+		j->w->c->changed = true;
+	}
+}
+
+static int notice(struct change *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static int notice(struct change *c, const char *fmt, ...)
+{
+	char **more = reallocarray(c->notice, c->notices + 1, sizeof(char *));
+	va_list ap;
+	int n;
+
+	if (more == NULL)
+		return -1;
+	c->notice = more;
+	va_start(ap, fmt);
+	n = vasprintf(&more[c->notices], fmt, ap);
+	va_end(ap);
+	return n < 0 ? -1 : (c->notices++, 0);
+}
+
+#define NOTICES_MAX 20
+
+/* The document has them, and they stay out: whoever applies it should know. */
+static int notices(struct change_work *w, const struct customer *k)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < k->excludeds && w->c->notices < NOTICES_MAX; i++) {
+		const struct model_excluded *x = &k->excluded[i];
+
+		if (x->vpn == NULL)
+			rc = notice(w->c, "%s is revoked and stays out: copsctl reinstate %s",
+			    x->ce, x->ce);
+		else if (!customer_excludes(k, NULL, x->ce))
+			rc = notice(w->c,
+			    "%s has left %s/%s and stays out: copsctl readmit %s %s/%s", x->ce,
+			    k->name, x->vpn, x->ce, k->name, x->vpn);
+	}
+	return rc;
+}
+
+static int verdicts_judge(struct change_work *w)
+{
+	struct judging j = {.w = w};
+
+	verdicts_each(w->env->db->verdicts, verdict_judge, &j);
+	for (size_t i = 0; j.rc == 0 && i < w->pairs; i++)
+		if (w->pair[i].after != NULL)
+			j.rc = notices(w, w->pair[i].after);
+	return j.rc;
+}
+
 /* Read the document into w.  Numbers may have been handed out, see intent_parse(). */
 static enum change_result work_parse(
-    struct work *w, const struct change_text *t, struct diag *diag, char err[DB_ERR_LEN])
+    struct change_work *w, const struct change_text *t, struct diag *diag, char err[DB_ERR_LEN])
 {
 	struct db *db = w->env->db;
-	struct intent_env env = {.ids = db->ids, .max_octets = db->max_document};
+	struct intent_env env = {.ids = db->ids,
+	    .max_octets = db->max_document,
+	    .excluded = verdicts_excluded,
+	    .excluded_arg = db->verdicts};
 	struct intent in;
 	int rc = 0;
 
@@ -197,10 +292,14 @@ static enum change_result work_parse(
 		rc = learned_fill(db->learned, db->ids, in.customer[i]);
 	}
 	for (size_t i = 0; rc == 0 && i < in.customers; i++)
-		rc = work_put(w, registry_find(db->registry, in.customer[i]->name), in.customer[i]);
+		rc = change_put(
+		    w, registry_find(db->registry, in.customer[i]->name), in.customer[i]);
 	intent_clear(&in);
+	w->how = "edit";
 	if (rc == 0)
-		rc = work_measure(w);
+		rc = verdicts_judge(w);
+	if (rc == 0)
+		rc = change_measure(w);
 	if (rc == 0)
 		return CHANGE_OK;
 	snprintf(err, DB_ERR_LEN, "out of memory");
@@ -210,12 +309,12 @@ static enum change_result work_parse(
 enum change_result change_check(struct change_env *env, const struct change_text *t,
     struct diag *diag, struct change *c, char err[DB_ERR_LEN])
 {
-	struct work w = {.env = env, .c = c};
+	struct change_work w = {.env = env, .c = c};
 	enum change_result res;
 
 	*c = (struct change) {0};
 	res = work_parse(&w, t, diag, err);
-	work_clear(&w);
+	change_work_clear(&w);
 	ids_rollback(env->db->ids);
 	return res;
 }
@@ -238,20 +337,58 @@ static int concerned_put(struct change *c, const char *name)
 
 static int on_delta(void *arg, const struct model_ce *ce, const struct delta_list *l)
 {
-	struct work *w = arg;
+	struct change_work *w = arg;
 
+	if (w->revoked != NULL && strcmp(w->revoked, ce->name) == 0)
+		return 0;
 	if (concerned_put(w->c, ce->name) != 0)
 		return -1;
 	return sync_push_add(w->push, ce->name, l);
 }
 
+static bool is_member(const struct customer *c, const struct model_member *m)
+{
+	const struct model_vpn *v = c != NULL ? customer_vpn_by_number(c, m->vpn->id->number)
+					      : NULL;
+
+	return v != NULL && vpn_member_find(v, m->id->number) != NULL;
+}
+
+/* Members that go, of VPNs that stay: who is to confirm it?  Without memory nobody is asked. */
+static void departures_put(struct change_work *w, const struct change_pair *p, uint64_t lsn)
+{
+	int64_t now = (int64_t)time(NULL);
+	struct departure *more;
+
+	for (size_t i = 0; p->before != NULL && p->after != NULL && i < p->before->vpns; i++) {
+		const struct model_vpn *v = &p->before->vpn[i];
+
+		if (customer_vpn_by_number(p->after, v->id->number) == NULL)
+			continue;
+		for (size_t k = 0; k < v->members; k++) {
+			if (is_member(p->after, &v->member[k]))
+				continue;
+			more = reallocarray(w->departure, w->departures + 1, sizeof(*more));
+			if (more == NULL)
+				return;
+			w->departure = more;
+			if (departure_init(w->env->db->departed, &more[w->departures],
+				&v->member[k], w->how, lsn, now) == 0)
+				w->departures++;
+			else
+				log_warn("%s left %s/%s: too many pairs to follow who confirms it",
+				    v->member[k].ce->name, v->customer->name, v->name);
+		}
+	}
+}
+
 /* Stamp, work out who gets what, and store; nothing has left yet. */
-static int work_commit(struct work *w, const struct change_text *t, char err[DB_ERR_LEN])
+static int work_commit(struct change_work *w, const struct change_text *t, char err[DB_ERR_LEN])
 {
 	struct db *db = w->env->db;
 	const char **defined = calloc(w->pairs + 1, sizeof(*defined));
 	const char **deleted = calloc(w->pairs + 1, sizeof(*deleted));
-	const struct store_generation g = {
+	struct store_generation g = {
 	    .number = db->generation + 1,
 	    .lsn = db->lsn + 1,
 	    .when = (int64_t)time(NULL),
@@ -270,20 +407,25 @@ static int work_commit(struct work *w, const struct change_text *t, char err[DB_
 	if (defined == NULL || deleted == NULL || w->push == NULL)
 		goto out;
 	for (size_t i = 0; i < w->pairs; i++) {
-		const struct pair *p = &w->pair[i];
+		const struct change_pair *p = &w->pair[i];
 
 		if (delta_each(p->before, p->after, db->ids, g.lsn, keyring_delta(db->keys),
 			on_delta, w, &counts) != 0)
 			goto out;
 		if (p->after != NULL && learned_settle(db, p->after, err, DB_ERR_LEN) != 0)
 			goto out;
-		if (p->after != NULL) {
+		departures_put(w, p, g.lsn);
+		if (p->after != NULL && t->text != NULL) {
 			p->after->generation = g.number;
 			defined[n++] = p->after->name;
-		} else {
+		} else if (p->after == NULL) {
 			deleted[gone++] = p->before->name;
 		}
 	}
+	g.verdict = w->verdict;
+	g.verdicts = w->verdicts;
+	g.departure = w->departure;
+	g.departures = w->departures;
 	rc = db->ops->commit_generation(
 	    db->store, &g, defined, n, deleted, gone, db->ids, err, DB_ERR_LEN);
 	if (rc == 0) {
@@ -297,16 +439,8 @@ out:
 	return rc;
 }
 
-static bool is_member(const struct customer *c, const struct model_member *m)
-{
-	const struct model_vpn *v = c != NULL ? customer_vpn_by_number(c, m->vpn->id->number)
-					      : NULL;
-
-	return v != NULL && vpn_member_find(v, m->id->number) != NULL;
-}
-
 /* Who has new peers: new members, and all of a VPN whose structure changed. */
-static void fresh_put(struct work *w, const struct pair *p)
+static void fresh_put(struct change_work *w, const struct change_pair *p)
 {
 	struct change *c = w->c;
 	uint32_t *more;
@@ -325,7 +459,7 @@ static void fresh_put(struct work *w, const struct pair *p)
 	}
 }
 
-static void members_drop(struct work *w, const struct pair *p)
+static void members_drop(struct change_work *w, const struct change_pair *p)
 {
 	for (size_t i = 0; p->before != NULL && i < p->before->vpns; i++) {
 		const struct model_vpn *v = &p->before->vpn[i];
@@ -336,8 +470,36 @@ static void members_drop(struct work *w, const struct pair *p)
 	}
 }
 
+/* Who went is to be confirmed, who is back is not, and what was decided of others is over. */
+static void membership_enact(struct change_work *w)
+{
+	struct db *db = w->env->db;
+	const struct verdict *v;
+
+	for (size_t i = 0; i < w->pairs; i++) {
+		const struct customer *k = w->pair[i].after;
+
+		for (size_t n = 0; departed_count(db->departed) > 0 && k != NULL && n < k->vpns;
+		     n++)
+			for (size_t m = 0; m < k->vpn[n].members; m++)
+				departed_drop(db->departed, k->vpn[n].member[m].id->number);
+	}
+	for (size_t i = 0; i < w->departures; i++)
+		if (departed_put(db->departed, &w->departure[i]) != 0)
+			log_err("out of memory for who confirms that a member left");
+	for (size_t i = 0; i < w->verdicts; i++)
+		if (w->verdict[i].gone &&
+		    (v = verdicts_find(db->verdicts, w->verdict[i].verdict->kind,
+			 w->verdict[i].verdict->ce, w->verdict[i].verdict->vpn)) != NULL) {
+			log_note(
+			    "%s, %s: what was decided is over, it is not in the intent any more",
+			    v->ce, v->vpn);
+			verdicts_drop(db->verdicts, v->kind, v->ce, v->vpn);
+		}
+}
+
 /* Committed: make it so in memory and send. */
-static void work_enact(struct work *w)
+static void work_enact(struct change_work *w)
 {
 	struct change_env *env = w->env;
 	struct registry *reg = env->db->registry;
@@ -345,6 +507,9 @@ static void work_enact(struct work *w)
 	const struct customer *c;
 	int rc = 0;
 
+	membership_enact(w);
+	if (w->revoked != NULL)
+		rc |= acl_revoke(env->acl, w->revoked);
 	for (size_t i = 0; i < w->pairs; i++)
 		if (w->pair[i].before != NULL)
 			registry_remove(reg, w->pair[i].before->name);
@@ -359,6 +524,8 @@ static void work_enact(struct work *w)
 			rc |= sync_add(env->sync, c->ce[k].name);
 		}
 	}
+	if (w->revoked != NULL)
+		sync_revoke(env->sync, w->revoked);
 	for (size_t i = 0; i < w->pairs; i++) {
 		fresh_put(w, &w->pair[i]);
 		members_drop(w, &w->pair[i]);
@@ -383,7 +550,7 @@ static void work_enact(struct work *w)
 
 /* Nothing changes, but some may lack what is in force already: they are concerned, and asked again.
  */
-static void work_laggards(struct work *w)
+static void work_laggards(struct change_work *w)
 {
 	struct change *c = w->c;
 	const struct customer *k;
@@ -406,7 +573,8 @@ static void work_laggards(struct work *w)
 		    c->ces == 1 ? " is" : "s are");
 }
 
-static enum change_result work_do(struct work *w, const struct change_text *t, char err[DB_ERR_LEN])
+enum change_result change_do(
+    struct change_work *w, const struct change_text *t, char err[DB_ERR_LEN])
 {
 	enum change_result res = CHANGE_OK;
 
@@ -416,7 +584,7 @@ static enum change_result work_do(struct work *w, const struct change_text *t, c
 		work_enact(w);
 	else
 		work_laggards(w);
-	work_clear(w);
+	change_work_clear(w);
 	if (res != CHANGE_OK || !w->c->changed)
 		ids_rollback(w->env->db->ids);
 	if (res == CHANGE_OK && w->c->changed)
@@ -428,14 +596,14 @@ static enum change_result work_do(struct work *w, const struct change_text *t, c
 enum change_result change_apply(struct change_env *env, const struct change_text *t,
     struct diag *diag, struct change *c, char err[DB_ERR_LEN])
 {
-	struct work w = {.env = env, .c = c};
+	struct change_work w = {.env = env, .c = c};
 	enum change_result res;
 
 	*c = (struct change) {0};
 	res = work_parse(&w, t, diag, err);
 	if (res == CHANGE_OK)
-		return work_do(&w, t, err);
-	work_clear(&w);
+		return change_do(&w, t, err);
+	change_work_clear(&w);
 	ids_rollback(env->db->ids);
 	return res;
 }
@@ -443,7 +611,7 @@ enum change_result change_apply(struct change_env *env, const struct change_text
 enum change_result change_delete(struct change_env *env, const char *customer,
     const struct change_text *t, struct change *c, char err[DB_ERR_LEN])
 {
-	struct work w = {.env = env, .c = c};
+	struct change_work w = {.env = env, .c = c};
 	struct customer *before = registry_find(env->db->registry, customer);
 
 	*c = (struct change) {0};
@@ -451,12 +619,13 @@ enum change_result change_delete(struct change_env *env, const char *customer,
 		snprintf(err, DB_ERR_LEN, "no customer \"%s\"", customer);
 		return CHANGE_NOT_FOUND;
 	}
-	if (work_put(&w, before, NULL) != 0 || work_measure(&w) != 0) {
-		work_clear(&w);
+	if (change_put(&w, before, NULL) != 0 || verdicts_judge(&w) != 0 ||
+	    change_measure(&w) != 0) {
+		change_work_clear(&w);
 		snprintf(err, DB_ERR_LEN, "out of memory");
 		return CHANGE_FAILED;
 	}
-	return work_do(&w, t, err);
+	return change_do(&w, t, err);
 }
 
 /* ------------------------------------------------------------------- rekey */

@@ -34,6 +34,8 @@ struct change {
 	char summary[256]; /* "2 sites added to 1 VPN" */
 	char **ce;	   /* concerned */
 	size_t ces;
+	char **notice; /* what the operator should know besides */
+	size_t notices;
 	uint32_t *fresh; /* memberships that have new peers, for change_pairs() */
 	size_t freshes;
 };
@@ -62,6 +64,13 @@ enum change_result change_delete(struct change_env *env, const char *customer,
 /* New epochs in one VPN, or (NULL) in all. */
 enum change_result change_rekey(
     struct change_env *env, const char *vpn, struct change *c, char err[DB_ERR_LEN]);
+
+/*
+ * Who is left out of what the documents say (struct verdict), or is no more. what: for the history.
+ * A generation, also if nothing of the documents is touched by it.
+ */
+enum change_result change_verdict(struct change_env *env, const struct verdict *v, bool gone,
+    const char *what, const struct change_text *t, struct change *c, char err[DB_ERR_LEN]);
 void change_clear(struct change *c);
 
 /*

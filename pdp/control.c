@@ -8,6 +8,7 @@
 #include "common/diag.h"
 #include "common/json.h"
 #include "common/log.h"
+#include "pdp/acl.h"
 #include "pdp/pdp.h"
 #include "pdp/sync.h"
 #include "pdp/wait.h"
@@ -15,7 +16,7 @@
 #define WAIT_DEFAULT_S 60
 #define WAIT_MAX_S     86400
 
-static int64_t wait_ms(const json_t *args)
+int64_t control_wait_ms(const json_t *args)
 {
 	int64_t s = json_get_int(args, "wait", WAIT_DEFAULT_S);
 
@@ -24,14 +25,22 @@ static int64_t wait_ms(const json_t *args)
 	return (s < WAIT_MAX_S ? s : WAIT_MAX_S) * 1000;
 }
 
-static json_t *change_json(const struct change *c)
+json_t *control_change_json(const struct change *c)
 {
 	json_t *o = json_pack("{s:b, s:s}", "changed", c->changed, "summary", c->summary);
+	json_t *list = NULL;
 
 	if (c->generation != 0)
 		json_object_set_new(o, "generation", json_integer((json_int_t)c->generation));
 	if (c->lsn != 0)
 		json_object_set_new(o, "lsn", json_integer((json_int_t)c->lsn));
+	for (size_t i = 0; i < c->notices; i++) {
+		if (list == NULL)
+			list = json_array();
+		json_array_append_new(list, json_string(c->notice[i]));
+	}
+	if (list != NULL)
+		json_object_set_new(o, "notices", list);
 	return o;
 }
 
@@ -86,7 +95,7 @@ static void cmd_apply(void *arg, struct ctl_req *req, const json_t *args)
 	diag_init(&diag);
 	res = change_apply(&p->env, &t, &diag, &c, err);
 	if (res == CHANGE_OK)
-		wait_start(p, req, &c, change_json(&c), wait_ms(args));
+		wait_start(p, req, &c, control_change_json(&c), control_wait_ms(args));
 	else
 		fail(req, res, &diag, err);
 	change_clear(&c);
@@ -108,7 +117,7 @@ static void cmd_check(void *arg, struct ctl_req *req, const json_t *args)
 	diag_init(&diag);
 	res = change_check(&p->env, &t, &diag, &c, err);
 	if (res == CHANGE_OK) {
-		o = change_json(&c);
+		o = control_change_json(&c);
 		json_object_set_new(o, "ces_concerned", json_integer((json_int_t)c.counts.ces));
 		json_object_set_new(
 		    o, "rows_installed", json_integer((json_int_t)c.counts.rows_installed));
@@ -135,7 +144,7 @@ static void cmd_delete_customer(void *arg, struct ctl_req *req, const json_t *ar
 
 	res = change_delete(&p->env, json_get_string(args, "name", ""), &t, &c, err);
 	if (res == CHANGE_OK)
-		wait_start(p, req, &c, change_json(&c), wait_ms(args));
+		wait_start(p, req, &c, control_change_json(&c), control_wait_ms(args));
 	else
 		fail(req, res, NULL, err);
 	change_clear(&c);
@@ -150,7 +159,7 @@ static void cmd_rekey(void *arg, struct ctl_req *req, const json_t *args)
 
 	res = change_rekey(&p->env, json_get_string(args, "vpn", NULL), &c, err);
 	if (res == CHANGE_OK)
-		ctl_req_done(req, change_json(&c));
+		ctl_req_done(req, control_change_json(&c));
 	else
 		fail(req, res, NULL, err);
 	change_clear(&c);
@@ -169,7 +178,9 @@ static bool retry_all(struct pdp *p, const char *ce, struct sync_info *i)
 
 void control_no_ce(struct pdp *p, struct ctl_req *req, const char *ce)
 {
-	if (registry_ce(p->db.registry, ce) != NULL)
+	if (acl_revoked(p->acl, ce))
+		ctl_req_fail(req, "failed", NULL, "%s is revoked", ce);
+	else if (registry_ce(p->db.registry, ce) != NULL)
 		ctl_req_fail(req, "failed", NULL, "%s is unmanaged: it gets nothing from here", ce);
 	else
 		ctl_req_fail(req, "not_found", NULL, "no CE \"%s\"", ce);
@@ -292,6 +303,11 @@ const struct ctl_handler pdp_ctl_handlers[] = {
     {"check", cmd_check},
     {"delete customer", cmd_delete_customer},
     {"rekey", cmd_rekey},
+    {"revoke", cmd_revoke},
+    {"reinstate", cmd_reinstate},
+    {"readmit", cmd_readmit},
+    {"allow", cmd_allow},
+    {"deny", cmd_deny},
     {"sync", cmd_sync},
     {"refresh", cmd_refresh},
     {"reload", cmd_reload},
@@ -306,6 +322,7 @@ const struct ctl_handler pdp_ctl_handlers[] = {
     {"show tunnels", show_tunnels},
     {"show learned", show_learned},
     {"show history", show_history},
+    {"show requests", show_requests},
     {"log", ctl_cmd_log},
     {0},
 };

@@ -19,4 +19,12 @@ void control_no_ce(struct pdp *p, struct ctl_req *req, const char *ce);
 ctl_handler_fn show_status, show_sessions, show_vpns, show_vpn, show_ces, show_ce, show_pib,
     show_history, show_clients, show_tunnels, show_learned;
 
+/* control.c: what a change did, and how long its command waits for CEs. */
+struct change;
+json_t *control_change_json(const struct change *c);
+int64_t control_wait_ms(const json_t *args);
+
+/* control_member.c */
+ctl_handler_fn cmd_revoke, cmd_reinstate, cmd_readmit, cmd_allow, cmd_deny, show_requests;
+
 #endif

@@ -61,7 +61,10 @@ static int load_document(void *arg, const struct store_generation *g,
     const struct store_customer *customer, size_t customers)
 {
 	struct loading *l = arg;
-	struct intent_env env = {.ids = l->db->ids, .max_octets = g->xml_len};
+	struct intent_env env = {.ids = l->db->ids,
+	    .max_octets = g->xml_len,
+	    .excluded = verdicts_excluded,
+	    .excluded_arg = l->db->verdicts};
 	struct intent in;
 	struct diag diag;
 	char name[64];
@@ -124,6 +127,28 @@ static int load_learned(void *arg, const struct store_learned *s)
 	return slash != NULL ? learned_load(l->db->learned, slash + 1, e->vpn, s) : 0;
 }
 
+static int load_verdict(void *arg, const struct verdict *v)
+{
+	struct loading *l = arg;
+
+	return verdicts_put(l->db->verdicts, v);
+}
+
+static int load_departure(void *arg, const struct departure *d)
+{
+	struct loading *l = arg;
+	struct departure x = *d;
+
+	x.wait = calloc(d->waits + 1, sizeof(*x.wait));
+	if (x.wait == NULL)
+		return -1;
+	memcpy(x.wait, d->wait, d->waits * sizeof(*x.wait));
+	if (departed_put(l->db->departed, &x) == 0)
+		return 0;
+	departure_clear(&x);
+	return -1;
+}
+
 static int load_ce(void *arg, const struct store_ce *c)
 {
 	struct loading *l = arg;
@@ -137,6 +162,8 @@ static const struct store_load load_fns = {
     .serial = load_serial,
     .nat = load_nat,
     .learned = load_learned,
+    .verdict = load_verdict,
+    .departure = load_departure,
     .document = load_document,
     .key = load_key,
     .ack = load_ack,
@@ -155,8 +182,10 @@ int db_open(struct db *db, const struct store_ops *ops, const char *where, size_
 	db->keys = keyring_new();
 	db->nat = nat_new();
 	db->learned = learned_new();
+	db->verdicts = verdicts_new();
+	db->departed = departed_new();
 	if (db->ids == NULL || db->registry == NULL || db->keys == NULL || db->nat == NULL ||
-	    db->learned == NULL) {
+	    db->learned == NULL || db->verdicts == NULL || db->departed == NULL) {
 		snprintf(err, DB_ERR_LEN, "out of memory");
 		goto bad;
 	}
@@ -179,7 +208,52 @@ void db_close(struct db *db)
 	keyring_free(db->keys);
 	nat_free(db->nat);
 	learned_free(db->learned);
+	verdicts_free(db->verdicts);
+	departed_free(db->departed);
 	registry_free(db->registry);
 	ids_free(db->ids); /* after the snapshots, which point into it */
 	*db = (struct db) {0};
+}
+
+struct customer *db_rebuild(struct db *db, const struct customer *c, char err[DB_ERR_LEN])
+{
+	struct customer *out = NULL;
+	struct diag diag;
+	struct intent in;
+	size_t len = 0;
+	char *text = db->ops->document(db->store, c->generation, &len, err, DB_ERR_LEN);
+
+	if (text == NULL)
+		return NULL;
+	err[0] = '\0';
+	/* it was good among the others once; they may have changed since */
+	const struct intent_env env = {.ids = db->ids,
+	    .max_octets = len,
+	    .excluded = verdicts_excluded,
+	    .excluded_arg = db->verdicts};
+
+	diag_init(&diag);
+	if (intent_parse(c->name, text, len, &env, &in, &diag) != 0)
+		snprintf(err, DB_ERR_LEN,
+		    "the document of generation %llu is not accepted any more",
+		    (unsigned long long)c->generation);
+	for (size_t i = 0; i < in.customers; i++)
+		if (strcmp(in.customer[i]->name, c->name) == 0) {
+			out = customer_ref(in.customer[i]);
+			out->generation = c->generation;
+			nat_fill(db->nat, out);
+			if (learned_fill(db->learned, db->ids, out) != 0) {
+				snprintf(err, DB_ERR_LEN, "out of memory");
+				customer_unref(out);
+				out = NULL;
+				break;
+			}
+		}
+	if (in.customers > 0 && out == NULL && err[0] == '\0')
+		snprintf(err, DB_ERR_LEN, "the document of generation %llu lacks customer %s",
+		    (unsigned long long)c->generation, c->name);
+	intent_clear(&in);
+	diag_clear(&diag);
+	free(text);
+	return out;
 }

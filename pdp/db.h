@@ -9,12 +9,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pdp/departed.h"
 #include "pdp/ids.h"
 #include "pdp/keyring.h"
 #include "pdp/learned.h"
 #include "pdp/nat.h"
 #include "pdp/registry.h"
 #include "pdp/store.h"
+#include "pdp/verdict.h"
 
 #define DB_ERR_LEN 512
 
@@ -27,6 +29,8 @@ struct db {
 	struct keyring *keys;
 	struct nat *nat;
 	struct learned *learned;
+	struct verdicts *verdicts;
+	struct departed *departed;
 	uint64_t lsn; /* last used */
 	uint64_t generation;
 	size_t max_document; /* octets */
@@ -39,5 +43,11 @@ struct db {
 int db_open(struct db *db, const struct store_ops *ops, const char *where, size_t max_document,
     int (*on_ce)(void *arg, const struct store_ce *ce), void *arg, char err[DB_ERR_LEN]);
 void db_close(struct db *db);
+
+/*
+ * The snapshot of a customer of the document in force, with what was decided beside it; numbers may
+ * have been handed out (ids_rollback()).  A reference, or NULL and err.
+ */
+struct customer *db_rebuild(struct db *db, const struct customer *c, char err[DB_ERR_LEN]);
 
 #endif

@@ -48,6 +48,7 @@ struct vpn_work {
 	bool all_pairs; /* any member may see any other differently */
 	bool changed;	/* something but membership */
 	struct piece *space;
+	struct piece *withheld;
 	struct piece *proposals;
 };
 
@@ -296,6 +297,46 @@ static const struct piece *space_piece(struct change *c, struct vpn_work *w, con
 	return p;
 }
 
+/* For a merge by number of two sets: which of the two has the next one; 0: both. */
+static int id_cmp(const struct rows_set *b, size_t i, const struct rows_set *a, size_t k)
+{
+	uint32_t x = i < b->n ? b->p[i].id->number : UINT32_MAX;
+	uint32_t y = k < a->n ? a->p[k].id->number : UINT32_MAX;
+
+	return (x > y) - (x < y);
+}
+
+/* What is withheld may go from one member to another with the same prefix: numbers count. */
+static struct rows_set withheld(const struct model_vpn *v, bool seen)
+{
+	return v && seen ? delta_withheld(v) : (struct rows_set) {0};
+}
+
+static const struct piece *withheld_piece(
+    struct change *c, struct vpn_work *w, const struct side *s)
+{
+	struct piece *p = piece_find(w->withheld, s->b != NULL, s->a != NULL);
+	struct rows_set before = withheld(w->b, s->b != NULL);
+	struct rows_set after = withheld(w->a, s->a != NULL);
+	struct rows r;
+
+	if (p || !(before.n + after.n) ||
+	    !(p = piece_new(c, &w->withheld, s->b != NULL, s->a != NULL)))
+		return p;
+	rows_init(&r, c->dry);
+	for (size_t i = 0, k = 0; i < before.n || k < after.n;) {
+		int cmp = id_cmp(&before, i, &after, k);
+		if (cmp < 0)
+			rows_remove(&r, rows_prefix_class(before.at.how), before.p[i].id->number);
+		if (cmp > 0)
+			rows_put_prefix(&r, &after.p[k], w->a->id->number, &after.at);
+		i += cmp <= 0;
+		k += cmp >= 0;
+	}
+	piece_take(c, p, &r);
+	return p;
+}
+
 /* A VPN's proposals, of IPsec or of IKE; of no VPN: none. */
 struct plist {
 	const struct model_proposal *p;
@@ -390,6 +431,7 @@ static void receive(struct change *c, struct vpn_work *w, struct side *r, struct
 	emit(t, own_piece(c, r));
 	emit(t, proposals_piece(c, w, r));
 	emit(t, space_piece(c, w, r));
+	emit(t, withheld_piece(c, w, r));
 	if (all || seen_count(r) < w->touches) {
 		pairs_seen(c, w, r, all, t);
 		return;
@@ -497,6 +539,7 @@ static void vpn_work_free(struct vpn_work *w)
 		pieces_free(w->side[i].own);
 	}
 	pieces_free(w->space);
+	pieces_free(w->withheld);
 	pieces_free(w->proposals);
 	free(w->side);
 	free(w->of_b);
@@ -525,7 +568,8 @@ static struct vpn_work *vpn_work_new(struct change *c, struct model_vpn *b, stru
 	merge_members(w);
 	w->all_pairs = b && a && views_differ(b, a);
 	w->changed = !b || !a || w->all_pairs || rows_net_differs(b, a) || proposals_differ(b, a) ||
-		     prefixes_differ(b->space, b->spaces, a->space, a->spaces);
+		     prefixes_differ(b->space, b->spaces, a->space, a->spaces) ||
+		     prefixes_differ(b->withheld, b->withhelds, a->withheld, a->withhelds);
 	if (w->changed || w->touches)
 		return w;
 	vpn_work_free(w);
@@ -663,6 +707,43 @@ static bool cannot_tell(const struct vpn_work *w)
 	return false;
 }
 
+/*
+ * A member's prefix that is withheld keeps its number.  What is withheld no more is either its
+ * member's again, which stamps it later, or gone: who missed that cannot be told what it lacks.
+ */
+static bool stamp_withheld_gone(const struct stamp *st, const struct vpn_work *w)
+{
+	struct rows_set b = withheld(w->b, true);
+	struct rows_set a = withheld(w->a, true);
+	bool any = false;
+
+	for (size_t i = 0, k = 0; i < b.n || k < a.n;) {
+		int cmp = id_cmp(&b, i, &a, k);
+		if (cmp < 0) {
+			stamp_dead(st, b.p[i].id);
+			any = true;
+		}
+		i += cmp <= 0;
+		k += cmp >= 0;
+	}
+	return any;
+}
+
+/* After the members, which have let them go. */
+static void stamp_withheld_new(const struct stamp *st, const struct vpn_work *w)
+{
+	struct rows_set b = withheld(w->b, true);
+	struct rows_set a = withheld(w->a, true);
+
+	for (size_t i = 0, k = 0; i < b.n || k < a.n;) {
+		int cmp = id_cmp(&b, i, &a, k);
+		if (cmp > 0)
+			stamp_rows(st, a.p[k].id);
+		i += cmp <= 0;
+		k += cmp >= 0;
+	}
+}
+
 static void stamp_proposals(const struct stamp *st, const struct vpn_work *w)
 {
 	for (int ike = 0; ike <= 1; ike++) {
@@ -684,13 +765,15 @@ static void stamp_vpn(const struct stamp *st, const struct vpn_work *w)
 		stamp_dead(st, id);
 	else if (!w->b || rows_net_differs(w->b, w->a))
 		stamp_rows(st, id);
-	if (!w->a || !w->b || w->all_pairs || cannot_tell(w))
+	bool released = stamp_withheld_gone(st, w);
+	if (!w->a || !w->b || w->all_pairs || cannot_tell(w) || released)
 		stamp_aux(st, id);
 	stamp_proposals(st, w);
 	stamp_prefixes(st, w->b ? w->b->space : NULL, w->b ? w->b->spaces : 0,
 	    w->a ? w->a->space : NULL, w->a ? w->a->spaces : 0);
 	for (size_t i = 0; i < w->touches; i++)
 		stamp_side(st, w->touched[i]);
+	stamp_withheld_new(st, w);
 }
 
 /* --- all receivers -------------------------------------------------------------------------- */

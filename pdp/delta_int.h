@@ -23,4 +23,10 @@ static inline struct rows_set delta_space(const struct model_member *r)
 	return (struct rows_set) {.p = r->vpn->space, .n = r->vpn->spaces, .at = rows_space_at(r)};
 }
 
+/* Prefixes of excluded members: discarded, whoever sees them. */
+static inline struct rows_set delta_withheld(const struct model_vpn *v)
+{
+	return (struct rows_set) {.p = v->withheld, .n = v->withhelds, .at = {.how = ROWS_PEER}};
+}
+
 #endif

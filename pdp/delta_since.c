@@ -37,6 +37,7 @@ static void full_own(struct gather *g)
 	struct rows_set none = {0};
 	struct rows_set sites = delta_sites(g->r, VIEW_SELF);
 	struct rows_set space = delta_space(g->r);
+	struct rows_set withheld = delta_withheld(v);
 
 	rows_put_vpn(&g->rows, g->r, g->keys);
 	for (size_t i = 0; i < v->proposals; i++)
@@ -45,6 +46,7 @@ static void full_own(struct gather *g)
 		rows_put_proposal(&g->rows, v, &v->ike_proposal[i], i);
 	rows_diff_prefixes(&g->rows, &none, &sites, v->id->number);
 	rows_diff_prefixes(&g->rows, &none, &space, v->id->number);
+	rows_diff_prefixes(&g->rows, &none, &withheld, v->id->number);
 }
 
 static void full_member(struct gather *g)
@@ -103,6 +105,7 @@ static void newer_own(struct gather *g)
 	const struct model_vpn *v = g->r->vpn;
 	struct rows_set sites = delta_sites(g->r, VIEW_SELF);
 	struct rows_set space = delta_space(g->r);
+	struct rows_set withheld = delta_withheld(v);
 
 	if (v->id->lsn > g->since)
 		rows_put_vpn(&g->rows, g->r, g->keys);
@@ -114,6 +117,7 @@ static void newer_own(struct gather *g)
 			rows_put_proposal(&g->rows, v, &v->ike_proposal[i], i);
 	newer_prefixes(g, &sites);
 	newer_prefixes(g, &space);
+	newer_prefixes(g, &withheld);
 }
 
 /*

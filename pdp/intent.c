@@ -36,7 +36,7 @@ static int take_tree(
 	if (!d->errors && !d->failed)
 		intent_check_caps(d, env);
 	bool good = !d->errors && !d->failed;
-	if (good && intent_build(d, env->ids, out, &why) < 0) {
+	if (good && intent_build(d, env, out, &why) < 0) {
 		intent_clear(out);
 		ids_rollback(env->ids);
 		good = false;

@@ -32,6 +32,9 @@ struct intent_env {
 	/* What a CE can do; false: it was not here yet.  NULL: nobody knows. */
 	bool (*caps)(void *arg, const char *ce, struct ce_caps *caps);
 	void *caps_arg;
+	/* Is this CE, or (vpn not NULL) its membership, to be left out?  NULL: none is. */
+	bool (*excluded)(void *arg, const char *customer, const char *vpn, const char *ce);
+	void *excluded_arg;
 	size_t max_octets; /* of a document */
 };
 

@@ -30,6 +30,7 @@ static const struct model_proposal default_ike_proposal = {
 struct build {
 	struct doc *d;
 	struct ids *ids;
+	const struct intent_env *env;
 	struct customer *customer;
 	const char *why;
 };
@@ -83,6 +84,29 @@ static void key_number(struct key *k, uint32_t n)
 	key_text(k, p);
 }
 
+/* --- who is left out ------------------------------------------------------------------------ */
+
+/* Is it excluded?  Then the snapshot says so. vpn NULL: the CE as a whole. */
+static bool left_out(struct build *b, const char *vpn, const char *ce)
+{
+	struct customer *c = b->customer;
+	struct model_excluded *more;
+
+	if (!b->env->excluded || !b->env->excluded(b->env->excluded_arg, c->name, vpn, ce))
+		return false;
+	more = reallocarray(c->excluded, c->excludeds + 1, sizeof(*more));
+	if (!more) {
+		b->why = "out of memory";
+		return true;
+	}
+	c->excluded = more;
+	more += c->excludeds++;
+	*more = (struct model_excluded) {.ce = strdup(ce), .vpn = vpn ? strdup(vpn) : NULL};
+	if (!more->ce || (vpn && !more->vpn))
+		b->why = "out of memory";
+	return true;
+}
+
 /* --- CEs ------------------------------------------------------------------------------------ */
 
 static int ce_order(const void *a, const void *b)
@@ -106,6 +130,8 @@ static int build_ces(struct build *b, const struct doc_customer *k)
 		sorted[i] = &b->d->ce[k->ce.at + i];
 	qsort(sorted, k->ce.n, sizeof(*sorted), ce_order);
 	for (uint32_t i = 0; i < k->ce.n && !b->why; i++) {
+		if (left_out(b, NULL, sorted[i]->name))
+			continue;
 		struct model_ce *ce = &c->ce[c->ces++];
 		*ce = (struct model_ce) {.address = sorted[i]->address, .customer = c};
 		ce->foreign = sorted[i]->managed && !strcmp(sorted[i]->managed, "no");
@@ -212,6 +238,26 @@ static void build_routing(struct build *b, struct model_member *m, const struct 
 		qsort(m->learn, m->learns, sizeof(*m->learn), learn_order);
 }
 
+/* An excluded member is no peer of anybody, and its prefixes are discarded. */
+static int withhold(struct build *b, struct model_vpn *v, const struct doc_member *dm)
+{
+	struct model_prefix *p = build_prefixes(
+	    b, &b->d->site[dm->site.at], dm->site.n, v->id->number, dm->id->number);
+	struct model_prefix *more = NULL;
+
+	if (p)
+		more = reallocarray(v->withheld, v->withhelds + dm->site.n + 1, sizeof(*more));
+	if (more) {
+		v->withheld = more;
+		for (uint32_t i = 0; i < dm->site.n; i++)
+			more[v->withhelds++] = p[i];
+	} else if (!b->why) {
+		b->why = "out of memory";
+	}
+	free(p);
+	return b->why ? -1 : 0;
+}
+
 static int build_member(struct build *b, struct model_vpn *v, struct doc_member *dm)
 {
 	struct key key;
@@ -223,6 +269,8 @@ static int build_member(struct build *b, struct model_vpn *v, struct doc_member 
 	dm->id = id_get(b, ID_MEMBER, key.text, v->id->number, v->id->number);
 	if (!dm->id)
 		return -1;
+	if (left_out(b, v->name, dm->ce->name))
+		return withhold(b, v, dm);
 	struct model_member *m = &v->member[v->members++];
 	*m = (struct model_member) {
 	    .ce = dm->ce->model, .vpn = v, .id = dm->id, .role = dm->role, .sites = dm->site.n};
@@ -239,10 +287,18 @@ static int build_hubs(struct build *b, struct model_vpn *v, const struct doc_vpn
 		return -1;
 	for (uint32_t i = 0; i < dv->member.n; i++) {
 		const struct doc_member *dm = &b->d->member[dv->member.at + i];
-		if (dm->role == ROLE_HUB)
-			v->hub[v->hubs++] = vpn_member_find(v, dm->id->number);
+		struct model_member *m = vpn_member_find(v, dm->id->number);
+		if (dm->role == ROLE_HUB && m)
+			v->hub[v->hubs++] = m;
 	}
 	return 0;
+}
+
+static int withheld_order(const void *a, const void *b)
+{
+	uint32_t x = ((const struct model_prefix *)a)->id->number;
+	uint32_t y = ((const struct model_prefix *)b)->id->number;
+	return (x > y) - (x < y);
 }
 
 static int build_members(struct build *b, struct model_vpn *v, const struct doc_vpn *dv)
@@ -254,6 +310,8 @@ static int build_members(struct build *b, struct model_vpn *v, const struct doc_
 		if (build_member(b, v, &b->d->member[dv->member.at + i]) < 0)
 			return -1;
 	qsort(v->member, v->members, sizeof(*v->member), member_order);
+	if (v->withhelds > 1)
+		qsort(v->withheld, v->withhelds, sizeof(*v->withheld), withheld_order);
 	return build_hubs(b, v, dv);
 }
 
@@ -262,28 +320,39 @@ static int link_order(const void *a, const void *b)
 	return member_order(*(struct model_member *const *)a, *(struct model_member *const *)b);
 }
 
+/* False: an end is excluded. */
+static bool link_ends(const struct model_vpn *v, const struct doc_link *l, struct model_member **x,
+    struct model_member **y)
+{
+	*x = vpn_member_find(v, l->a->id->number);
+	*y = vpn_member_find(v, l->b->id->number);
+	return *x && *y;
+}
+
 /* Count, allocate, fill, sort. */
 static int build_links(struct build *b, struct model_vpn *v, const struct doc_vpn *dv)
 {
 	const struct doc_link *link = &b->d->link[dv->link.at];
 	uint32_t n = dv->topology == TOPO_LINKS ? dv->link.n : 0;
+	struct model_member *x;
+	struct model_member *y;
 
-	for (uint32_t i = 0; i < n; i++) {
-		vpn_member_find(v, link[i].a->id->number)->links++;
-		vpn_member_find(v, link[i].b->id->number)->links++;
-	}
+	for (uint32_t i = 0; i < n; i++)
+		if (link_ends(v, &link[i], &x, &y)) {
+			x->links++;
+			y->links++;
+		}
 	for (size_t i = 0; i < v->members && dv->topology == TOPO_LINKS; i++) {
 		v->member[i].link = array(b, v->member[i].links, sizeof(struct model_member *));
 		if (!v->member[i].link)
 			return -1;
 		v->member[i].links = 0;
 	}
-	for (uint32_t i = 0; i < n; i++) {
-		struct model_member *x = vpn_member_find(v, link[i].a->id->number);
-		struct model_member *y = vpn_member_find(v, link[i].b->id->number);
-		x->link[x->links++] = y;
-		y->link[y->links++] = x;
-	}
+	for (uint32_t i = 0; i < n; i++)
+		if (link_ends(v, &link[i], &x, &y)) {
+			x->link[x->links++] = y;
+			y->link[y->links++] = x;
+		}
 	for (size_t i = 0; i < v->members && n; i++)
 		qsort(v->member[i].link, v->member[i].links, sizeof(struct model_member *),
 		    link_order);
@@ -375,9 +444,9 @@ static struct customer *build_customer(struct build *b, const struct doc_custome
 	return b->customer;
 }
 
-int intent_build(struct doc *d, struct ids *ids, struct intent *out, const char **why)
+int intent_build(struct doc *d, const struct intent_env *env, struct intent *out, const char **why)
 {
-	struct build b = {.d = d, .ids = ids};
+	struct build b = {.d = d, .ids = env->ids, .env = env};
 	uint32_t n = d->vec[DOC_CUSTOMER].n;
 
 	out->customer = array(&b, n, sizeof(struct customer *));

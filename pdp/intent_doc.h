@@ -238,6 +238,6 @@ void intent_check(struct doc *d, const struct intent_env *env);
 /* pdp/intent_caps.c: whether CEs can do it. */
 void intent_check_caps(struct doc *d, const struct intent_env *env);
 /* pdp/intent_build.c: snapshots of a document without errors.  -1: *why says what ran out. */
-int intent_build(struct doc *d, struct ids *ids, struct intent *out, const char **why);
+int intent_build(struct doc *d, const struct intent_env *env, struct intent *out, const char **why);
 
 #endif

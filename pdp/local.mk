@@ -7,6 +7,7 @@ pdp_libpdp_la_SOURCES = \
 	pdp/delta.c pdp/delta.h pdp/delta_int.h \
 	pdp/delta_list.c \
 	pdp/delta_since.c \
+	pdp/departed.c pdp/departed.h \
 	pdp/ids.c pdp/ids.h \
 	pdp/intent.c pdp/intent.h \
 	pdp/intent_build.c \
@@ -20,7 +21,8 @@ pdp_libpdp_la_SOURCES = \
 	pdp/intent_xml.c \
 	pdp/model.c pdp/model.h \
 	pdp/rows.c pdp/rows.h \
-	pdp/transform.c pdp/transform.h
+	pdp/transform.c pdp/transform.h \
+	pdp/verdict.c pdp/verdict.h
 nodist_pdp_libpdp_la_SOURCES = pdp/intent_xsd.h
 $(pdp_libpdp_la_OBJECTS): $(PIB_GEN_H) pdp/intent_xsd.h
 pdp_libpdp_la_CPPFLAGS = $(AM_CPPFLAGS) $(XML_CFLAGS) $(SQLITE_CFLAGS) $(JANSSON_CFLAGS) \
@@ -41,9 +43,11 @@ pdp/intent_xsd.h: pdp/intent.xsd
 # The machinery: what is true and stored, who holds what, sessions, control.
 pdp_libpdp_la_SOURCES += \
 	pdp/acl.c pdp/acl.h \
-	pdp/change.c pdp/change.h \
+	pdp/change.c pdp/change.h pdp/change_int.h \
+	pdp/change_member.c \
 	pdp/client.h \
 	pdp/control.c pdp/control.h \
+	pdp/control_member.c \
 	pdp/db.c pdp/db.h \
 	pdp/failure.c pdp/failure.h \
 	pdp/home.c pdp/home.h \
@@ -51,7 +55,9 @@ pdp_libpdp_la_SOURCES += \
 	pdp/learned.c pdp/learned.h pdp/learned_int.h \
 	pdp/learned_flush.c \
 	pdp/learned_judge.c \
+	pdp/leave.c pdp/leave.h \
 	pdp/mailbox.c pdp/mailbox.h \
+	pdp/membership.c pdp/membership.h \
 	pdp/nat.c pdp/nat.h \
 	pdp/pdp.c pdp/pdp.h \
 	pdp/pdp_conf.c pdp/pdp_conf.h \

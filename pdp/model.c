@@ -87,6 +87,7 @@ static void vpn_clear(struct model_vpn *v)
 	free(v->member);
 	free(v->hub);
 	free(v->space);
+	free(v->withheld);
 	free(v->proposal);
 	free(v->ike_proposal);
 	free(v->name);
@@ -102,6 +103,11 @@ void customer_unref(struct customer *c)
 		free(c->ce[i].name);
 		free(c->ce[i].member);
 	}
+	for (size_t i = 0; i < c->excludeds; i++) {
+		free(c->excluded[i].ce);
+		free(c->excluded[i].vpn);
+	}
+	free(c->excluded);
 	free(c->vpn);
 	free(c->vpn_by_number);
 	free(c->ce);
@@ -164,6 +170,16 @@ struct model_member *vpn_member_of(const struct model_vpn *v, const struct model
 		if (ce->member[i]->vpn == v)
 			return ce->member[i];
 	return NULL;
+}
+
+bool customer_excludes(const struct customer *c, const char *vpn, const char *ce)
+{
+	for (size_t i = 0; i < c->excludeds; i++) {
+		const struct model_excluded *x = &c->excluded[i];
+		if (!vpn == !x->vpn && !strcmp(x->ce, ce) && (!vpn || !strcmp(x->vpn, vpn)))
+			return true;
+	}
+	return false;
 }
 
 static int link_cmp(const void *key, const void *link)

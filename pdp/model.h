@@ -110,10 +110,18 @@ struct model_vpn {
 	size_t ike_proposals;
 	struct model_prefix *space; /* sorted by prefix */
 	size_t spaces;
+	/* Of members that are excluded: discarded by all, so that nothing goes there in clear. */
+	struct model_prefix *withheld; /* sorted by number */
+	size_t withhelds;
 	struct model_member *member; /* sorted by m */
 	size_t members;
 	struct model_member **hub; /* in intent order; hub[0] relays */
 	size_t hubs;
+};
+
+struct model_excluded { /* in the document, and not in the snapshot */
+	char *ce;
+	char *vpn; /* NULL: the whole CE */
 };
 
 struct customer {
@@ -126,6 +134,8 @@ struct customer {
 	struct model_vpn *vpn; /* sorted by name */
 	size_t vpns;
 	struct model_vpn **vpn_by_number;
+	struct model_excluded *excluded;
+	size_t excludeds;
 };
 
 /*
@@ -142,6 +152,8 @@ struct model_vpn *customer_vpn_find(const struct customer *c, const char *name);
 struct model_vpn *customer_vpn_by_number(const struct customer *c, uint32_t number);
 struct model_member *vpn_member_find(const struct model_vpn *v, uint32_t m);
 struct model_member *vpn_member_of(const struct model_vpn *v, const struct model_ce *ce);
+/* Does the document have this CE, or (vpn not NULL) membership, which is excluded? */
+bool customer_excludes(const struct customer *c, const char *vpn, const char *ce);
 struct customer *customer_ref(struct customer *c);
 void customer_unref(struct customer *c);
 

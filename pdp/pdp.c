@@ -22,6 +22,7 @@
 #include "pdp/acl.h"
 #include "pdp/control.h"
 #include "pdp/home.h"
+#include "pdp/membership.h"
 #include "pdp/source.h"
 #include "pdp/sync.h"
 #include "pdp/tunnels.h"
@@ -147,8 +148,15 @@ static void on_up(void *arg, struct up *ev, size_t n)
 {
 	struct pdp *p = arg;
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		/* revoked since its worker let it in */
+		if (ev[i].kind == UP_OPEN && acl_revoked(p->acl, ev[i].open->name)) {
+			workers_close(p->workers, ev[i].sid, COPS_ERR_AUTH_FAILURE, "revoked");
+			free(ev[i].open);
+			continue;
+		}
 		sync_up(p->type[ev[i].client].sync, &ev[i]);
+	}
 }
 
 static void on_outcome(void *arg, const char *ce)
@@ -167,7 +175,8 @@ static bool on_admits(void *arg, const char *ce)
 	struct sync_info i;
 
 	for (size_t k = 0; k < p->types; k++)
-		if (&p->type[k] != t && sync_info(p->type[k].sync, ce, &i) && !i.leaving)
+		if (&p->type[k] != t && !acl_revoked(p->acl, ce) &&
+		    sync_info(p->type[k].sync, ce, &i) && !i.leaving)
 			return true;
 	return false;
 }
@@ -190,8 +199,11 @@ static void on_forgotten(void *arg, const char *ce)
 		vpn_forget(p->vpn, ce);
 	if (p->db.ops->save_ces(p->db.store, &gone, 1, err, sizeof(err)) != 0)
 		log_err("%s", err);
-	log_note(
-	    "%s: no CE of ours any more, and holds nothing of client-type %s", ce, t->client->name);
+	if (acl_revoked(p->acl, ce))
+		log_note("%s: revoked, and what it holds is out of reach", ce);
+	else
+		log_note("%s: no CE of ours any more, and holds nothing of client-type %s", ce,
+		    t->client->name);
 }
 
 static void on_staged(void *arg)
@@ -277,6 +289,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 			sync_each(p->type[i].sync, send_home, p);
 	}
 	save_ces(p);
+	membership_tick(p);
 	if (notify_watchdog_ms() > 0)
 		notify_send("WATCHDOG=1");
 }
@@ -511,6 +524,8 @@ static int data_open(struct pdp *p, char err[PDP_ERR_LEN])
 	for (size_t i = 0; i < p->conf->plugins.count; i++)
 		if (plugin_open(p, &p->conf->plugins.item[i], err) != 0)
 			return -1;
+	if (membership_start(p) != 0)
+		return -1;
 	for (size_t i = 0; i < p->types; i++) /* those that left too: they are to hear of it */
 		sync_each(p->type[i].sync, allow_ce, p);
 	return 0;

@@ -65,6 +65,8 @@ struct pdp {
 	enum cops_security security; /* of the settings, as they were read last */
 	char name[256];
 	int64_t started_at;
+	int64_t leave_at_ms, tell_at_ms; /* when to try again */
+	int64_t membership_at_ms;	 /* when to ask next who has confirmed */
 };
 
 /* *conf is borrowed.  Listens when it returns.  NULL and err. */

@@ -108,16 +108,19 @@ static void log_refused(struct session *s, const char *pepid, const char *why, i
  */
 static const char *identity_fault(struct session *s, const char *pepid, int *level)
 {
+	bool revoked;
+
 	*level = LOG_WARNING;
 	if (s->name != NULL && strcmp(s->name, pepid) != 0)
 		return "another PEPID on the same connection";
 	if (s->ssl != NULL ? !tls_peer_is(s->ssl, pepid) : tls_wanted(s))
 		return "its certificate does not name it";
-	if (acl_has(s->env->conf->acl, pepid))
+	revoked = acl_revoked(s->env->conf->acl, pepid);
+	if (!revoked && acl_has(s->env->conf->acl, pepid))
 		return NULL;
 	if (!acl_refused(s->env->conf->acl, pepid))
 		*level = LOG_INFO;
-	return "no such CE";
+	return revoked ? "it is revoked" : "no such CE";
 }
 
 static int type_open(struct session *s, uint16_t client, const char *pepid)

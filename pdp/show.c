@@ -14,6 +14,7 @@
 #include "pdp/decision.h"
 #include "pdp/delta.h"
 #include "pdp/home.h"
+#include "pdp/membership.h"
 #include "pdp/pdp.h"
 #include "pdp/sync.h"
 #include "pdp/transform.h"
@@ -348,6 +349,34 @@ static json_t *member_json(struct pdp *p, const struct model_member *m)
 	return o;
 }
 
+/* In the document, and out all the same. */
+static json_t *excluded(struct pdp *p, const struct model_vpn *v)
+{
+	const struct customer *c = v->customer;
+	json_t *list = json_array();
+	char name[256];
+
+	snprintf(name, sizeof(name), "%s/%s", c->name, v->name);
+	for (size_t i = 0; i < c->excludeds; i++) {
+		const struct model_excluded *x = &c->excluded[i];
+		const struct verdict *why;
+
+		if (x->vpn == NULL || strcmp(x->vpn, v->name) != 0)
+			continue;
+		why = verdicts_find(p->db.verdicts, VERDICT_REVOKED, x->ce, "");
+		if (why == NULL)
+			why = verdicts_find(p->db.verdicts, VERDICT_LEFT, x->ce, name);
+		json_array_append_new(list,
+		    json_pack("{s:s, s:s, s:I, s:s, s:s}", "ce", x->ce, "why",
+			why == NULL		       ? "?"
+			: why->kind == VERDICT_REVOKED ? "revoked"
+						       : "left",
+			"at", (json_int_t)(why != NULL ? why->at : 0), "by",
+			why != NULL ? why->who : "", "reason", why != NULL ? why->reason : ""));
+	}
+	return list;
+}
+
 void show_vpn(void *arg, struct ctl_req *req, const json_t *args)
 {
 	const char *name = json_get_string(args, "name", "");
@@ -385,6 +414,8 @@ void show_vpn(void *arg, struct ctl_req *req, const json_t *args)
 		json_array_append_new(list, row);
 	}
 	set(o, "members", list);
+	set(o, "excluded", excluded(p, v));
+	set(o, "departures", membership_departures(p, v));
 	ctl_req_done(req, o);
 }
 
@@ -435,6 +466,14 @@ static void leaving_one(void *arg, const struct sync_info *i)
 			     i->state == SYNC_OFFLINE ? "gone, not told yet" : sync_state_name(i)));
 }
 
+static void revoked_one(void *arg, const struct verdict *v)
+{
+	if (v->kind == VERDICT_REVOKED)
+		json_array_append_new(
+		    arg, json_pack("{s:s, s:s, s:s, s:i, s:s}", "ce", v->ce, "customer", "",
+			     "address", "", "vpns", 0, "state", "revoked"));
+}
+
 void show_ces(void *arg, struct ctl_req *req, const json_t *args)
 {
 	struct listing l = {.p = arg, .list = json_array()};
@@ -442,6 +481,7 @@ void show_ces(void *arg, struct ctl_req *req, const json_t *args)
 	(void)args;
 	registry_each(l.p->db.registry, ces_of, &l);
 	sync_each(l.p->sync, leaving_one, l.list);
+	verdicts_each(l.p->db.verdicts, revoked_one, l.list);
 	ctl_req_done(req, l.list);
 }
 
@@ -485,6 +525,7 @@ void show_ce(void *arg, struct ctl_req *req, const json_t *args)
 	char address[ADDR_STRLEN] = "", seen[ADDR_STRLEN];
 	struct vpn_site site;
 	json_t *o, *list = json_array(), *row;
+	const struct verdict *revoked;
 	const char *state = NULL;
 	struct sync_info i;
 
@@ -492,6 +533,14 @@ void show_ce(void *arg, struct ctl_req *req, const json_t *args)
 		state = state_of(p, ce, &i);
 	else if (name != NULL && sync_info(p->sync, name, &i))
 		state = sync_state_name(&i);
+	revoked = verdicts_find(p->db.verdicts, VERDICT_REVOKED, buf, "");
+	if (state == NULL && revoked != NULL) {
+		json_decref(list);
+		ctl_req_done(req, json_pack("{s:s, s:s, s:I, s:s, s:s}", "ce", buf, "state",
+				      "revoked", "revoked_at", (json_int_t)revoked->at,
+				      "revoked_by", revoked->who, "reason", revoked->reason));
+		return;
+	}
 	if (state == NULL) {
 		json_decref(list);
 		ctl_req_fail(req, "not_found", NULL, "no CE \"%s\"", buf);

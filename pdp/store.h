@@ -13,6 +13,8 @@
 #include "common/addr.h"
 #include "pdp/ids.h"
 
+struct departure;
+struct verdict;
 struct store;
 struct store_load;
 
@@ -26,6 +28,16 @@ struct store_generation {
 	/* the document as given and the customers it replaced; NULL in listings */
 	const char *xml;
 	size_t xml_len;
+	/* what else changed with it (commit_generation only) */
+	const struct store_verdict *verdict;
+	size_t verdicts;
+	const struct departure *departure;
+	size_t departures;
+};
+
+struct store_verdict {
+	const struct verdict *verdict;
+	bool gone; /* forget it */
 };
 
 struct store_customer { /* which document describes a customer now */
@@ -111,6 +123,9 @@ struct store_ops {
 	/* One transaction for a batch: those that are gone first. */
 	int (*save_learned)(struct store *s, uint64_t lsn, const struct store_learned *row,
 	    size_t rows, struct ids *ids, char *err, size_t err_len);
+	/* One transaction: either may be NULL; gone: the departure is to be forgotten. */
+	int (*save_membership)(struct store *s, const struct store_verdict *v,
+	    const struct departure *d, bool gone, char *err, size_t err_len);
 	int (*history)(struct store *s, size_t max,
 	    int (*fn)(void *arg, const struct store_generation *g), void *arg, char *err,
 	    size_t err_len);
@@ -126,6 +141,8 @@ struct store_load {
 	int (*nat)(void *arg, const struct store_nat *n); /* NULL: none of it */
 	/* after all ids, before documents; NULL: none of it */
 	int (*learned)(void *arg, const struct store_learned *l);
+	int (*verdict)(void *arg, const struct verdict *v);	/* NULL: none of them */
+	int (*departure)(void *arg, const struct departure *d); /* NULL: none of them */
 	int (*document)(void *arg, const struct store_generation *g,
 	    const struct store_customer *customer,
 	    size_t customers); /* each document still in force, with the customers it defines */

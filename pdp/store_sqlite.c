@@ -13,6 +13,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "pdp/departed.h"
+#include "pdp/verdict.h"
+
 #define SCHEMA_VERSION 1
 #define APPLICATION_ID 0x434f5053 /* "COPS" */
 
@@ -46,6 +49,14 @@ static const char *const SCHEMA_NAT =
 static const char *const SCHEMA_LEARNED =
     "CREATE TABLE IF NOT EXISTS learned (member INTEGER, addr BLOB, len INTEGER, rank INTEGER,"
     "  at INTEGER, PRIMARY KEY (member, addr, len)) WITHOUT ROWID;";
+/* Who left, is revoked, was denied; members that went and who has not confirmed it.  The same
+ * holds.
+ */
+static const char *const SCHEMA_MEMBERSHIP =
+    "CREATE TABLE IF NOT EXISTS verdict (kind INTEGER, ce TEXT, vpn TEXT, at INTEGER, who TEXT,"
+    "  reason TEXT, PRIMARY KEY (kind, ce, vpn)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS departure (member INTEGER PRIMARY KEY, vpn INTEGER, at INTEGER,"
+    "  lsn INTEGER, how TEXT, peers INTEGER, mute INTEGER, waits BLOB, out_at INTEGER);";
 
 enum stmt {
 	S_BEGIN,
@@ -66,6 +77,12 @@ enum stmt {
 	S_LEARNED_PUT,
 	S_LEARNED_DELETE,
 	S_LEARNED,
+	S_VERDICT_PUT,
+	S_VERDICT_DELETE,
+	S_VERDICTS,
+	S_DEPARTURE_PUT,
+	S_DEPARTURE_DELETE,
+	S_DEPARTURES,
 	S_KEY_PUT,
 	S_ACK_PUT,
 	S_ACK_DELETE,
@@ -108,6 +125,14 @@ static const char *const SQL[S_COUNT] = {
     [S_LEARNED_PUT] = "INSERT OR REPLACE INTO learned VALUES (?1, ?2, ?3, ?4, ?5)",
     [S_LEARNED_DELETE] = "DELETE FROM learned WHERE member = ?1 AND addr = ?2 AND len = ?3",
     [S_LEARNED] = "SELECT member, addr, len, rank, at FROM learned ORDER BY rank",
+    [S_VERDICT_PUT] = "INSERT OR REPLACE INTO verdict VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    [S_VERDICT_DELETE] = "DELETE FROM verdict WHERE kind = ?1 AND ce = ?2 AND vpn = ?3",
+    [S_VERDICTS] = "SELECT kind, ce, vpn, at, who, reason FROM verdict ORDER BY at",
+    [S_DEPARTURE_PUT] = "INSERT OR REPLACE INTO departure VALUES"
+			" (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    [S_DEPARTURE_DELETE] = "DELETE FROM departure WHERE member = ?1",
+    [S_DEPARTURES] = "SELECT member, vpn, at, lsn, how, peers, mute, waits, out_at FROM departure"
+		     " ORDER BY at, member",
     [S_KEY_PUT] = "INSERT OR REPLACE INTO key VALUES (?1, ?2 & 15, ?2, ?3, ?4, ?5)",
     [S_ACK_PUT] = "INSERT OR REPLACE INTO ack VALUES (?1, ?2, ?3, ?4)",
     [S_ACK_DELETE] = "DELETE FROM ack WHERE subject = ?1 AND holder = ?2",
@@ -331,6 +356,7 @@ static struct store *sqlite_open(const char *where, uint8_t uuid[8], char *err, 
 	if (sqlite3_exec(s->db, SCHEMA_CLIENTS, NULL, NULL, NULL) != SQLITE_OK ||
 	    sqlite3_exec(s->db, SCHEMA_NAT, NULL, NULL, NULL) != SQLITE_OK ||
 	    sqlite3_exec(s->db, SCHEMA_LEARNED, NULL, NULL, NULL) != SQLITE_OK ||
+	    sqlite3_exec(s->db, SCHEMA_MEMBERSHIP, NULL, NULL, NULL) != SQLITE_OK ||
 	    prepare_all(s) != 0 || uuid_get(s, uuid) != 0) {
 		fail(s, "cannot read", err, err_len);
 		goto bad;
@@ -401,6 +427,55 @@ static int load_learned(sqlite3_stmt *st, const struct store_load *cb, void *arg
 	if (cb->learned == NULL || col_addr(st, 1, &l.prefix.addr) != 0)
 		return 0;
 	return cb->learned(arg, &l);
+}
+
+static const char *text_or_empty(sqlite3_stmt *st, int i)
+{
+	const char *text = col_text(st, i);
+
+	return text != NULL ? text : "";
+}
+
+static int load_verdict(sqlite3_stmt *st, const struct store_load *cb, void *arg)
+{
+	const struct verdict v = {
+	    .kind = (enum verdict_kind)sqlite3_column_int(st, 0),
+	    .ce = text_or_empty(st, 1),
+	    .vpn = text_or_empty(st, 2),
+	    .at = sqlite3_column_int64(st, 3),
+	    .who = text_or_empty(st, 4),
+	    .reason = text_or_empty(st, 5),
+	};
+
+	return cb->verdict != NULL ? cb->verdict(arg, &v) : 0;
+}
+
+static int load_departure(sqlite3_stmt *st, const struct store_load *cb, void *arg)
+{
+	struct departure d = {
+	    .member = col_u32(st, 0),
+	    .vpn = col_u32(st, 1),
+	    .at = sqlite3_column_int64(st, 2),
+	    .lsn = col_u64(st, 3),
+	    .peers = col_u32(st, 5),
+	    .mute = col_u32(st, 6),
+	    .waits = (size_t)sqlite3_column_bytes(st, 7) / sizeof(uint32_t),
+	    .out_at = sqlite3_column_int64(st, 8),
+	};
+	const uint32_t *wait = sqlite3_column_blob(st, 7);
+	int rc;
+
+	if (cb->departure == NULL)
+		return 0;
+	snprintf(d.how, sizeof(d.how), "%s", text_or_empty(st, 4));
+	d.wait = calloc(d.waits + 1, sizeof(*d.wait));
+	if (d.wait == NULL)
+		return -1;
+	if (d.waits > 0)
+		memcpy(d.wait, wait, d.waits * sizeof(*d.wait));
+	rc = cb->departure(arg, &d);
+	free(d.wait);
+	return rc;
 }
 
 static int load_serial(sqlite3_stmt *st, const struct store_load *cb, void *arg)
@@ -535,17 +610,20 @@ static int sqlite_load(
 	static const struct {
 		enum stmt query;
 		int (*fn)(sqlite3_stmt *st, const struct store_load *cb, void *arg);
-	} after[] = {
-	    {S_SERIALS, load_serial}, {S_KEYS, load_key}, {S_ACKS, load_ack}, {S_CES, load_ce}};
+	} after[] = {{S_SERIALS, load_serial}, {S_KEYS, load_key}, {S_ACKS, load_ack},
+	    {S_CES, load_ce}, {S_DEPARTURES, load_departure}};
 	int rc = load_counters(s, cb, arg) != 0 ? 1 : 0;
 
-	/* numbers, who is behind NAT and what sites announced before the documents that use them */
+	/* numbers, who is behind NAT and who is left out, before the documents that use them, the
+	 * rest after */
 	if (rc == 0)
 		rc = load_rows(s, S_IDS, load_id, cb, arg);
 	if (rc == 0)
 		rc = load_rows(s, S_NATS, load_nat, cb, arg);
 	if (rc == 0)
 		rc = load_rows(s, S_LEARNED, load_learned, cb, arg);
+	if (rc == 0)
+		rc = load_rows(s, S_VERDICTS, load_verdict, cb, arg);
 	if (rc == 0)
 		rc = load_documents(s, cb, arg);
 	for (size_t i = 0; rc == 0 && i < sizeof(after) / sizeof(after[0]); i++)
@@ -629,6 +707,53 @@ static int delete_name(struct store *s, enum stmt query, const char *name)
 	return run(st);
 }
 
+static int put_verdict(struct store *s, const struct store_verdict *v)
+{
+	const struct verdict *x = v->verdict;
+	sqlite3_stmt *st = stmt_get(s, v->gone ? S_VERDICT_DELETE : S_VERDICT_PUT);
+
+	sqlite3_bind_int(st, 1, (int)x->kind);
+	bind_text(st, 2, x->ce);
+	bind_text(st, 3, x->vpn);
+	if (!v->gone) {
+		sqlite3_bind_int64(st, 4, x->at);
+		bind_text(st, 5, x->who);
+		bind_text(st, 6, x->reason);
+	}
+	return run(st);
+}
+
+static int put_departure(struct store *s, const struct departure *d, bool gone)
+{
+	sqlite3_stmt *st = stmt_get(s, gone ? S_DEPARTURE_DELETE : S_DEPARTURE_PUT);
+
+	bind_u64(st, 1, d->member);
+	if (gone)
+		return run(st);
+	bind_u64(st, 2, d->vpn);
+	sqlite3_bind_int64(st, 3, d->at);
+	bind_u64(st, 4, d->lsn);
+	bind_text(st, 5, d->how);
+	bind_u64(st, 6, d->peers);
+	bind_u64(st, 7, d->mute);
+	/* host order: the file stays on its machine, as all of SQLite's WAL does */
+	sqlite3_bind_blob64(st, 8, d->wait, d->waits * sizeof(*d->wait), SQLITE_STATIC);
+	sqlite3_bind_int64(st, 9, d->out_at);
+	return run(st);
+}
+
+static int sqlite_save_membership(struct store *s, const struct store_verdict *v,
+    const struct departure *d, bool gone, char *err, size_t err_len)
+{
+	int rc = begin(s);
+
+	if (rc == 0 && v != NULL)
+		rc = put_verdict(s, v);
+	if (rc == 0 && d != NULL)
+		rc = put_departure(s, d, gone);
+	return finish(s, rc, "cannot save a membership", err, err_len);
+}
+
 static int sqlite_commit_generation(struct store *s, const struct store_generation *g,
     const char *const *customer, size_t customers, const char *const *deleted, size_t deletions,
     struct ids *ids, char *err, size_t err_len)
@@ -641,6 +766,10 @@ static int sqlite_commit_generation(struct store *s, const struct store_generati
 		rc = put_customer(s, customer[i], g->number);
 	for (size_t i = 0; rc == 0 && i < deletions; i++)
 		rc = delete_name(s, S_CUSTOMER_DELETE, deleted[i]);
+	for (size_t i = 0; rc == 0 && i < g->verdicts; i++)
+		rc = put_verdict(s, &g->verdict[i]);
+	for (size_t i = 0; rc == 0 && i < g->departures; i++)
+		rc = put_departure(s, &g->departure[i], false);
 	if (rc == 0)
 		rc = put_ids(s, ids);
 	if (rc == 0)
@@ -909,6 +1038,7 @@ const struct store_ops store_sqlite_ops = {
     .save_serial = sqlite_save_serial,
     .save_nat = sqlite_save_nat,
     .save_learned = sqlite_save_learned,
+    .save_membership = sqlite_save_membership,
     .history = sqlite_history,
     .document = sqlite_document,
 };

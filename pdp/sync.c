@@ -387,6 +387,7 @@ static void on_request(struct sync *s, struct sync_ce *ce, struct pdp_request *r
 	} else if (reject != NULL) {
 		log_warn("%s: request refused: bad rows", ce->name);
 	}
+	ce->unheard = reject != NULL;
 	if (ce->owed == OWED_MAX) {
 		cops_chunk_unref(reject);
 		workers_close(s->workers, ce->sid, COPS_ERR_UNABLE, "too many requests at once");
@@ -667,6 +668,19 @@ void sync_leave(struct sync *s, const char *name)
 	sync_next(s, ce);
 }
 
+void sync_revoke(struct sync *s, const char *name)
+{
+	struct sync_ce *ce = sync_find(s, name);
+
+	if (ce == NULL)
+		return;
+	if (ce->sid != 0)
+		workers_close(s->workers, ce->sid, COPS_ERR_AUTH_FAILURE, "revoked");
+	if (s->conf.forgotten != NULL)
+		s->conf.forgotten(s->conf.arg, name);
+	ce_free(s, ce);
+}
+
 int sync_load(struct sync *s, const struct store_ce *in)
 {
 	struct sync_ce *ce = sync_find(s, in->name);
@@ -750,6 +764,7 @@ static struct sync_info info_of(const struct sync *s, const struct sync_ce *ce)
 	    .state = ce->state,
 	    .failed = ce->failed,
 	    .leaving = ce->leaving,
+	    .unheard = ce->unheard,
 	    .known = ce->known,
 	    .applied = ce->applied,
 	    .wanted = newest,

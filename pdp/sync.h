@@ -65,6 +65,11 @@ void sync_set_workers(struct sync *s, struct workers *ws);
 int sync_add(struct sync *s, const char *ce);
 /* Not of the model any more. */
 void sync_leave(struct sync *s, const char *ce);
+/*
+ * Its session ends at once, without a removal, and it is forgotten; what it holds is out of reach.
+ * Before it, whoever asks must be kept from letting it in again.
+ */
+void sync_revoke(struct sync *s, const char *ce);
 /* From the store at start: one that is never added has left. -1: memory. */
 int sync_load(struct sync *s, const struct store_ce *ce);
 /* What the store should know and does not: fn borrows.  Counts as saved when fn returns 0. */
@@ -110,7 +115,8 @@ struct sync_info { /* borrowed strings */
 	enum sync_state state;
 	bool failed; /* refused the last DEC with content */
 	bool leaving;
-	bool known; /* applied is what it holds; else it needs everything */
+	bool unheard; /* its newest request was not taken: what it says is not known */
+	bool known;   /* applied is what it holds; else it needs everything */
 	uint64_t applied;
 	uint64_t wanted;     /* newest change that concerns it */
 	const char *address; /* "" = not connected */

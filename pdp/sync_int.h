@@ -51,9 +51,10 @@ struct sync_ce {
 	bool known;
 	bool failed;
 	bool leaving;
-	bool asked; /* by SSQ what it holds; it has not said so yet */
-	bool guest; /* connected; not of this client-type's model, but of another's */
-	bool cut;   /* a refresh did not end: states that are not in force are its */
+	bool asked;   /* by SSQ what it holds; it has not said so yet */
+	bool guest;   /* connected; not of this client-type's model, but of another's */
+	bool unheard; /* its newest request was not taken */
+	bool cut;     /* a refresh did not end: states that are not in force are its */
 	bool save;
 	uint8_t push_seen; /* 1: in the push being gathered; 2: more than once */
 	uint8_t owed;

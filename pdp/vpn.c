@@ -9,6 +9,7 @@
 #include "common/sitekey.h"
 #include "common/suites.h"
 #include "pdp/delta.h"
+#include "pdp/leave.h"
 #include "pdp/sync.h"
 #include "pdp/tunnels.h"
 #include "pib/gen/ce_vpn_pib.h"
@@ -29,21 +30,24 @@ struct vpn {
 	void *arg;
 	struct site *sites;
 	struct tunnels *tunnels;
+	struct leaves *leaves;
 };
 
 struct vpn *vpn_new(struct db *db, void (*staged)(void *arg), void *arg)
 {
 	struct vpn *v = calloc(1, sizeof(*v));
 
-	if (v != NULL && (v->tunnels = tunnels_new()) == NULL) {
-		free(v);
+	if (v == NULL)
+		return NULL;
+	v->tunnels = tunnels_new();
+	v->leaves = leaves_new(db);
+	if (v->tunnels == NULL || v->leaves == NULL) {
+		vpn_free(v);
 		return NULL;
 	}
-	if (v != NULL) {
-		v->db = db;
-		v->staged = staged;
-		v->arg = arg;
-	}
+	v->db = db;
+	v->staged = staged;
+	v->arg = arg;
 	return v;
 }
 
@@ -57,7 +61,9 @@ void vpn_free(struct vpn *v)
 		HASH_DEL(v->sites, s);
 		free(s);
 	}
-	tunnels_free(v->tunnels);
+	if (v->tunnels != NULL)
+		tunnels_free(v->tunnels);
+	leaves_free(v->leaves);
 	free(v);
 }
 
@@ -372,6 +378,7 @@ static void site_put(
 	s->site.caps.ike = row.ike == PIB_CE_VPN_SITE_IKE_TRUE;
 	copy_text(s->site.trouble, sizeof(s->site.trouble), row.trouble);
 	s->site.repairs = row.repairs;
+	s->site.owed = row.owed;
 }
 
 bool vpn_site(struct vpn *v, const char *ce, struct vpn_site *site)
@@ -397,7 +404,8 @@ static int request(void *self, const char *ce, const struct pdp_request *req, st
 		return -1;
 	}
 	/* All is judged before anything is done: a request is taken as a whole (RFC 3318 2.3.6). */
-	if (keys_collect(v, ce, req, key, &keys, f) != 0 || keys_distinct(key, keys, f) != 0)
+	if (keys_collect(v, ce, req, key, &keys, f) != 0 || keys_distinct(key, keys, f) != 0 ||
+	    leaves_check(v->leaves, ce, req, f) != 0)
 		goto out;
 	learned = learned_read(v->db->learned, v->db->registry, ce, req, f);
 	if (learned == NULL)
@@ -432,6 +440,8 @@ static int request(void *self, const char *ce, const struct pdp_request *req, st
 		learned_take(learned);
 		learned = NULL;
 	}
+	if (rc == 0)
+		leaves_take(v->leaves, ce, req);
 	vpn_staged(v);
 out:
 	learned_batch_free(learned);
@@ -525,6 +535,7 @@ void vpn_forget(struct vpn *v, const char *ce)
 	struct site *s = site_find(v, ce);
 
 	tunnels_forget(v->tunnels, ce);
+	leaves_forget(v->leaves, ce);
 	nat_forget(v->db, ce);
 	learned_forget(v->db->learned, ce);
 	vpn_staged(v);
@@ -537,6 +548,11 @@ void vpn_forget(struct vpn *v, const char *ce)
 void vpn_set_reports(struct vpn *v, bool on)
 {
 	tunnels_set_off(v->tunnels, !on);
+}
+
+struct leaves *vpn_leaves(struct vpn *v)
+{
+	return v->leaves;
 }
 
 const struct tunnels *vpn_tunnels(const struct vpn *v)

@@ -9,6 +9,7 @@
 #include "pdp/db.h"
 #include "pdp/intent.h"
 
+struct leaves;
 struct sync;
 struct tunnels;
 struct vpn;
@@ -30,6 +31,7 @@ struct vpn_site {
 	char backend[33];
 	struct ce_caps caps;
 	uint32_t repairs;  /* of what others did to its kernel */
+	uint32_t owed;	   /* entries of its kernel that are to go and are there still */
 	char trouble[256]; /* why not all of its policy is in force; "" = it is */
 };
 /* For struct intent_env; arg is the struct vpn. */
@@ -40,6 +42,8 @@ void vpn_forget(struct vpn *v, const char *ce);
 void vpn_set_reports(struct vpn *v, bool on);
 /* What CEs reported of their tunnels. */
 const struct tunnels *vpn_tunnels(const struct vpn *v);
+/* CEs that ask to leave. */
+struct leaves *vpn_leaves(struct vpn *v);
 bool vpn_site(struct vpn *v, const char *ce, struct vpn_site *site);
 
 #endif

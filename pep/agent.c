@@ -83,6 +83,14 @@ void pep_agent_notify(struct pep_agent *a, const struct pep_client *c)
 			context_request_soon(&t->ctx[i]);
 }
 
+void pep_agent_notify_first(struct pep_agent *a, const struct pep_client *c)
+{
+	struct pep_type *t = by_client(a, c);
+
+	if (t != NULL)
+		t->first = true;
+}
+
 static void ssq_all(struct pep_type *t)
 {
 	t->sync = true;

@@ -60,6 +60,7 @@ struct pep_type { /* a client-type */
 	struct pep_feedback *feedback; /* NULL: nothing is counted */
 	struct event *usage;	       /* a report of it is due */
 	bool open;		       /* the PDP serves us */
+	bool first;		       /* a request is to go before the report */
 	bool sync;		       /* an SSQ for all is being answered */
 	struct event *repair;	       /* reconcile */
 	int64_t repair_ms;

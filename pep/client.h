@@ -141,6 +141,8 @@ struct pep_client {
 
 /* The agent, for clients: the rows of notify changed, send an updated REQ soon. */
 void pep_agent_notify(struct pep_agent *a, const struct pep_client *c);
+/* The same from enforce(): the request is to go before the report, which it bears upon. */
+void pep_agent_notify_first(struct pep_agent *a, const struct pep_client *c);
 /* A state of usage_rows() may be another: it is reported as soon as the PDP allows. */
 void pep_agent_usage(struct pep_agent *a, const struct pep_client *c);
 bool pep_agent_online(const struct pep_agent *a);

@@ -137,16 +137,13 @@ static void handle_drop(struct context *x, uint16_t reason, uint16_t sub)
 	}
 }
 
-/* Send what is due, if it may be now: one request outstanding per handle. */
-static void request_now(struct context *x)
+static void request_send(struct context *x)
 {
 	const struct pep_conf *conf = x->type->agent->conf;
 	uint8_t h[4];
 	struct buf b;
 	long rows;
 
-	if (!x->due || x->outstanding || (x->state != PEP_REQUESTING && x->state != PEP_IN_SYNC))
-		return;
 	if (x->handle == 0)
 		x->handle = ++x->type->agent->last_handle;
 	context_handle(x, h);
@@ -165,6 +162,25 @@ static void request_now(struct context *x)
 	agent_event_in(x->timer, conf->request_timeout_ms);
 	if (x->sync)
 		synchronised(x);
+}
+
+/* Send what is due, if it may be now: one request outstanding per handle. */
+static void request_now(struct context *x)
+{
+	if (x->due && !x->outstanding && (x->state == PEP_REQUESTING || x->state == PEP_IN_SYNC))
+		request_send(x);
+}
+
+/*
+ * What the client wants said before the report that follows: also while another request is
+ * outstanding, whose decision then stands for both.  One that the PDP refused it hears of later,
+ * and until then believes nothing of us.
+ */
+static void request_first(struct context *x)
+{
+	x->due = true;
+	if (x->handle != 0 && (x->state == PEP_REQUESTING || x->state == PEP_IN_SYNC))
+		request_send(x);
 }
 
 static void back_off(struct context *x)
@@ -464,6 +480,9 @@ static void decision_take(struct context *x, const struct cops_msg *m)
 		if (out.ended)
 			active_back(x);
 	}
+	if (t->first && out.success)
+		request_first(x);
+	t->first = false;
 	if (!send_buf(t, &rpt))
 		return;
 	cache_watch(x);

@@ -281,6 +281,36 @@ static void cmd_rekey(void *arg, struct ctl_req *req, const json_t *args)
 		    req, json_pack("{s:i,s:i}", "new_epochs", made, "child_sas", (int)child_sas));
 }
 
+static void cmd_leave(void *arg, struct ctl_req *req, const json_t *args)
+{
+	const char *vpn = json_get_string(args, "vpn", "");
+	const char *reason = json_get_string(args, "reason", "");
+	bool cancel = json_get_bool(args, "cancel", false);
+	void *self = pep_agent_self(arg, client);
+
+	if (strlen(reason) > VPN_LEAVE_REASON_MAX) {
+		ctl_req_fail(
+		    req, "usage", NULL, "a reason has at most %d octets", VPN_LEAVE_REASON_MAX);
+		return;
+	}
+	switch (cancel ? vpn_leave_cancel(self, vpn) : vpn_leave_ask(self, vpn, reason)) {
+	case VPN_LEAVE_DONE:
+		ctl_req_done(req, json_pack("{s:s, s:s, s:b}", "vpn", vpn, "leave",
+				      cancel ? "not asked any more" : "asked to leave", "connected",
+				      pep_agent_online(arg)));
+		break;
+	case VPN_LEAVE_NO_VPN:
+		ctl_req_fail(req, "not_found", NULL, "no VPN \"%s\"", vpn);
+		break;
+	case VPN_LEAVE_NOT_ASKED:
+		ctl_req_fail(req, "not_found", NULL, "this CE does not ask to leave %s", vpn);
+		break;
+	case VPN_LEAVE_FAILED:
+		ctl_req_fail(req, "failed", NULL, "it cannot be written to the disk: see the log");
+		break;
+	}
+}
+
 static void cmd_reload(void *arg, struct ctl_req *req, const json_t *args)
 {
 	char err[400];
@@ -306,6 +336,7 @@ static const struct ctl_handler handlers[] = {
     {"show spd", cmd_show_spd},
     {"show routes", cmd_show_routes},
     {"rekey", cmd_rekey},
+    {"leave", cmd_leave},
     {"reload", cmd_reload},
     {"log", ctl_cmd_log},
     {0},

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "pep/vpn.h"
 #include "pep/vpn_show.h"
 #include "pib/gen/ce_vpn_pib.h"
 #include "pib/pib_codec.h"
@@ -183,6 +184,7 @@ static void vpn_one(void *arg, const struct pib_row *row)
 	put(o, "address", column(row, PIB_CE_VPN_COL_LOCAL_ADDR));
 	put(o, "peers", number(n.count));
 	put(o, "ready", number(n.ready));
+	put(o, "leave", text(vpn_leave_state(l->self, v->id)));
 	json_array_append_new(l->list, o);
 }
 

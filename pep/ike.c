@@ -719,6 +719,19 @@ int64_t ike_tick(struct ike *k, int64_t now_ms)
 /* --- reports -----------------------------------------------------------------------------------
  */
 
+size_t ike_ending(const struct ike *k)
+{
+	const struct ike_conn *c, *c_next;
+	const struct ike_peer *p, *p_next;
+	size_t n = 0;
+
+	HASH_ITER (hh, k->conns, c, c_next)
+		n += LIST_EMPTY(&c->peers) && (c->has || !LIST_EMPTY(&c->children));
+	HASH_ITER (hh, k->peers, p, p_next)
+		n += !p->wanted && !LIST_EMPTY(&p->children);
+	return n;
+}
+
 bool ike_up(const struct ike *k)
 {
 	return vici_is_up(k->vici);

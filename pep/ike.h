@@ -110,5 +110,7 @@ struct ike_status {
 /* false: the peer is not wanted. */
 bool ike_status(const struct ike *k, uint32_t peer, struct ike_status *s);
 bool ike_up(const struct ike *k); /* charon answers */
+/* Connections that charon has, as far as is known, and that nobody wants any more. */
+size_t ike_ending(const struct ike *k);
 
 #endif

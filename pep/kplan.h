@@ -84,6 +84,7 @@ bool kstate_route_known(const struct kstate *ks, uint32_t table, const struct pr
 void kstate_route_each(const struct kstate *ks,
     void (*fn)(void *arg, const struct kern_route *r, uint64_t owner), void *arg);
 bool kstate_owes(const struct kstate *ks);
+size_t kstate_owed(const struct kstate *ks); /* how many */
 /* Run operations that are still owed. Returns how many remain. */
 size_t kstate_retry(struct kstate *ks);
 

@@ -483,6 +483,19 @@ bool kstate_owes(const struct kstate *ks)
 	       !LIST_EMPTY(&ks->owed_sas) || !LIST_EMPTY(&ks->owed_policies);
 }
 
+size_t kstate_owed(const struct kstate *ks)
+{
+	const struct shadow_sa *sa;
+	const struct shadow_policy *p;
+	size_t left = ks->owed_tunnels + kstate_routes_owed(ks);
+
+	LIST_FOREACH (sa, &ks->owed_sas, in_owed)
+		left++;
+	LIST_FOREACH (p, &ks->owed_policies, in_owed)
+		left++;
+	return left;
+}
+
 void kstate_watch(struct kstate *ks, void (*fn)(void *arg, const struct kern_sa_id *id), void *arg)
 {
 	ks->leaving = fn;
@@ -494,7 +507,6 @@ size_t kstate_retry(struct kstate *ks)
 	struct shadow_sa *sa, *sa_next;
 	struct shadow_policy *p, *p_next;
 	struct kern_fault f;
-	size_t left = 0;
 
 	for (sa = LIST_FIRST(&ks->owed_sas); sa; sa = sa_next) {
 		sa_next = LIST_NEXT(sa, in_owed);
@@ -507,10 +519,5 @@ size_t kstate_retry(struct kstate *ks)
 		p_next = LIST_NEXT(p, in_owed);
 		retry_policy(ks, p);
 	}
-	left = ks->owed_tunnels + kstate_routes_owed(ks);
-	LIST_FOREACH (sa, &ks->owed_sas, in_owed)
-		left++;
-	LIST_FOREACH (p, &ks->owed_policies, in_owed)
-		left++;
-	return left;
+	return kstate_owed(ks);
 }

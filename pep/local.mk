@@ -48,8 +48,10 @@ pep_libpep_la_SOURCES += \
 	pep/vpn_keying.c \
 	pep/vpn_learn.c \
 	pep/vpn_repair.c \
+	pep/vpn_leave.c \
 	pep/vpn_lockdown.c \
 	pep/vpn_natt.c \
+	pep/vpn_owed.c \
 	pep/vpn_reqid.c pep/vpn_reqid.h \
 	pep/vpn_caps.c pep/vpn_caps.h \
 	pep/vpn_rows.c pep/vpn_rows.h \

@@ -257,6 +257,7 @@ static void tick(struct vpn *v)
 		kstate_retry(v->ks);
 	next = v->store && v->loaded ? vpn_providers_tick(v) : INT64_MAX;
 	vpn_repair_debts(v);
+	vpn_owed_tick(v);
 	if (kstate_owes(v->ks) && next > now + DEBTS_MS)
 		next = now + DEBTS_MS;
 	if (next == INT64_MAX) {
@@ -293,6 +294,7 @@ static void settle(struct vpn *v, struct vpn_touched *t)
 		vpn_providers_complete(v);
 	if (t->part)
 		vpn_learn_rows(v);
+	vpn_owed_settled(v);
 	vpn_touched_clear(t);
 	tick(v);
 	vpn_status_changed(v);
@@ -321,6 +323,7 @@ static int vpn_enforce(void *self, const struct pib_store *store, struct pib_txn
 		return -1;
 	}
 	v->unclaimed = false;
+	vpn_owed_enforced(v, &v->settle);
 	return 0;
 }
 
@@ -363,7 +366,9 @@ static void vpn_refused(void *self, const struct pib_class *cls, uint32_t instan
 {
 	struct vpn *v = self;
 
-	if (cls == &pib_ce_vpn_site_prefix_class)
+	if (cls == &pib_ce_vpn_site_leave_class)
+		vpn_leave_refused(v, instance);
+	else if (cls == &pib_ce_vpn_site_prefix_class)
 		vpn_learn_refused(v, instance);
 	else
 		vpn_providers_refused(v, cls, instance);
@@ -375,6 +380,7 @@ static void vpn_settled(void *self, const struct pib_store *store)
 	struct vpn *v = self;
 
 	v->store = store;
+	vpn_leave_settle(v);
 	settle(v, &v->settle);
 	if (!v->over)
 		return;
@@ -463,12 +469,14 @@ static void vpn_notify(void *self,
 	    .dscp_clear = PIB_CE_VPN_SITE_DSCP_CLEAR_FALSE,
 	};
 
+	site.owed = v->owed_told = vpn_owed(v);
 	if (v->env.agent && pep_agent_local(v->env.agent, &own)) {
 		site.addr_type = addr_inet_type(&own);
 		site.addr = (struct pib_octets) {own.octets, (uint32_t)addr_len(&own)};
 	}
 	put(arg, &pib_ce_vpn_site_class, site.id, &site);
 	vpn_caps_notify(&v->caps, put, arg);
+	vpn_leave_notify(v, put, arg);
 	vpn_providers_notify(v, put, arg);
 	vpn_learn_notify(v, put, arg);
 }
@@ -715,6 +723,7 @@ static void vpn_stop(void *self)
 	vpn_states_free(v->states);
 	vpn_repair_clear(v);
 	vpn_host_clear(v);
+	vpn_leave_stop(v);
 	natt_free(v->natt);
 	kstate_free(v->ks);
 	if (v->kern)
@@ -764,6 +773,7 @@ static void *vpn_start(const struct pep_env *env, char *err, unsigned long err_l
 	    !(v->ks = kstate_new(v->ops, v->kern)) || events_start(v) < 0 || vpn_learn_start(v) < 0)
 		goto fail;
 	kstate_watch(v->ks, vpn_usage_last, v);
+	vpn_leave_start(v);
 	if (lock_down(v, err, err_len) < 0)
 		goto fail;
 	return v;

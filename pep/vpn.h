@@ -16,6 +16,18 @@ extern const struct pep_client pep_client_vpn;
  * CHILD_SAs the IKE daemon was asked to rekey.  -1: no such VPN.
  */
 int vpn_rekey(void *self, const char *vpn, unsigned *child_sas);
+/* Ask the PDP to let us leave a VPN, or do not ask any more; durable when it returns. */
+enum vpn_leave_result {
+	VPN_LEAVE_DONE,
+	VPN_LEAVE_NO_VPN,
+	VPN_LEAVE_NOT_ASKED, /* there is nothing to cancel */
+	VPN_LEAVE_FAILED,    /* it cannot be written */
+};
+#define VPN_LEAVE_REASON_MAX 255
+enum vpn_leave_result vpn_leave_ask(void *self, const char *vpn, const char *reason);
+enum vpn_leave_result vpn_leave_cancel(void *self, const char *vpn);
+/* "asked to leave", "denied", or "": of a VPN's number. */
+const char *vpn_leave_state(void *self, uint32_t vpn);
 /* Certificates and pre-shared keys of IKE are read again. */
 void vpn_reload(void *self);
 /* Lockdown made true once, for before the agent runs (copspepd --lockdown).  0, or -1 and err. */

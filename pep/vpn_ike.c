@@ -193,6 +193,11 @@ bool vpn_ike_up(const struct vpn *v)
 	return v->ike && v->ike->ike && ike_up(v->ike->ike);
 }
 
+size_t vpn_ike_ending(const struct vpn *v)
+{
+	return v->ike && v->ike->ike ? ike_ending(v->ike->ike) : 0;
+}
+
 void vpn_ike_complete(struct vpn *v)
 {
 	if (v->ike->ike)

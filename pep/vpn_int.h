@@ -11,6 +11,8 @@
  *	vpn_repair.c	what others did to the kernel, noticed and told
  *	vpn_learn.c	what the site's routing daemons found, reported
  *	vpn_lockdown.c	what is discarded before, below and without rows
+ *	vpn_owed.c	what is to go and is still there
+ *	vpn_leave.c	VPNs that we ask to leave
  *	vpn_reqid.c	a peer's reqid
  *	vpn_show.c	for people
  *	vpn_natt.c	ESP in UDP
@@ -157,6 +159,9 @@ struct vpn {
 	struct vpn_learn *learn;
 	struct vpn_host *hosts; /* by VPN */
 	char host_trouble[200]; /* what of this host is not as when rows came; "" = nothing */
+	size_t owed_ike;	/* peers that charon is about to be told to forget */
+	uint32_t owed_told;	/* what the PDP was told last that we owe */
+	struct vpn_leave *leaves;
 };
 
 int64_t vpn_now_ms(void); /* monotonic */
@@ -172,6 +177,22 @@ uint32_t vpn_of_member(const struct pib_store *store, uint32_t member);
 const struct pib_ce_vpn *vpn_row(const struct pib_store *store, uint32_t vpn);
 const struct pib_ce_vpn_peer *vpn_peer_row(const struct pib_store *store, uint32_t peer);
 struct vpn_env vpn_row_env(const struct vpn *v, const struct pib_store *store, bool lenient);
+
+/* --- what is owed, and who asks to leave -------------------------------------- */
+
+uint32_t vpn_owed(const struct vpn *v);
+/* These parts were enforced, and nothing was reported yet: what is owed is said before. */
+void vpn_owed_enforced(struct vpn *v, const struct vpn_touched *t);
+void vpn_owed_settled(struct vpn *v); /* providers know what was enforced */
+void vpn_owed_tick(struct vpn *v);    /* what is owed may be another */
+
+void vpn_leave_start(struct vpn *v);
+void vpn_leave_stop(struct vpn *v);
+void vpn_leave_notify(const struct vpn *v,
+    void (*put)(void *arg, const struct pib_class *cls, uint32_t instance, const void *row),
+    void *arg);
+void vpn_leave_refused(struct vpn *v, uint32_t instance);
+void vpn_leave_settle(struct vpn *v); /* by the rows of a decision: some may be answered */
 
 /* --- lockdown --------------------------------------------------------------- */
 
@@ -333,7 +354,8 @@ extern const struct vpn_provider vpn_ike_provider;
 int vpn_ike_start(struct vpn *v, char *err, unsigned long err_len);
 void vpn_ike_stop(struct vpn *v);
 int64_t vpn_ike_tick(struct vpn *v);
-bool vpn_ike_up(const struct vpn *v); /* charon answers */
+bool vpn_ike_up(const struct vpn *v);	    /* charon answers */
+size_t vpn_ike_ending(const struct vpn *v); /* connections that charon has and is not to */
 void vpn_ike_touched(struct vpn *v, const struct vpn_touch *e);
 void vpn_ike_complete(struct vpn *v);
 /* Is it a peer of a VPN with IKE?  Then also: */

@@ -163,6 +163,14 @@ tests_unit_test_pdp_contexts_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAG
 tests_unit_test_pdp_contexts_LDADD = pdp/libpdp.la copsctl/libcopsctl.la $(CHECK_LIBS)
 tests_unit_test_pdp_contexts_LDFLAGS = $(AM_LDFLAGS) -static
 $(tests_unit_test_pdp_contexts_OBJECTS): $(PIB_GEN_H)
+check_PROGRAMS += tests/unit/test_membership
+tests_unit_test_membership_SOURCES = tests/unit/test_membership.c tests/unit/capture.h tests/unit/pdp_pep.c \
+	tests/unit/pdp_pep.h
+tests_unit_test_membership_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS) \
+	$(JANSSON_CFLAGS)
+tests_unit_test_membership_LDADD = pdp/libpdp.la copsctl/libcopsctl.la $(CHECK_LIBS)
+tests_unit_test_membership_LDFLAGS = $(AM_LDFLAGS) -static
+$(tests_unit_test_membership_OBJECTS): $(PIB_GEN_H)
 check_PROGRAMS += tests/unit/test_pdp_tunnels
 tests_unit_test_pdp_tunnels_SOURCES = tests/unit/test_pdp_tunnels.c tests/unit/capture.h tests/unit/pdp_pep.c \
 	tests/unit/pdp_pep.h

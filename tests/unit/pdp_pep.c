@@ -723,6 +723,28 @@ static void put_net(struct buf *b, const struct pep_net *n)
 	put_row(b, &pib_ce_vpn_site_prefix_class, n->id, &row);
 }
 
+static void put_site(struct pep *p, struct buf *b)
+{
+	const struct pib_ce_vpn_site row = {.id = 1,
+	    .software = {(const uint8_t *)"test", 4},
+	    .esn = PIB_CE_VPN_SITE_ESN_FALSE,
+	    .udp_encap = PIB_CE_VPN_SITE_UDP_ENCAP_FALSE,
+	    .ike = PIB_CE_VPN_SITE_IKE_FALSE,
+	    .separate = PIB_CE_VPN_SITE_SEPARATE_FALSE,
+	    .dscp_clear = PIB_CE_VPN_SITE_DSCP_CLEAR_FALSE,
+	    .owed = p->owed};
+	const struct pib_ce_vpn_site_leave leave = {
+	    .id = p->leave, .vpn = p->leave, .reason = {(const uint8_t *)"moved", 5}};
+
+	if (p->site)
+		put_row(b, &pib_ce_vpn_site_class, 1, &row);
+	if (p->leave != 0)
+		put_row(b, &pib_ce_vpn_site_leave_class, p->leave, &leave);
+	if (p->left != 0)
+		put_row(b, &pib_ce_vpn_site_leave_class, p->left, NULL);
+	p->left = 0;
+}
+
 void pep_learned(struct pep *p, bool full, struct pep_key *key, size_t keys,
     const struct pep_net *net, size_t nets)
 {
@@ -732,6 +754,7 @@ void pep_learned(struct pep *p, bool full, struct pep_key *key, size_t keys,
 	put_incarnation(p, p->at, &b, full);
 	if (p->reports && full)
 		put_caps(&b);
+	put_site(p, &b);
 	for (size_t i = 0; i < keys; i++)
 		put_key(p->w, &b, &key[i]);
 	for (size_t i = 0; i < nets; i++) {

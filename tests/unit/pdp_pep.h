@@ -74,6 +74,10 @@ struct pep {
 	bool flagless;	     /* reports lack the Solicited flag */
 	bool refuse;	     /* report a failure of ceVpn.1 column 10 */
 	bool reports;	     /* says that it can report on tunnels */
+	bool site;	     /* says how it is (ceVpnSite), and: */
+	unsigned owed;	     /* entries of its kernel that are to go */
+	uint32_t leave;	     /* the VPN that it asks to leave, 0: none */
+	uint32_t left;	     /* ... and no more */
 	bool silent;	     /* never send the REQ by itself */
 	bool up;	     /* CAT was received */
 	bool ended;

@@ -1,0 +1,431 @@
+/*
+ * test_membership.c - who is in and who is out, at the policy server: removal that is confirmed by
+ * every former peer, CEs that ask to leave, CEs that are revoked; PEPs do as told.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/json.h"
+#include "pdp/acl.h"
+#include "pdp/leave.h"
+#include "pdp/membership.h"
+#include "pdp/sync.h"
+#include "pdp/vpn.h"
+#include "pib/gen/ce_vpn_pib.h"
+#include "tests/unit/pdp_pep.h"
+
+#define PEPS 4
+
+static struct world w;
+static struct pep pep[PEPS];
+
+static void setup(void)
+{
+	char name[16];
+
+	world_init(&w, false);
+	for (int i = 0; i < PEPS; i++) {
+		snprintf(name, sizeof(name), "ce%d", i);
+		pep_init(&pep[i], &w, name);
+		pep[i].site = true;
+	}
+}
+
+static void teardown(void)
+{
+	for (int i = 0; i < PEPS; i++) {
+		ck_assert_uint_eq(pep[i].faults, 0);
+		pep_clear(&pep[i]);
+	}
+	world_clear(&w);
+}
+
+static bool in_sync(int i)
+{
+	struct sync_info s;
+
+	return sync_info(w.pdp->sync, pep[i].name, &s) && s.state == SYNC_IDLE && s.known &&
+	       !s.failed && s.applied >= s.wanted;
+}
+
+static bool all_in_sync(int n)
+{
+	while (n > 0 && in_sync(n - 1))
+		n--;
+	return n == 0;
+}
+
+static void apply_mesh(size_t n, bool allow)
+{
+	char *xml = world_mesh(n, "", false);
+	char *at = strstr(xml, "internet=");
+
+	/* as long as what it replaces */
+	if (allow)
+		memcpy(at, "leave=\"allow\"     ", 17);
+	ck_assert_int_eq(world_apply(&w, xml), CHANGE_OK);
+	free(xml);
+}
+
+static void again(int i)
+{
+	if (pep[i].io != NULL)
+		pep_drop(&pep[i]);
+	pep_connect(&pep[i]);
+}
+
+static void mesh_up(bool allow)
+{
+	apply_mesh(PEPS, allow);
+	for (int i = 0; i < PEPS; i++)
+		pep_connect(&pep[i]);
+	until(&w, all_in_sync(PEPS));
+}
+
+/* A command; its result, or its error's code in *code. */
+static json_t *command(const char *cmd, json_t *args, const char **code)
+{
+	struct call c = {.cmd = cmd, .args = args};
+	static char text[40];
+	json_t *reply, *result;
+
+	call_start(&w, &c);
+	reply = call_end(&w, &c);
+	result = json_incref(json_object_get(reply, "result"));
+	snprintf(
+	    text, sizeof(text), "%s", json_get_string(json_object_get(reply, "error"), "code", ""));
+	*code = text;
+	json_decref(reply);
+	return result;
+}
+
+static void done(const char *cmd, json_t *args)
+{
+	const char *code;
+	json_t *r = command(cmd, args, &code);
+
+	ck_assert_msg(code[0] == '\0', "%s: %s", cmd, code);
+	json_decref(r);
+}
+
+static void refused_as(const char *expected, const char *cmd, json_t *args)
+{
+	const char *code;
+	json_t *r = command(cmd, args, &code);
+
+	ck_assert_str_eq(code, expected);
+	json_decref(r);
+}
+
+/* What "show vpn" says of the only one that went; "" if there is none. */
+static const char *departure(const char *key)
+{
+	static char text[200];
+	const char *code;
+	json_t *r = command("show vpn", json_pack("{s:s}", "name", "v"), &code);
+	json_t *list = json_object_get(r, "departures");
+
+	ck_assert_uint_le(json_array_size(list), 1);
+	snprintf(text, sizeof(text), "%s", json_get_string(json_array_get(list, 0), key, ""));
+	json_decref(r);
+	return text;
+}
+
+static const char *first_wait(void)
+{
+	static char text[200];
+	const char *code;
+	json_t *r = command("show vpn", json_pack("{s:s}", "name", "v"), &code);
+	json_t *d = json_array_get(json_object_get(r, "departures"), 0);
+	const char *s = json_string_value(json_array_get(json_object_get(d, "waits_for"), 0));
+
+	snprintf(text, sizeof(text), "%s", s != NULL ? s : "");
+	json_decref(r);
+	return text;
+}
+
+static const struct departure *gone(int i)
+{
+	const struct departure *found = NULL;
+
+	for (uint32_t m = 1; m <= PEPS && found == NULL; m++)
+		if (strcmp(membership_ce(w.pdp, m), pep[i].name) == 0)
+			found = departed_find(w.pdp->db.departed, m);
+	return found;
+}
+
+/* How many ceVpnPeerPrefix rows have no peer: their prefixes are discarded. */
+static void count_blocked(void *arg, const struct pib_row *row)
+{
+	const struct pib_ce_vpn_peer_prefix *p = row->data;
+
+	*(size_t *)arg += p->peer == 0;
+}
+
+static size_t blocked(int i)
+{
+	size_t n = 0;
+
+	pib_store_each(pep[i].rows, &pib_ce_vpn_peer_prefix_class, count_blocked, &n);
+	return n;
+}
+
+/* ----------------------------------------------------------------- confirmed removal */
+
+/* Success is not enough while the kernel owes; one that is away confirms when it is back. */
+START_TEST(removal_is_confirmed)
+{
+	mesh_up(false);
+	pep_drop(&pep[2]);
+	pep[1].owed = 3; /* said before the report on what comes */
+	pep_request(&pep[1], false, NULL, 0);
+	until(&w, pep[1].asked == 0);
+	pep[0].hold = true;
+	apply_mesh(3, false);
+	until(&w, pep[0].txn != NULL && in_sync(1));
+	settle(&w, 1300);
+	ck_assert_ptr_nonnull(gone(3));
+	ck_assert_uint_eq(gone(3)->waits, 3);
+	ck_assert_str_eq(departure("state"), "leaving: 0 of 3 peers have confirmed");
+	pep_release(&pep[0]);
+	until(&w, gone(3)->waits == 2);
+	ck_assert_str_eq(departure("how"), "edit");
+	pep[1].owed = 0;
+	pep_request(&pep[1], false, NULL, 0);
+	until(&w, gone(3)->waits == 1);
+	ck_assert_str_eq(first_wait(), "ce2: offline");
+
+	world_restart(&w);
+	settle(&w, 1300);
+	ck_assert_uint_eq(gone(3)->waits, 1);
+	ck_assert_str_eq(departure("state"), "leaving: 2 of 3 peers have confirmed");
+	again(2);
+	until(&w, gone(3)->waits == 0);
+	ck_assert_str_eq(departure("state"), "out");
+	ck_assert_int_ne(gone(3)->out_at, 0);
+	world_restart(&w);
+	ck_assert_str_eq(departure("state"), "out");
+	apply_mesh(PEPS, false); /* it is back */
+	ck_assert_ptr_null(gone(3));
+	ck_assert_str_eq(departure("state"), "");
+}
+END_TEST
+
+/* ----------------------------------------------------------------------- to leave */
+
+START_TEST(leave_allowed)
+{
+	const char *code;
+	json_t *r;
+
+	mesh_up(true);
+	pep[3].leave = 1;
+	pep_request(&pep[3], false, NULL, 0);
+	until(&w, pep_rows(&pep[3], "ceVpn") == 0);
+	ck_assert_uint_eq(pep_rows(&pep[3], "ceVpnPeer"), 0);
+	pep[3].left = pep[3].leave;
+	pep[3].leave = 0;
+	pep_request(&pep[3], false, NULL, 0);
+	until(&w, all_in_sync(3) && gone(3) != NULL && gone(3)->waits == 0);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_uint_eq(pep_rows(&pep[i], "ceVpnPeer"), 2);
+		ck_assert_uint_eq(pep_rows(&pep[i], "ceVpnPeerPrefix"), 3);
+		ck_assert_uint_eq(blocked(i), 1); /* nothing goes there in clear */
+		ck_assert(pep_matches(&pep[i]));
+	}
+	ck_assert_str_eq(departure("how"), "left");
+	r = command("show history", NULL, &code);
+	ck_assert_str_eq(json_get_string(json_array_get(r, 0), "who", ""), "ce3");
+	ck_assert_str_eq(json_get_string(json_array_get(r, 0), "comment", ""), "moved");
+	json_decref(r);
+
+	apply_mesh(PEPS, false); /* it stays out */
+	until(&w, all_in_sync(3));
+	ck_assert_uint_eq(blocked(0), 1);
+	world_restart(&w);
+	for (int i = 0; i < 3; i++)
+		again(i);
+	until(&w, all_in_sync(3));
+	ck_assert(pep_matches(&pep[0]));
+	ck_assert_uint_eq(blocked(0), 1);
+
+	refused_as("not_found", "readmit", json_pack("{s:s, s:s}", "ce", "ce2", "vpn", "v"));
+	done("readmit", json_pack("{s:s, s:s, s:b}", "ce", "ce3", "vpn", "v", "no-wait", 1));
+	again(3);
+	until(&w, all_in_sync(PEPS));
+	for (int i = 0; i < PEPS; i++) {
+		ck_assert_uint_eq(blocked(i), 0);
+		ck_assert_uint_eq(pep_rows(&pep[i], "ceVpnPeer"), 3);
+		ck_assert(pep_matches(&pep[i]));
+	}
+	ck_assert_ptr_null(gone(3));
+}
+END_TEST
+
+static size_t requests(void)
+{
+	const char *code;
+	json_t *r = command("show requests", NULL, &code);
+	size_t n = json_array_size(r);
+
+	json_decref(r);
+	return n;
+}
+
+START_TEST(leave_held)
+{
+	unsigned errors;
+
+	mesh_up(false);
+	pep[3].leave = 1;
+	pep_request(&pep[3], false, NULL, 0);
+	until(&w, pep[3].asked == 0);
+	settle(&w, 1300);
+	ck_assert_uint_eq(requests(), 1);
+	ck_assert_uint_eq(pep_rows(&pep[3], "ceVpn"), 1);
+	refused_as("not_found", "deny", json_pack("{s:s, s:s}", "ce", "ce2", "vpn", "v"));
+
+	/* denied: the CE is asked what it has, and the row is refused */
+	errors = pep[3].frwk_errors;
+	done("deny", json_pack("{s:s, s:s, s:s}", "ce", "ce3", "vpn", "v", "reason", "not now"));
+	until(&w, pep[3].frwk_errors == errors + 1);
+	pep[3].leave = 0;
+	pep_request(&pep[3], true, NULL, 0);
+	until(&w, pep[3].asked == 0 && in_sync(3));
+	ck_assert_uint_eq(requests(), 0);
+	ck_assert_ptr_null(verdicts_find(w.pdp->db.verdicts, VERDICT_DENIED, "ce3", "c/v"));
+
+	/* it may ask again; denied while it is away, it hears of that when it comes */
+	pep[3].leave = 1;
+	pep_request(&pep[3], false, NULL, 0);
+	until(&w, requests() == 1);
+	pep_drop(&pep[3]);
+	settle(&w, 50);
+	done("deny", json_pack("{s:s, s:s}", "ce", "ce3", "vpn", "v"));
+	world_restart(&w);
+	errors = pep[3].frwk_errors;
+	again(3);
+	until(&w, pep[3].frwk_errors == errors + 1);
+	pep[3].leave = 0;
+	pep_request(&pep[3], true, NULL, 0);
+	until(&w, pep[3].asked == 0);
+
+	/* allowed */
+	for (int i = 0; i < 3; i++)
+		again(i);
+	until(&w, all_in_sync(PEPS));
+	pep[3].leave = 1;
+	pep_request(&pep[3], false, NULL, 0);
+	until(&w, requests() == 1);
+	done("allow", json_pack("{s:s, s:s, s:b}", "ce", "ce3", "vpn", "c/v", "no-wait", 1));
+	until(&w, pep_rows(&pep[3], "ceVpn") == 0);
+	ck_assert_uint_eq(requests(), 0);
+	apply_mesh(3, false); /* the document has it no more: nothing is left of it */
+	ck_assert_ptr_null(verdicts_find(w.pdp->db.verdicts, VERDICT_LEFT, "ce3", "c/v"));
+	until(&w, all_in_sync(3));
+	ck_assert_uint_eq(blocked(0), 0);
+	ck_assert(pep_matches(&pep[0]));
+	until(&w, pep[3].ended); /* it left the intent */
+	apply_mesh(PEPS, false);
+	pep[3].leave = 0;
+	again(3);
+	until(&w, all_in_sync(PEPS));
+	ck_assert_uint_eq(pep_rows(&pep[3], "ceVpn"), 1);
+}
+END_TEST
+
+/* -------------------------------------------------------------------------- revoked */
+
+START_TEST(revoked)
+{
+	const char *code;
+	json_t *r;
+
+	mesh_up(false);
+	pep_drop(&pep[2]); /* misses it */
+	settle(&w, 50);
+	done("revoke", json_pack("{s:s, s:s, s:b}", "ce", "CE3", "reason", "stolen", "no-wait", 1));
+	until(&w, pep[3].ended);
+	ck_assert_uint_eq(pep[3].cc_error, COPS_ERR_AUTH_FAILURE);
+	ck_assert_uint_eq(pep_rows(&pep[3], "ceVpn"), 1); /* it was told nothing */
+	until(&w, all_in_sync(2));
+	for (int i = 0; i < 2; i++) {
+		ck_assert_uint_eq(pep_rows(&pep[i], "ceVpnPeer"), 2);
+		ck_assert_uint_eq(blocked(i), 1);
+		ck_assert(pep_matches(&pep[i]));
+	}
+	refused_as("refused", "revoke", json_pack("{s:s}", "ce", "ce3"));
+	refused_as("not_found", "revoke", json_pack("{s:s}", "ce", "ce77"));
+	again(3);
+	until(&w, pep[3].ended);
+	ck_assert_uint_eq(pep[3].cc_error, COPS_ERR_AUTH_FAILURE);
+	ck_assert(!pep[3].up);
+
+	r = command("check", json_pack("{s:o}", "content", json_string("<x/>")), &code);
+	ck_assert_str_eq(code, "refused");
+	json_decref(r);
+	apply_mesh(PEPS, false); /* also through later documents, and a restart */
+	world_restart(&w);
+	ck_assert(acl_revoked(w.pdp->acl, "ce3"));
+	again(3);
+	until(&w, pep[3].ended);
+	for (int i = 0; i < 3; i++)
+		again(i);
+	until(&w, all_in_sync(3));
+	ck_assert(pep_matches(&pep[2]));
+	ck_assert_uint_eq(blocked(2), 1);
+	until(&w, gone(3) != NULL && gone(3)->waits == 0);
+	ck_assert_str_eq(departure("how"), "revoked");
+	r = command("show ce", json_pack("{s:s}", "name", "ce3"), &code);
+	ck_assert_str_eq(json_get_string(r, "state", ""), "revoked");
+	ck_assert_str_eq(json_get_string(r, "reason", ""), "stolen");
+	json_decref(r);
+
+	done("reinstate", json_pack("{s:s, s:b}", "ce", "ce3", "no-wait", 1));
+	again(3);
+	until(&w, all_in_sync(PEPS));
+	for (int i = 0; i < PEPS; i++) {
+		ck_assert_uint_eq(pep_rows(&pep[i], "ceVpnPeer"), 3);
+		ck_assert_uint_eq(blocked(i), 0);
+		ck_assert(pep_matches(&pep[i]));
+	}
+	refused_as("not_found", "reinstate", json_pack("{s:s}", "ce", "ce3"));
+}
+END_TEST
+
+/* A former peer that is revoked will never say anything: nobody waits for it. */
+START_TEST(revoked_peer_is_not_waited_for)
+{
+	mesh_up(false);
+	pep_drop(&pep[2]);
+	settle(&w, 50);
+	apply_mesh(3, false);
+	until(&w, gone(3) != NULL && gone(3)->waits == 1);
+	done("revoke", json_pack("{s:s, s:b}", "ce", "ce2", "no-wait", 1));
+	until(&w, gone(3)->waits == 0);
+	ck_assert_uint_eq(gone(3)->peers, 2);
+	ck_assert_uint_eq(gone(3)->mute, 1);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("membership");
+	TCase *t = tcase_create("membership");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_set_timeout(t, 120);
+	tcase_add_test(t, removal_is_confirmed);
+	tcase_add_test(t, leave_allowed);
+	tcase_add_test(t, leave_held);
+	tcase_add_test(t, revoked);
+	tcase_add_test(t, revoked_peer_is_not_waited_for);
+	suite_add_tcase(s, t);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed == 0 ? 0 : 1;
+}
