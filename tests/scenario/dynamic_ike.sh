@@ -1,7 +1,7 @@
 #!/bin/bash
 # dynamic_ike.sh - routing daemons and tunnels on demand (keys from IKE): OSPF runs at both ends and makes no
-# tunnel; traffic does, by the operator's routes, and it ends when idle though OSPF goes on.  p has BIRD, r
-# has FRR.
+# tunnel; traffic does, by the operator's routes, and it ends when idle though OSPF goes on; BGP between
+# the tunnel addresses; with hellos="yes" OSPF goes over it.  p has BIRD, r has FRR.
 # timeout: 300
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lib_ike.sh"
@@ -75,6 +75,31 @@ check "they end when idle" wait_for 60 no_sas
 ip -n p route del "${LAN[r]}" dev "$dev_p"
 ip -n r route del "${LAN[p]}" dev "$dev_r"
 
+step "BGP between the tunnel addresses"
+daemon_kill p.bird
+ip -n r addr add "${INNER[r]}/32" dev lo # FRR wants it on some interface
+routing_conf frr/bgpd.conf r p
+routing_conf bird/bgp.conf p r
+sed -i '/neighbor 10\.255\.0\.2/d; s/neighbor 10.255.0.1 timers.*/&\n neighbor 10.255.0.1 ebgp-multihop 2/' "$RUN/r.bgpd.conf"
+sed -i "/^protocol bgp hub2/d; s/neighbor 10\.255\.0\.1 as 65001;/neighbor ${INNER[r]} as 65003; multihop 2;/; s/^protocol kernel {/& learn;/" "$RUN/p.bgp.conf"
+frr_start r bgpd
+bird_start p bgp
+check "r knows the way to p" wait_for 60 way_is r p "$dev_r" || { frr r show bgp summary; ip -n r route; } | evidence
+check "p knows the way to r" wait_for 30 way_is p r "$dev_p" || { bird p show protocols all; ip -n p route; } | evidence
+check "r's host reaches p's" wait_for 30 reaches r p
+daemon_kill r.bgpd
+daemon_kill p.bird
+ip -n p route flush proto bird
+ip -n r addr del "${INNER[r]}/32" dev lo
+
+step "With hellos OSPF goes over it"
+bird_start p ospf
+intent_make yes
+check "copsctl apply" ctl_pdp apply "$RUN/acme.xml" --strict
+check "r: $dev_r is a link with addresses and multicast" wait_for 20 eval \
+    "ip -n r addr show dev $dev_r | grep 'inet ${INNER[r]} peer ${INNER[p]}/32' && ip -n r link show dev $dev_r | grep MULTICAST"
+check "r knows the way to p by OSPF" wait_for 90 eval "ip -n r route show proto ospf | grep '${LAN[p]}.*dev $dev_r'" || { frr r show ip ospf neighbor; frr r show ip ospf interface; bird p show ospf interface; bird p show ospf neighbors; ip -n p addr show dev "$dev_p"; ctl_ce p show tunnels; } | evidence
+check "r's host reaches p's" wait_for 30 reaches r p
 capture_stop all
 assert_only_esp all
 assert_none_in_clear
