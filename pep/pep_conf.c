@@ -122,7 +122,7 @@ static const struct conf_opt options[] = {
 	"VRF; the routing daemons' protocols; any interface but the one that leads to the VPN's "
 	"peers; any prefix.  Entries for one VPN add up.  Never reported are default routes, "
 	"link-local and multicast ones, copspepd's own and prefixes of the VPN's other sites."},
-    {"learn-max", CONF_INT, AT(learn_max), "1000", NULL, 0, 100000,
+    {"learn-max", CONF_INT, AT(learn_max), "1000", NULL, 0, 16384,
 	"The most prefixes that are reported of a VPN.  The first ones are; what comes above "
 	"waits, "
 	"is counted, and is told to the server."},

@@ -141,7 +141,58 @@ void spd_neighbours(struct spd *s)
 		}
 }
 
-static void site_alone(struct spd *s, const struct spd_near *near, const struct spd_prefix *l)
+/* As add(), before whatever has the prefix at its other end, however specific it is. */
+static void add_first(struct spd *s, enum kern_dir dir, const struct prefix *src,
+    const struct prefix *dst, uint32_t row)
+{
+	struct spd_entry *e = add(s, dir, src, dst, KERN_BYPASS, SPD_SITE, row);
+	struct kern_selector longest;
+
+	if (!e)
+		return;
+	longest = e->policy.sel;
+	*(dir == KERN_OUT ? &longest.src.len
+			  : &longest.dst.len) = (uint8_t)(8 * addr_len(&src->addr));
+	e->policy.priority = spd_priority(&longest, SPD_SITE);
+}
+
+static bool within_some(const struct spd_list *l, const struct prefix *p)
+{
+	for (size_t i = 0; i < l->count; i++)
+		if (prefix_contains(&l->p[i].prefix, p))
+			return true;
+	return false;
+}
+
+/* Do the spaces have all of the site's prefixes, if there are any of this family? */
+static bool in_space(const struct spd_near *near, uint8_t family)
+{
+	for (size_t i = 0; i < near->site.count; i++)
+		if (near->site.p[i].prefix.addr.family == family &&
+		    !within_some(&near->space, &near->site.p[i].prefix))
+			return false;
+	return true;
+}
+
+/* What site_pairs() does, for very many. */
+static void site_wide(struct spd *s, const struct spd_near *near, const struct spd_prefix *l)
+{
+	struct spd_prefix all = {.prefix = any(l->prefix.addr.family)};
+	struct spd_list to = {.p = &all, .count = 1};
+
+	if (near->space.count > 0 && in_space(near, l->prefix.addr.family))
+		to = near->space;
+	add_first(s, KERN_OUT, &all.prefix, &l->prefix, l->row);
+	for (size_t i = 0; i < to.count; i++) {
+		add_first(s, KERN_FWD, &l->prefix, &to.p[i].prefix, l->row);
+		if (!near->lockdown)
+			add_first(s, KERN_IN, &l->prefix, &to.p[i].prefix, l->row);
+	}
+	for (size_t i = 0; near->lockdown && i < near->site.count; i++)
+		add(s, KERN_IN, &l->prefix, &near->site.p[i].prefix, KERN_BYPASS, SPD_SITE, l->row);
+}
+
+static void site_pairs(struct spd *s, const struct spd_near *near, const struct spd_prefix *l)
 {
 	struct prefix all = any(l->prefix.addr.family);
 
@@ -150,6 +201,16 @@ static void site_alone(struct spd *s, const struct spd_near *near, const struct 
 		for (int dir = KERN_IN; dir <= KERN_FWD; dir++)
 			add(s, (enum kern_dir)dir, &l->prefix, &near->site.p[i].prefix, KERN_BYPASS,
 			    SPD_SITE, l->row);
+}
+
+static void site_alone(struct spd *s, const struct spd_near *near, const struct spd_prefix *l)
+{
+	struct prefix all = any(l->prefix.addr.family);
+
+	if (near->site.count > SPD_SITE_PAIRS)
+		site_wide(s, near, l);
+	else
+		site_pairs(s, near, l);
 	if (!near->discard_other)
 		return;
 	add(s, KERN_OUT, &l->prefix, &all, KERN_DISCARD, SPD_OTHER, l->row);

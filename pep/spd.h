@@ -32,6 +32,11 @@
  * Out any > l is there because packets that leave a tunnel are looked up once more as they
  * are sent on to the site, where the discard of a space around l would meet them.
  *
+ * A site with very many prefixes (SPD_SITE_PAIRS) has no entry for each pair of them: out any > l
+ * comes before all that discards, and so does, in and forwarded, l > s, if the spaces have the
+ * whole site, else l > any.  What l sends to others meets no entry in these directions anyway;
+ * under lockdown it does on its way in, and there each pair has its entry.
+ *
  * Neighbour discovery (RFC 4861) and the multicast reports it depends on (RFC 3810) never leave
  * their link, and hosts cannot do without them whatever else is discarded.  So what this host
  * sends and receives of them passes, and they are forwarded nowhere: nobody can get a packet
@@ -67,12 +72,15 @@ struct spd_list {
 	size_t count;
 };
 
+#define SPD_SITE_PAIRS 32 /* prefixes of a site, for which pairs are made */
+
 /* The near side of one VPN. */
 struct spd_near {
 	struct spd_list site;
 	struct spd_list space;
 	bool relay;
 	bool discard_other;
+	bool lockdown; /* everything else is discarded */
 };
 
 struct spd_tunnel {

@@ -12,7 +12,8 @@
 #include "pib/pib_codec.h"
 #include "pib/pib_store.h"
 
-#define SITE_PREFIXES_MAX 256  /* of one VPN: pairs of them are policies */
+#define SITE_PREFIXES_MAX 4096 /* of one VPN */
+#define SITE_PAIRS_MAX	  256  /* with lockdown, where pairs of them are policies (spd.h) */
 #define FAR_PREFIXES_MAX  4096 /* behind one peer */
 #define MEMBER_MAX	  0xffffffU
 
@@ -424,8 +425,11 @@ int vpn_net_load(
     struct vpn_net *n, const struct vpn_env *env, uint32_t instance, struct vpn_faults *f)
 {
 	const struct pib_row *row = pib_store_find(env->store, vpn_class, instance);
-	struct gather g = {
-	    .env = env, .f = f, .near = &n->near, .vpn = instance, .max = SITE_PREFIXES_MAX};
+	struct gather g = {.env = env,
+	    .f = f,
+	    .near = &n->near,
+	    .vpn = instance,
+	    .max = env->lockdown ? SITE_PAIRS_MAX : SITE_PREFIXES_MAX};
 	const struct pib_ce_vpn *v = row->data;
 
 	*n = (struct vpn_net) {.row = v};
@@ -439,6 +443,7 @@ int vpn_net_load(
 	n->ipip = v->mode == PIB_CE_VPN_MODE_IPIP_TRANSPORT;
 	n->member.mode = n->ipip ? KERN_TRANSPORT : KERN_TUNNEL;
 	n->near.relay = v->relay == PIB_CE_VPN_RELAY_TRUE;
+	n->near.lockdown = env->lockdown;
 	n->near.discard_other = v->non_vpn_traffic == PIB_CE_VPN_NON_VPN_TRAFFIC_DISCARD;
 	pib_store_referrers(env->store, &pib_ce_vpn_local_prefix_class,
 	    pib_column_find(&pib_ce_vpn_local_prefix_class, PIB_CE_VPN_LOCAL_PREFIX_COL_VPN),

@@ -365,6 +365,79 @@ START_TEST(blocked)
 }
 END_TEST
 
+/* Sites with very many prefixes: packets fare as with entries for each pair. */
+static struct spd_list many(unsigned count)
+{
+	static struct spd_prefix room[200];
+	struct spd_list l = {.p = room};
+	char text[32];
+
+	room[l.count++] = (struct spd_prefix) {.prefix = prefix("10.1.0.0/16"), .row = 1};
+	room[l.count++] = (struct spd_prefix) {.prefix = prefix("10.101.200.0/21"), .row = 2};
+	while (l.count < count) {
+		snprintf(text, sizeof(text), "10.101.%u.0/24", (unsigned)l.count);
+		room[l.count] = (struct spd_prefix) {
+		    .prefix = prefix(text), .row = (uint32_t)l.count + 1};
+		l.count++;
+	}
+	return l;
+}
+
+static void site_of(unsigned count, int kind)
+{
+	struct spd_near near = {
+	    .site = many(count), .discard_other = (kind & 2) != 0, .lockdown = (kind & 4) != 0};
+	struct spd_list far = list("10.2.0.0/16", NULL);
+	struct spd_list blocked = list("10.3.0.0/24", NULL);
+	struct spd_tunnel t = tunnel(2);
+
+	if (kind & 1)
+		near.space = list("10.0.0.0/8", NULL);
+	spd_reset(&spd);
+	spd_site(&spd, &near);
+	spd_peer(&spd, &near, &t, &far);
+	spd_blocked(&spd, &near, &blocked);
+	if (near.lockdown) {
+		spd_open(&spd, &near);
+		spd_lockdown(&spd);
+	}
+	spd_finish(&spd);
+}
+
+/* What comes of each packet among these addresses, in each direction. */
+static void fates(int *out)
+{
+	static const char *const at[] = {"10.1.0.1", "10.101.2.1", "10.101.31.1", "10.101.200.7",
+	    "10.2.0.1", "10.3.0.1", "10.77.0.1", "192.0.2.1", "203.0.113.9"};
+	const size_t n = sizeof(at) / sizeof(at[0]);
+
+	for (size_t s = 0; s < n; s++)
+		for (size_t d = 0; d < n; d++)
+			for (int dir = KERN_IN; dir <= KERN_FWD; dir++) {
+				int f = fate((enum kern_dir)dir, at[s], at[d]);
+				*out++ = f == BYPASSED ? CLEAR : f;
+			}
+}
+
+START_TEST(very_many_of_a_site)
+{
+	int few[9 * 9 * 3], more[9 * 9 * 3];
+	size_t count;
+
+	site_of(SPD_SITE_PAIRS, _i);
+	count = spd.count;
+	fates(few);
+	site_of(SPD_SITE_PAIRS + 1, _i);
+	fates(more);
+	for (size_t i = 0; i < sizeof(few) / sizeof(few[0]); i++)
+		ck_assert_msg(few[i] == more[i], "kind %d, packet %zu: %d, with more prefixes %d",
+		    _i, i, few[i], more[i]);
+	if (!(_i & 4)) /* lockdown has pairs, in */
+		ck_assert_uint_lt(spd.count, count / 4);
+	FATE(KERN_OUT, "10.2.0.1", "10.101.32.1", BYPASSED);
+}
+END_TEST
+
 START_TEST(families_do_not_mix)
 {
 	struct spd_near near = {.site = list("10.1.0.0/16", "2001:db8:1::/48")};
@@ -524,6 +597,7 @@ int main(void)
 	tcase_add_test(t, hub_with_space);
 	tcase_add_test(t, hub_without_space);
 	tcase_add_test(t, blocked);
+	tcase_add_loop_test(t, very_many_of_a_site, 0, 8);
 	tcase_add_test(t, families_do_not_mix);
 	tcase_add_test(t, lockdown);
 	tcase_add_test(t, nested_selectors_are_sorted);
