@@ -106,6 +106,8 @@ static bool quietly_differs(const struct customer *before, const struct customer
 		const struct model_vpn *a = &after->vpn[i];
 		const struct model_vpn *b = customer_vpn_by_number(before, a->id->number);
 
+		if (b != NULL && a->leave_allowed != b->leave_allowed)
+			return true;
 		for (size_t k = 0; b != NULL && k < a->members; k++) {
 			const struct model_member *m = vpn_member_find(b, a->member[k].id->number);
 
