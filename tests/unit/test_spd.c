@@ -388,7 +388,7 @@ static void site_of(unsigned count, int kind)
 	struct spd_near near = {
 	    .site = many(count), .discard_other = (kind & 2) != 0, .lockdown = (kind & 4) != 0};
 	struct spd_list far = list("10.2.0.0/16", NULL);
-	struct spd_list blocked = list("10.3.0.0/24", NULL);
+	struct spd_list shut = list("10.3.0.0/24", NULL);
 	struct spd_tunnel t = tunnel(2);
 
 	if (kind & 1)
@@ -396,7 +396,7 @@ static void site_of(unsigned count, int kind)
 	spd_reset(&spd);
 	spd_site(&spd, &near);
 	spd_peer(&spd, &near, &t, &far);
-	spd_blocked(&spd, &near, &blocked);
+	spd_blocked(&spd, &near, &shut);
 	if (near.lockdown) {
 		spd_open(&spd, &near);
 		spd_lockdown(&spd);
