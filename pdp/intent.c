@@ -34,6 +34,8 @@ static int take_tree(
 
 	intent_check(d, env);
 	if (!d->errors && !d->failed)
+		intent_check_overlap(d);
+	if (!d->errors && !d->failed)
 		intent_check_caps(d, env);
 	bool good = !d->errors && !d->failed;
 	if (good && intent_build(d, env, out, &why) < 0) {

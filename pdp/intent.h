@@ -18,6 +18,7 @@ struct ce_caps {
 	bool esn;
 	bool udp_encap;
 	bool ike;
+	bool separate; /* VPNs in VRFs of their own */
 	char backend[33];
 };
 

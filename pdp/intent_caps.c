@@ -123,11 +123,29 @@ static void check_vpn(struct doc *d, const struct doc_vpn *v, const struct inten
 		check_sets(d, v, &sets);
 }
 
+/* Whoever makes the SAs: policies are the agent's. */
+static void check_separate(struct doc *d, const struct doc_vpn *v, const struct intent_env *env)
+{
+	for (uint32_t i = 0; i < v->member.n; i++) {
+		const struct doc_member *m = &d->member[v->member.at + i];
+		struct ce_caps caps;
+
+		if (!m->vrf || m->ce == NULL || m->ce->name == NULL ||
+		    !env->caps(env->caps_arg, m->ce->name, &caps) || caps.separate)
+			continue;
+		doc_error(d, m->tag, "vrf", v->tag,
+		    "member \"%s\": this CE cannot keep a VPN in a VRF apart (%s)", m->ce->name,
+		    caps.backend);
+	}
+}
+
 void intent_check_caps(struct doc *d, const struct intent_env *env)
 {
 	if (env->caps == NULL)
 		return;
-	for (uint32_t i = 0; i < d->vec[DOC_VPN].n; i++)
+	for (uint32_t i = 0; i < d->vec[DOC_VPN].n; i++) {
+		check_separate(d, &d->vpn[i], env);
 		if (d->vpn[i].transform.n > 0 && !d->vpn[i].ike) /* charon makes its SAs */
 			check_vpn(d, &d->vpn[i], env);
+	}
 }

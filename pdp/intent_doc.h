@@ -235,6 +235,8 @@ void intent_check_dynamic(
     struct doc *d, struct doc_vpn *v, struct doc_member **taken, const struct doc_ce *addresses);
 /* pdp/intent_check.c: meaning. */
 void intent_check(struct doc *d, const struct intent_env *env);
+/* pdp/intent_overlap.c: VPNs of one CE that overlap; after a check without errors. */
+void intent_check_overlap(struct doc *d);
 /* pdp/intent_caps.c: whether CEs can do it. */
 void intent_check_caps(struct doc *d, const struct intent_env *env);
 /* pdp/intent_build.c: snapshots of a document without errors.  -1: *why says what ran out. */

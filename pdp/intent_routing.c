@@ -67,8 +67,10 @@ static void check_member(struct doc *d, const struct doc_vpn *v, struct doc_memb
 	m->max_learned = m->max_text ? (uint32_t)strtoul(m->max_text, NULL, 10) : MAX_LEARNED;
 	if (m->internet_text && m->internet == INTERNET_VIA_HUB)
 		doc_error(d, m->tag, "internet", 0, "internet=\"via-hub\" is not supported");
-	if (m->vrf)
-		doc_error(d, m->tag, "vrf", 0, "vrf is not supported");
+	if (m->vrf && v->mode && !strcmp(v->mode, "ipip-transport"))
+		doc_error(d, m->tag, "vrf", v->tag,
+		    "a VPN with mode=\"ipip-transport\" cannot be in a VRF: its tunnels are told "
+		    "apart by their outer addresses alone");
 	if (m->learn.n && v->routing != ROUTING_MANAGED)
 		doc_error(d, d->learn[m->learn.at].tag, NULL, v->tag,
 		    "<learn> is for members of a VPN with routing=\"managed\"");

@@ -566,6 +566,7 @@ void show_ce(void *arg, struct ctl_req *req, const json_t *args)
 	set(o, "transforms", transforms(&site.caps));
 	set(o, "replay_window_max", number(site.caps.window_max));
 	set(o, "esn", json_boolean(site.caps.esn));
+	set(o, "separate", json_boolean(site.caps.separate));
 	set(o, "udp_encap", json_boolean(site.caps.udp_encap));
 	set(o, "ike", json_boolean(site.caps.ike));
 	set(o, "repairs", number(site.repairs));

@@ -3,6 +3,7 @@
  */
 #include "pep/control_vpn.h"
 
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,6 +34,12 @@ static json_t *address(const struct addr *a)
 static json_t *number(uint64_t n)
 {
 	return json_integer((json_int_t)n);
+}
+
+static json_t *mark(const struct kern_mark *m)
+{
+	return m->mask == 0 ? json_null()
+			    : json_sprintf("0x%x/0x%x", (unsigned)m->value, (unsigned)m->mask);
 }
 
 /* Epochs and reqids are never 0; 0 stands for none. */
@@ -182,6 +189,7 @@ static void vpn_one(void *arg, const struct pib_row *row)
 	put(o, "mode", word(row, PIB_CE_VPN_COL_MODE));
 	put(o, "keying", word(row, PIB_CE_VPN_COL_KEYING));
 	put(o, "address", column(row, PIB_CE_VPN_COL_LOCAL_ADDR));
+	put(o, "vrf", v->vrf.len == 0 ? json_null() : octets_text(&v->vrf));
 	put(o, "peers", number(n.count));
 	put(o, "ready", number(n.ready));
 	put(o, "leave", text(vpn_leave_state(l->self, v->id)));
@@ -227,6 +235,7 @@ static void sa_one(void *arg, const struct vpn_show_sa *s)
 	put(o, "own_epoch", number_or_none(s->own_epoch));
 	put(o, "peer_epoch", number_or_none(s->peer_epoch));
 	put(o, "reqid", number(s->sa.reqid));
+	put(o, "sets_mark", mark(&s->sa.set_mark));
 	put(o, "packets", number(s->sa.packets));
 	put(o, "octets", number(s->sa.octets));
 	put(o, "age_s", s->age_s < 0 ? json_null() : json_integer((json_int_t)s->age_s));
@@ -303,6 +312,13 @@ static json_t *prefix(const struct prefix *p)
 	return p->addr.family == 0 ? json_string("any") : json_string(prefix_print(p, buf));
 }
 
+static json_t *interface(uint32_t index)
+{
+	char name[IF_NAMESIZE];
+
+	return json_string(if_indextoname(index, name) ? name : "(gone)");
+}
+
 static void policy_one(void *arg, const struct vpn_show_policy *s)
 {
 	static const char *const dirs[] = {
@@ -320,6 +336,8 @@ static void policy_one(void *arg, const struct vpn_show_policy *s)
 	put(o, "proto", number_or_none(p->sel.proto));
 	put(o, "sport", number_or_none(p->sel.sport));
 	put(o, "dport", number_or_none(p->sel.dport));
+	put(o, "device", p->sel.ifindex ? interface(p->sel.ifindex) : json_null());
+	put(o, "mark", mark(&p->sel.mark));
 	put(o, "action", json_string(actions[p->action]));
 	put(o, "tunnel", p->action == KERN_PROTECT ? address(&p->tmpl_dst) : json_null());
 	put(o, "reqid", number_or_none(p->reqid));

@@ -228,6 +228,11 @@ static void put_child(struct vici_build *b, const struct ike_conf *c)
 	put_lifetime(b, "bytes", "", c->lifetime.soft_octets, c->lifetime.hard_octets);
 	if (c->replay_window)
 		vici_value_put(b, "replay_window", "%u", (unsigned)c->replay_window);
+	if (c->mark.mask) {
+		vici_value_put(
+		    b, "set_mark_in", "0x%x/0x%x", (unsigned)c->mark.value, (unsigned)c->mark.mask);
+		vici_value_put(b, "set_mark_out", "0x0/0x%x", (unsigned)c->mark.mask);
+	}
 	if (c->idle_s)
 		vici_value_put(b, "inactivity", "%" PRIu64 "s", c->idle_s);
 }

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "common/addr.h"
+#include "pep/kern.h"
 #include "pep/vici_msg.h"
 
 #define IKE_TRANSFORMS_MAX 16
@@ -72,7 +73,9 @@ struct ike_conf {
 	size_t esps;
 	struct ike_lifetime lifetime;
 	uint32_t replay_window; /* packets */
-	uint64_t idle_s;	/* torn down after so long without traffic; 0 = never */
+	struct kern_mark
+	    mark;	 /* of what it brings in, and none of what it sends; mask 0: as they are */
+	uint64_t idle_s; /* torn down after so long without traffic; 0 = never */
 	const struct prefix *local_ts;
 	size_t local_tss;
 	const struct prefix *remote_ts;

@@ -39,7 +39,10 @@ void kern_selector_key(uint8_t key[KERN_SELECTOR_KEY_LEN], const struct kern_sel
 	*p++ = sel->proto;
 	*p++ = (uint8_t)sel->dir;
 	p = put_octets(p, &sel->sport, sizeof(sel->sport));
-	put_octets(p, &sel->dport, sizeof(sel->dport));
+	p = put_octets(p, &sel->dport, sizeof(sel->dport));
+	p = put_octets(p, &sel->ifindex, sizeof(sel->ifindex));
+	p = put_octets(p, &sel->mark.value, sizeof(sel->mark.value));
+	put_octets(p, &sel->mark.mask, sizeof(sel->mark.mask));
 }
 
 bool kern_policy_same(const struct kern_policy *a, const struct kern_policy *b)
@@ -57,15 +60,17 @@ const char *kern_device_name(uint32_t vpn, char buf[KERN_IF_NAME_LEN])
 	return buf;
 }
 
-void kern_route_key(uint8_t key[KERN_ROUTE_KEY_LEN], uint32_t table, const struct prefix *dst)
+void kern_route_key(
+    uint8_t key[KERN_ROUTE_KEY_LEN], uint32_t table, const struct prefix *dst, bool discards)
 {
-	put_octets(put_prefix(key, dst), &table, sizeof(table));
+	*put_octets(put_prefix(key, dst), &table, sizeof(table)) = discards;
 }
 
 bool kern_route_same(const struct kern_route *a, const struct kern_route *b)
 {
-	return a->table == b->table && a->vpn == b->vpn && !prefix_cmp(&a->dst, &b->dst) &&
-	       !addr_cmp(&a->src, &b->src);
+	return a->table == b->table && a->discards == b->discards &&
+	       !prefix_cmp(&a->dst, &b->dst) &&
+	       (a->discards || (a->vpn == b->vpn && !addr_cmp(&a->src, &b->src)));
 }
 
 const char *kern_tunnel_name(uint32_t id, char buf[KERN_TUNNEL_NAME_LEN])
@@ -128,8 +133,13 @@ const char *kern_selector_print(const struct kern_selector *sel, char buf[KERN_S
 	int n = snprintf(buf, KERN_STRLEN, "%s %s > %s", kern_dir_name(sel->dir),
 	    prefix_print(&sel->src, src), prefix_print(&sel->dst, dst));
 	if (sel->proto && n > 0 && n < KERN_STRLEN)
-		snprintf(buf + n, KERN_STRLEN - (size_t)n, " proto %u port %u > %u",
+		n += snprintf(buf + n, KERN_STRLEN - (size_t)n, " proto %u port %u > %u",
 		    (unsigned)sel->proto, (unsigned)sel->sport, (unsigned)sel->dport);
+	if (sel->ifindex && n > 0 && n < KERN_STRLEN)
+		n += snprintf(buf + n, KERN_STRLEN - (size_t)n, " if %u", (unsigned)sel->ifindex);
+	if (sel->mark.mask && n > 0 && n < KERN_STRLEN)
+		snprintf(buf + n, KERN_STRLEN - (size_t)n, " mark 0x%x/0x%x",
+		    (unsigned)sel->mark.value, (unsigned)sel->mark.mask);
 	return buf;
 }
 

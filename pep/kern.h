@@ -23,6 +23,12 @@ enum kern_dir { KERN_IN = 1, KERN_OUT = 2, KERN_FWD = 3 };
 enum kern_action { KERN_PROTECT, KERN_BYPASS, KERN_DISCARD };
 enum kern_mode { KERN_TUNNEL, KERN_TRANSPORT };
 
+/* A packet's mark: the bits of mask are value's.  mask 0: none is meant. */
+struct kern_mark {
+	uint32_t value;
+	uint32_t mask;
+};
+
 struct kern_selector { /* identifies a policy, with dir */
 	struct prefix src;
 	struct prefix dst;
@@ -30,6 +36,8 @@ struct kern_selector { /* identifies a policy, with dir */
 	uint16_t sport; /* 0 = any */
 	uint16_t dport;
 	enum kern_dir dir;
+	uint32_t ifindex; /* of the interface it leaves by; 0 = any */
+	struct kern_mark mark;
 };
 
 struct kern_policy {
@@ -76,6 +84,7 @@ struct kern_sa {
 	uint8_t inner;		/* family inside a tunnel; 0 = of the back end's choice (both) */
 	bool esn;		/* 64-bit sequence numbers; a window of 0 is made 32 then */
 	struct kern_encap encap;
+	struct kern_mark set_mark; /* of what it has worked on */
 	struct kern_lifetime soft;
 	struct kern_lifetime hard;
 };
@@ -88,6 +97,7 @@ struct kern_sa_state {
 	uint32_t reqid;
 	uint8_t inner; /* family inside a tunnel; 0 = both, or not known */
 	struct kern_encap encap;
+	struct kern_mark set_mark;
 	bool larval;
 	uint64_t octets;
 	uint64_t packets;
@@ -127,11 +137,16 @@ struct kern_device {
 	bool broken; /* in dumps: down */
 };
 
-/* A route of ours into one.  Table and destination identify it, as its metric is ours. */
+/*
+ * A route of ours into one.  Table and destination identify it, as its metric is ours; and whether
+ * it is the one behind it, of a worse metric, which discards: in a VRF's table, where the SPD does
+ * not see what another route of the table would take.
+ */
 struct kern_route {
 	uint32_t table;
 	struct prefix dst;
-	uint32_t vpn;	 /* its device; 0 in dumps: some other interface */
+	uint32_t vpn; /* its device; 0 in dumps: some other interface, or it discards */
+	bool discards;
 	struct addr src; /* of this host's own packets; family 0 = the kernel's choice */
 };
 
@@ -148,7 +163,23 @@ struct kern_own {
 struct kern_interface {
 	char name[KERN_IF_NAME_LEN];
 	uint32_t mtu;
+	uint32_t vrf; /* index of the VRF device it belongs to, 0 = none */
 };
+/* A VRF device, which the host's administrator makes. */
+struct kern_vrf {
+	uint32_t index;
+	uint32_t table; /* of its routes */
+};
+
+/* Packets with this mark are looked up in that table. */
+struct kern_rule {
+	struct kern_mark mark;
+	uint32_t table;
+};
+
+/* The index that a VPN's own interface has, so that policies may name it before it is there. */
+#define KERN_DEVICE_INDEX(vpn) (0x40000000U | (vpn))
+#define KERN_DEVICE_VPN_MAX    0x3fffffffU
 
 enum kern_fault_kind {
 	KERN_REFUSED, /* errno says why */
@@ -196,6 +227,7 @@ enum kern_net_event_kind {
 	KERN_NET_ROUTE,	 /* table, dst: gone, or another is in its place */
 	KERN_NET_HOST,	 /* an address, or an interface that is none of ours, is new or changed;
 			    gone: this address is not there any more */
+	KERN_NET_VRF,	 /* a VRF device is new, changed or gone, or a rule of ours is gone */
 	KERN_NET_LOST,	 /* events were lost: dump */
 };
 
@@ -224,6 +256,8 @@ struct kern_ops {
 	const char *name; /* "pfkey", "xfrm", "mem" */
 	/* An SA of a tunnel carries one family, kern_sa.inner; otherwise it carries both. */
 	bool one_family;
+	/* Policies of one interface or mark, and SAs that set marks: VPNs in VRFs. */
+	bool separate;
 	/* NULL and *f on failure. */
 	struct kern *(*open)(struct kern_fault *f);
 	void (*close)(struct kern *k);
@@ -291,6 +325,14 @@ struct kern_ops {
 	    struct kern *k, void (*fn)(void *arg, const struct kern_net_event *e), void *arg);
 	/* Routes of others (pep/kern_watch.h). */
 	const struct kern_watch_ops *watch;
+	/* The VRF device of this name.  KERN_ABSENT: none has it, or another kind of device. */
+	int (*vrf_find)(struct kern *k, const char *name, struct kern_vrf *v, struct kern_fault *f);
+	/*
+	 * Have these rules, and (prune) no others of ours.  KERN_EXISTS: somebody else's rule uses
+	 * our bits of the mark; nothing was done.  NULL, both: no VRFs with this back end.
+	 */
+	int (*rules)(struct kern *k, const struct kern_rule *want, size_t count, bool prune,
+	    struct kern_fault *f);
 	/* What becomes of packets that no entry matches: discarded, or let pass as at first. */
 	int (*default_set)(struct kern *k, bool block, struct kern_fault *f);
 	/* A descriptor that is readable when events wait (-1: none), and their reading. */
@@ -301,8 +343,8 @@ struct kern_ops {
 
 /* Values: compare, key, print (kern.c). */
 #define KERN_SA_KEY_LEN	      22
-#define KERN_SELECTOR_KEY_LEN 42
-#define KERN_STRLEN	      160
+#define KERN_SELECTOR_KEY_LEN 54
+#define KERN_STRLEN	      224
 /* Octets that are equal when, and only when, the identities are (for hash tables). */
 void kern_sa_key(uint8_t key[KERN_SA_KEY_LEN], const struct kern_sa_id *id);
 void kern_selector_key(uint8_t key[KERN_SELECTOR_KEY_LEN], const struct kern_selector *sel);
@@ -311,6 +353,10 @@ bool kern_policy_same(const struct kern_policy *a, const struct kern_policy *b);
 static inline bool kern_encap_some(struct kern_encap e)
 {
 	return e.sport != 0 || e.dport != 0;
+}
+static inline bool kern_mark_same(const struct kern_mark *a, const struct kern_mark *b)
+{
+	return a->value == b->value && a->mask == b->mask;
 }
 static inline bool kern_policy_ours(const struct kern_policy *p)
 {
@@ -322,9 +368,10 @@ bool kern_tunnel_same(const struct kern_tunnel *a, const struct kern_tunnel *b);
 /* In one piece, for free(). NULL: no memory. */
 struct kern_tunnel *kern_tunnel_copy(const struct kern_tunnel *t);
 const char *kern_device_name(uint32_t vpn, char buf[KERN_IF_NAME_LEN]); /* "cvn1a"; returns buf */
-/* Octets that are equal when, and only when, table and destination are. */
-#define KERN_ROUTE_KEY_LEN 22
-void kern_route_key(uint8_t key[KERN_ROUTE_KEY_LEN], uint32_t table, const struct prefix *dst);
+/* Octets that are equal when, and only when, table, destination and kind are. */
+#define KERN_ROUTE_KEY_LEN 23
+void kern_route_key(
+    uint8_t key[KERN_ROUTE_KEY_LEN], uint32_t table, const struct prefix *dst, bool discards);
 bool kern_route_same(const struct kern_route *a, const struct kern_route *b);
 const char *kern_dir_name(enum kern_dir d);	  /* "in" */
 const char *kern_action_name(enum kern_action a); /* "protect" */

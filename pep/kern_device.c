@@ -29,13 +29,16 @@ uint32_t kern_device_of(const char *name)
 	return id;
 }
 
-static int link_new(struct rtnl *t, const char *name, uint32_t mtu)
+/* The index is ours to choose: policies name it before the interface is there. */
+static int link_new(struct rtnl *t, const char *name, uint32_t vpn, uint32_t mtu)
 {
 	struct nlmsghdr *h;
 	struct ifinfomsg *i;
 	struct nlattr *info;
 
 	h = rtnl_begin(t, RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, sizeof(*i), &i);
+	if (vpn <= KERN_DEVICE_VPN_MAX)
+		i->ifi_index = (int)KERN_DEVICE_INDEX(vpn);
 	mnl_attr_put_strz(h, IFLA_IFNAME, name);
 	mnl_attr_put_u32(h, IFLA_MTU, mtu);
 	mnl_attr_put_u32(h, IFLA_GROUP, KERN_LINK_GROUP);
@@ -86,6 +89,12 @@ struct dump {
 	bool no_memory;
 };
 
+/* Policies of its index are of no use to another one. */
+static bool has_index(uint32_t vpn, int index)
+{
+	return vpn > KERN_DEVICE_VPN_MAX || index == (int)KERN_DEVICE_INDEX(vpn);
+}
+
 static int on_link(const struct nlmsghdr *h, void *arg)
 {
 	const struct ifinfomsg *i = mnl_nlmsg_get_payload(h);
@@ -108,7 +117,7 @@ static int on_link(const struct nlmsghdr *h, void *arg)
 	}
 	f->d = (struct kern_device) {.vpn = id,
 	    .mtu = mtu == NULL ? 0 : mnl_attr_get_u32(mtu),
-	    .broken = (i->ifi_flags & IFF_UP) == 0};
+	    .broken = (i->ifi_flags & IFF_UP) == 0 || !has_index(id, i->ifi_index)};
 	f->next = d->found;
 	d->found = f;
 	return MNL_CB_OK;
@@ -128,6 +137,15 @@ static bool is_ours(struct rtnl *t, uint32_t vpn, unsigned index)
 	return ours;
 }
 
+static int link_del(struct rtnl *t, unsigned index)
+{
+	struct ifinfomsg *i;
+
+	rtnl_begin(t, RTM_DELLINK, NLM_F_ACK, sizeof(*i), &i);
+	i->ifi_index = (int)index;
+	return rtnl_talk(t, NULL, NULL);
+}
+
 int kern_device_put(struct kern *k, const struct kern_device *d, struct kern_fault *f)
 {
 	struct rtnl *t = kern_net_of(k);
@@ -135,10 +153,15 @@ int kern_device_put(struct kern *k, const struct kern_device *d, struct kern_fau
 	unsigned index;
 	int err;
 
-	err = link_new(t, kern_device_name(d->vpn, name), d->mtu);
+	err = link_new(t, kern_device_name(d->vpn, name), d->vpn, d->mtu);
 	index = if_nametoindex(name);
-	if (err == EEXIST && index != 0 && is_ours(t, d->vpn, index))
+	if (err == EEXIST && index != 0 && is_ours(t, d->vpn, index)) {
 		err = 0;
+		if (!has_index(d->vpn, (int)index) && (err = link_del(t, index)) == 0) {
+			err = link_new(t, name, d->vpn, d->mtu);
+			index = if_nametoindex(name);
+		}
+	}
 	if (err == 0 && index == 0)
 		err = ENODEV;
 	if (err == 0) {
@@ -152,17 +175,11 @@ int kern_device_del(struct kern *k, uint32_t vpn, struct kern_fault *f)
 {
 	struct rtnl *t = kern_net_of(k);
 	char name[KERN_IF_NAME_LEN];
-	struct ifinfomsg *i;
-	struct nlmsghdr *h;
 	unsigned index = if_nametoindex(kern_device_name(vpn, name));
 	int err = ENODEV;
 
-	if (index != 0 && is_ours(t, vpn, index)) {
-		h = rtnl_begin(t, RTM_DELLINK, NLM_F_ACK, sizeof(*i), &i);
-		(void)h;
-		i->ifi_index = (int)index;
-		err = rtnl_talk(t, NULL, NULL);
-	}
+	if (index != 0 && is_ours(t, vpn, index))
+		err = link_del(t, index);
 	return err != 0 ? rtnl_refused(f, err, "no interface", name) : 0;
 }
 

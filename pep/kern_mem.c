@@ -178,7 +178,7 @@ static int mem_can(
     struct kern *k, const struct suite *s, uint32_t replay_window, struct kern_fault *f)
 {
 	(void)k;
-	return kern_suite_check(&kern_limits_pfkey, s, replay_window, f);
+	return kern_suite_check(&kern_limits_mem, s, replay_window, f);
 }
 
 static bool mem_has_addr(const struct kern *k, const struct addr *a)
@@ -189,7 +189,7 @@ static bool mem_has_addr(const struct kern *k, const struct addr *a)
 static uint32_t mem_reqid_max(const struct kern *k)
 {
 	(void)k;
-	return kern_limits_pfkey.reqid_max;
+	return kern_limits_mem.reqid_max;
 }
 
 /* Over both keys: enough to notice a repetition in a test. */
@@ -216,7 +216,7 @@ static int mem_sa_add(struct kern *k, const struct kern_sa *sa, struct kern_faul
 	struct mem_sa *e;
 	bool refused;
 
-	if (kern_suite_check_sa(&kern_limits_pfkey, sa, f) < 0)
+	if (kern_suite_check_sa(&kern_limits_mem, sa, f) < 0)
 		return -1;
 	refused = fails(k, f);
 	if (refused && f->kind != KERN_NO_REPLY)
@@ -232,6 +232,7 @@ static int mem_sa_add(struct kern *k, const struct kern_sa *sa, struct kern_faul
 	    .mode = sa->mode,
 	    .reqid = sa->reqid,
 	    .encap = sa->encap,
+	    .set_mark = sa->set_mark,
 	    .added_at = (uint64_t)time(NULL)};
 	e->encr = sa->encr;
 	e->encr_key_bits = (uint16_t)(sa->encr_key_len * 8);
@@ -300,7 +301,7 @@ static int mem_policy_put(struct kern *k, const struct kern_policy *p, struct ke
 {
 	bool refused;
 
-	if (kern_suite_check_policy(&kern_limits_pfkey, p, f) < 0)
+	if (kern_suite_check_policy(&kern_limits_mem, p, f) < 0)
 		return -1;
 	refused = fails(k, f);
 	if (refused && f->kind != KERN_NO_REPLY)
@@ -314,7 +315,7 @@ static int mem_policy_add(struct kern *k, const struct kern_policy *p, struct ke
 {
 	char text[KERN_STRLEN];
 
-	if (policy_find(k, &p->sel) && kern_suite_check_policy(&kern_limits_pfkey, p, f) == 0)
+	if (policy_find(k, &p->sel) && kern_suite_check_policy(&kern_limits_mem, p, f) == 0)
 		return fails(k, f) ? -1
 				   : kern_fault_set(f, KERN_EXISTS, EEXIST, "policy %s",
 					 kern_selector_print(&p->sel, text));
@@ -439,12 +440,16 @@ static char *sa_line(const struct mem_sa *sa)
 {
 	char id[KERN_STRLEN];
 	char src[ADDR_STRLEN];
+	char mark[40] = "";
 	char *line;
 
-	if (asprintf(&line, "sa %s from %s %s reqid %u encr %u/%u integ %u",
+	if (sa->state.set_mark.mask)
+		snprintf(mark, sizeof(mark), " sets mark 0x%x/0x%x",
+		    (unsigned)sa->state.set_mark.value, (unsigned)sa->state.set_mark.mask);
+	if (asprintf(&line, "sa %s from %s %s reqid %u encr %u/%u integ %u%s",
 		kern_sa_id_print(&sa->state.id, id), addr_print(&sa->state.src, src),
 		sa->state.mode == KERN_TUNNEL ? "tunnel" : "transport", (unsigned)sa->state.reqid,
-		(unsigned)sa->encr, (unsigned)sa->encr_key_bits, (unsigned)sa->integ) < 0)
+		(unsigned)sa->encr, (unsigned)sa->encr_key_bits, (unsigned)sa->integ, mark) < 0)
 		return NULL;
 	return line;
 }
@@ -716,6 +721,17 @@ static void mem_net_read(
 	mem_net_event_read(k->net, fn, arg);
 }
 
+static int mem_vrf_find(struct kern *k, const char *name, struct kern_vrf *v, struct kern_fault *f)
+{
+	return mem_net_vrf(k->net, name, v, f);
+}
+
+static int mem_rules(
+    struct kern *k, const struct kern_rule *want, size_t count, bool prune, struct kern_fault *f)
+{
+	return mem_net_rules(k->net, want, count, prune, f);
+}
+
 struct mem_net *kern_mem_net(struct kern *k)
 {
 	return k->net;
@@ -724,6 +740,7 @@ struct mem_net *kern_mem_net(struct kern *k)
 const struct kern_ops kern_mem_ops = {
     .name = "mem",
     .one_family = true,
+    .separate = true,
     .open = mem_open,
     .close = mem_close,
     .can = mem_can,
@@ -753,6 +770,8 @@ const struct kern_ops kern_mem_ops = {
     .net_fd = mem_net_fd,
     .net_read = mem_net_read,
     .watch = &kern_mem_watch_ops,
+    .vrf_find = mem_vrf_find,
+    .rules = mem_rules,
     .default_set = mem_default_set,
     .event_fd = mem_event_fd,
     .event_read = mem_event_read,

@@ -11,8 +11,11 @@
 #include <unistd.h>
 #include <uthash.h>
 
+#include "common/fnv.h"
+
 #define EVENTS_MAX 32
 #define OWN_MAX	   8
+#define RULES_MAX  16
 
 struct mem_device {
 	uint32_t vpn;
@@ -36,6 +39,9 @@ struct mem_net {
 	struct mem_route *routes;
 	struct mem_own own[OWN_MAX];
 	size_t owns;
+	char no_vrf[16];
+	struct kern_rule rule[RULES_MAX];
+	size_t rules;
 	struct kern_net_event event[EVENTS_MAX];
 	size_t events;
 	int event_fd;
@@ -124,12 +130,12 @@ void mem_net_device_each(
 }
 
 static struct mem_route *route_find(
-    const struct mem_net *n, uint32_t table, const struct prefix *dst)
+    const struct mem_net *n, uint32_t table, const struct prefix *dst, bool discards)
 {
 	uint8_t key[KERN_ROUTE_KEY_LEN];
 	struct mem_route *e;
 
-	kern_route_key(key, table, dst);
+	kern_route_key(key, table, dst, discards);
 	HASH_FIND(hh, n->routes, key, sizeof(key), e);
 	return e;
 }
@@ -137,7 +143,7 @@ static struct mem_route *route_find(
 int mem_net_route_put(
     struct mem_net *n, const struct kern_route *r, bool replace, struct kern_fault *f)
 {
-	struct mem_route *e = route_find(n, r->table, &r->dst);
+	struct mem_route *e = route_find(n, r->table, &r->dst, r->discards);
 	char text[PREFIX_STRLEN];
 
 	if (r->vpn && !device_find(n, r->vpn))
@@ -149,7 +155,7 @@ int mem_net_route_put(
 	if (!e) {
 		if (!(e = calloc(1, sizeof(*e))))
 			return kern_fault_set(f, KERN_REFUSED, ENOMEM, "route");
-		kern_route_key(e->key, r->table, &r->dst);
+		kern_route_key(e->key, r->table, &r->dst, r->discards);
 		HASH_ADD(hh, n->routes, key, sizeof(e->key), e);
 	}
 	e->route = *r;
@@ -158,7 +164,7 @@ int mem_net_route_put(
 
 int mem_net_route_del(struct mem_net *n, const struct kern_route *r, struct kern_fault *f)
 {
-	struct mem_route *e = route_find(n, r->table, &r->dst);
+	struct mem_route *e = route_find(n, r->table, &r->dst, r->discards);
 	char text[PREFIX_STRLEN];
 
 	if (!e || !e->route.vpn)
@@ -230,7 +236,7 @@ void mem_net_foreign_route_put(struct mem_net *n, uint32_t table, const struct p
 
 void mem_net_foreign_route_del(struct mem_net *n, uint32_t table, const struct prefix *dst)
 {
-	struct mem_route *e = route_find(n, table, dst);
+	struct mem_route *e = route_find(n, table, dst, false);
 
 	if (e)
 		route_drop(n, e);
@@ -297,4 +303,40 @@ size_t mem_net_lines(const struct mem_net *n, char **line)
 		if ((line[count] = route_line(&e->route)))
 			count++;
 	return count;
+}
+
+/* --- VRFs ------------------------------------------------------------------- */
+
+/* Every name but one is a VRF's, of a table that follows from the name. */
+int mem_net_vrf(struct mem_net *n, const char *name, struct kern_vrf *v, struct kern_fault *f)
+{
+	if (!strcmp(name, n->no_vrf))
+		return kern_fault_set(f, KERN_ABSENT, 0, "there is no VRF device %s", name);
+	v->table = 1000 + (uint32_t)(fnv_add(FNV_START, name, strlen(name)) % 1000);
+	v->index = v->table;
+	return 0;
+}
+
+int mem_net_rules(
+    struct mem_net *n, const struct kern_rule *want, size_t count, bool prune, struct kern_fault *f)
+{
+	if (prune)
+		n->rules = 0;
+	for (size_t i = 0; i < count; i++) {
+		bool there = false;
+
+		for (size_t j = 0; j < n->rules; j++)
+			there |= n->rule[j].table == want[i].table &&
+				 kern_mark_same(&n->rule[j].mark, &want[i].mark);
+		if (!there && n->rules == RULES_MAX)
+			return kern_fault_set(f, KERN_REFUSED, ENOSPC, "rule");
+		if (!there)
+			n->rule[n->rules++] = want[i];
+	}
+	return 0;
+}
+
+void mem_net_no_vrf(struct mem_net *n, const char *name)
+{
+	snprintf(n->no_vrf, sizeof(n->no_vrf), "%s", name);
 }

@@ -23,6 +23,9 @@ void mem_net_route_each(
 void mem_net_own_each(
     struct mem_net *n, void (*fn)(void *arg, const struct kern_own *a), void *arg);
 bool mem_net_interface(struct mem_net *n, uint32_t index, struct kern_interface *i);
+int mem_net_vrf(struct mem_net *n, const char *name, struct kern_vrf *v, struct kern_fault *f);
+int mem_net_rules(struct mem_net *n, const struct kern_rule *want, size_t count, bool prune,
+    struct kern_fault *f);
 int mem_net_event_fd(struct mem_net *n);
 void mem_net_event_read(
     struct mem_net *n, void (*fn)(void *arg, const struct kern_net_event *e), void *arg);
@@ -38,5 +41,7 @@ void mem_net_foreign_device_del(struct mem_net *n, uint32_t vpn); /* and the rou
 /* An interface with an address, mtu and name; mtu 0: they go. At first there is none. */
 void mem_net_own_put(
     struct mem_net *n, uint32_t interface, const char *name, uint32_t mtu, const struct addr *a);
+/* Every name is a VRF device's but this one. */
+void mem_net_no_vrf(struct mem_net *n, const char *name);
 
 #endif

@@ -7,6 +7,7 @@
 #include <net/if.h>
 
 #include <errno.h>
+#include <linux/fib_rules.h>
 #include <linux/filter.h>
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
@@ -50,7 +51,7 @@ int kern_net_open(struct kern_net *n)
 {
 	const struct sockaddr_nl addr = {.nl_family = AF_NETLINK,
 	    .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | RTMGRP_IPV4_IFADDR |
-			 RTMGRP_IPV6_IFADDR};
+			 RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_RULE | 1U << (RTNLGRP_IPV6_RULE - 1)};
 	int size = RCVBUF_LEN;
 	struct kern_fault f;
 
@@ -165,6 +166,8 @@ static void heard_link(const struct nlmsghdr *h, const struct hearing *to)
 	group = rtnl_attr(h, sizeof(*i), IFLA_GROUP, sizeof(uint32_t));
 	text = name == NULL ? "" : mnl_attr_get_str(name);
 	gone = h->nlmsg_type == RTM_DELLINK || (i->ifi_flags & IFF_UP) == 0;
+	if (kern_vrf_is(h))
+		tell(to, KERN_NET_VRF, 0, 0);
 	if ((id = kern_tunnel_of(text)) != 0) {
 		if (gone && !is_up(text))
 			tell(to, KERN_NET_TUNNEL, id, 0);
@@ -211,6 +214,11 @@ static void heard(const struct nlmsghdr *h, const struct hearing *to)
 	case RTM_NEWLINK:
 	case RTM_DELLINK:
 		heard_link(h, to);
+		break;
+	case RTM_DELRULE:
+		if (mnl_nlmsg_get_payload_len(h) >= sizeof(struct fib_rule_hdr) &&
+		    kern_rule_ours(h))
+			tell(to, KERN_NET_VRF, 0, 0);
 		break;
 	case RTM_NEWADDR:
 	case RTM_DELADDR:

@@ -40,6 +40,9 @@ int kern_route_dump(struct kern *k, void (*fn)(void *arg, const struct kern_rout
     struct kern_fault *f);
 int kern_own_dump(struct kern *k, void (*fn)(void *arg, const struct kern_own *a), void *arg,
     struct kern_fault *f);
+int kern_vrf_find(struct kern *k, const char *name, struct kern_vrf *v, struct kern_fault *f);
+int kern_vrf_rules(
+    struct kern *k, const struct kern_rule *want, size_t count, bool prune, struct kern_fault *f);
 bool kern_interface_get(struct kern *k, uint32_t index, struct kern_interface *i);
 int kern_net_fd(struct kern *k);
 void kern_net_read(
@@ -48,5 +51,9 @@ void kern_net_read(
 /* The number in a name of ours (kern_tunnel_name(), kern_device_name()); 0: it is not one. */
 uint32_t kern_tunnel_of(const char *name);
 uint32_t kern_device_of(const char *name);
+/* Of a message of an interface: a VRF device; of one of a rule: one of ours. */
+struct nlmsghdr;
+bool kern_vrf_is(const struct nlmsghdr *h);
+bool kern_rule_ours(const struct nlmsghdr *h);
 
 #endif

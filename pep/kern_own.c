@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <linux/rtnetlink.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "pep/kern_net.h"
 #include "pep/kern_rtnl.h"
@@ -52,12 +53,19 @@ static int on_link(const struct nlmsghdr *h, void *arg)
 	const struct nlattr *name = rtnl_attr(h, sizeof(struct ifinfomsg), IFLA_IFNAME, 1);
 	const struct nlattr *mtu = rtnl_attr(
 	    h, sizeof(struct ifinfomsg), IFLA_MTU, sizeof(uint32_t));
+	const struct nlattr *master = rtnl_attr(
+	    h, sizeof(struct ifinfomsg), IFLA_MASTER, sizeof(uint32_t));
+	const struct nlattr *kind = rtnl_attr_in(
+	    rtnl_attr(h, sizeof(struct ifinfomsg), IFLA_LINKINFO, 0), IFLA_INFO_SLAVE_KIND,
+	    sizeof("vrf"));
 	struct kern_interface *i = arg;
 
 	if (name != NULL)
 		snprintf(i->name, sizeof(i->name), "%s", mnl_attr_get_str(name));
 	if (mtu != NULL)
 		i->mtu = mnl_attr_get_u32(mtu);
+	if (master != NULL && kind != NULL && strcmp(mnl_attr_get_str(kind), "vrf") == 0)
+		i->vrf = mnl_attr_get_u32(master);
 	return MNL_CB_OK;
 }
 

@@ -13,34 +13,36 @@
 #include "pep/kern_net.h"
 #include "pep/kern_rtnl.h"
 
-#define METRIC	  67
-#define DUMPS_MAX 8 /* while routes come and go */
+#define METRIC	    67
+#define METRIC_LAST 4294967000U /* of those that discard */
+#define DUMPS_MAX   8		/* while routes come and go */
 
 static int change(struct rtnl *t, uint16_t type, uint16_t flags, const struct kern_route *r)
 {
 	bool add = type == RTM_NEWROUTE;
 	char name[KERN_IF_NAME_LEN];
-	unsigned index = add ? if_nametoindex(kern_device_name(r->vpn, name)) : 0;
+	bool via = add && !r->discards;
+	unsigned index = via ? if_nametoindex(kern_device_name(r->vpn, name)) : 0;
 	struct nlmsghdr *h;
 	struct rtmsg *m;
 
-	if (add && index == 0)
+	if (via && index == 0)
 		return errno;
 	h = rtnl_begin(t, type, NLM_F_ACK | flags, sizeof(*m), &m);
 	m->rtm_family = r->dst.addr.family;
 	m->rtm_dst_len = r->dst.len;
 	m->rtm_table = RT_TABLE_UNSPEC;
 	m->rtm_protocol = KERN_ROUTE_PROTOCOL;
-	m->rtm_scope = !add			       ? RT_SCOPE_NOWHERE
+	m->rtm_scope = !via			       ? add ? RT_SCOPE_UNIVERSE : RT_SCOPE_NOWHERE
 		       : r->dst.addr.family == AF_INET ? RT_SCOPE_LINK
 						       : RT_SCOPE_UNIVERSE;
-	m->rtm_type = RTN_UNICAST;
+	m->rtm_type = r->discards ? RTN_BLACKHOLE : RTN_UNICAST;
 	rtnl_put_addr(h, RTA_DST, &r->dst.addr);
 	mnl_attr_put_u32(h, RTA_TABLE, r->table);
-	mnl_attr_put_u32(h, RTA_PRIORITY, METRIC);
-	if (add)
+	mnl_attr_put_u32(h, RTA_PRIORITY, r->discards ? METRIC_LAST : METRIC);
+	if (via)
 		mnl_attr_put_u32(h, RTA_OIF, index);
-	if (add && r->src.family == r->dst.addr.family)
+	if (via && r->src.family == r->dst.addr.family)
 		rtnl_put_addr(h, RTA_PREFSRC, &r->src);
 	return rtnl_talk(t, NULL, NULL);
 }
@@ -93,10 +95,12 @@ static int on_route(const struct nlmsghdr *h, void *arg)
 	struct dump *d = arg;
 	struct found *f;
 
+	r.discards = m->rtm_type == RTN_BLACKHOLE;
 	if (!rtnl_route(h, &r.table, &r.dst) || metric == NULL ||
-	    mnl_attr_get_u32(metric) != METRIC || (m->rtm_flags & RTM_F_CLONED) != 0)
+	    mnl_attr_get_u32(metric) != (r.discards ? METRIC_LAST : METRIC) ||
+	    (m->rtm_flags & RTM_F_CLONED) != 0)
 		return MNL_CB_OK;
-	if (oif != NULL && if_indextoname(mnl_attr_get_u32(oif), name) != NULL)
+	if (!r.discards && oif != NULL && if_indextoname(mnl_attr_get_u32(oif), name) != NULL)
 		r.vpn = kern_device_of(name);
 	(void)rtnl_addr(rtnl_attr(h, sizeof(*m), RTA_PREFSRC, 4), &r.src);
 	if ((f = calloc(1, sizeof(*f))) == NULL) {

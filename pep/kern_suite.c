@@ -13,7 +13,13 @@ const struct kern_limits kern_limits_pfkey = {
 
 /* The kernel takes any reqid and windows of 4096; a table of our own bounds the reqids. */
 const struct kern_limits kern_limits_xfrm = {
-    .name = "XFRM", .reqid_max = 0xfffff, .window_max = 4096, .esn = true};
+    .name = "XFRM", .reqid_max = 0xfffff, .window_max = 4096, .esn = true, .separate = true};
+
+const struct kern_limits kern_limits_mem = {.name = "the kernel in memory",
+    .pfkey = true,
+    .reqid_max = 0x3fff,
+    .window_max = 32,
+    .separate = true};
 
 static const char no_aead[] = "PF_KEY cannot express combined-mode algorithms";
 static const char must_not[] = "must not be used (RFC 8221)";
@@ -211,6 +217,9 @@ int kern_suite_check_sa(const struct kern_limits *l, const struct kern_sa *sa, s
 	if (sa->reqid > l->reqid_max)
 		return kern_fault_set(f, KERN_REFUSED, 0, "SA %s: reqid %u above %u",
 		    kern_sa_id_print(&sa->id, id), (unsigned)sa->reqid, (unsigned)l->reqid_max);
+	if (sa->set_mark.mask && !l->separate)
+		return kern_fault_set(f, KERN_UNSUPPORTED_SELECTOR, 0, "SA %s: %s sets no marks",
+		    kern_sa_id_print(&sa->id, id), l->name);
 	suite.encr_key_bits = (uint16_t)((sa->encr_key_len - (e ? e->salt : 0)) * 8U);
 	if (kern_suite_check(l, &suite, sa->replay_window, f) < 0)
 		return -1;
@@ -231,6 +240,10 @@ int kern_suite_check_policy(
 	    s->dst.len > 8 * len || s->dir < KERN_IN || s->dir > KERN_FWD)
 		return kern_fault_set(f, KERN_UNSUPPORTED_SELECTOR, 0, "policy %s: malformed",
 		    kern_selector_print(s, sel));
+	if ((s->ifindex || s->mark.mask) && !l->separate)
+		return kern_fault_set(f, KERN_UNSUPPORTED_SELECTOR, 0,
+		    "policy %s: %s knows no interfaces and marks", kern_selector_print(s, sel),
+		    l->name);
 	if (p->action != KERN_PROTECT)
 		return 0;
 	if (p->reqid == 0 || p->reqid > l->reqid_max)

@@ -17,10 +17,12 @@ struct kern_limits {
 	uint32_t reqid_max;  /* above it the kernel would put a reqid of its own */
 	uint32_t window_max; /* packets of a replay window */
 	bool esn;	     /* extended sequence numbers */
+	bool separate;	     /* policies of an interface or a mark, SAs that set one */
 };
 
 extern const struct kern_limits kern_limits_pfkey;
 extern const struct kern_limits kern_limits_xfrm;
+extern const struct kern_limits kern_limits_mem; /* as PF_KEY's, but with policies kept apart */
 
 struct kern_alg {
 	uint16_t number;	   /* IKEv2 transform number */

@@ -551,6 +551,7 @@ static struct kern *xfrm_open(struct kern_fault *f)
 
 const struct kern_ops kern_xfrm_ops = {
     .name = "xfrm",
+    .separate = true,
     .open = xfrm_open,
     .close = xfrm_close,
     .can = xfrm_can,
@@ -581,6 +582,8 @@ const struct kern_ops kern_xfrm_ops = {
     .net_fd = kern_net_fd,
     .net_read = kern_net_read,
     .watch = &kern_watch_ops,
+    .vrf_find = kern_vrf_find,
+    .rules = kern_vrf_rules,
     .default_set = kern_default_set,
     .event_fd = xfrm_event_fd,
     .event_read = xfrm_event_read,

@@ -37,6 +37,7 @@ static void put_selector(struct xfrm_selector *x, const struct kern_selector *s)
 	x->sport_mask = s->sport != 0 ? 0xffff : 0;
 	x->dport = htons(s->dport);
 	x->dport_mask = s->dport != 0 ? 0xffff : 0;
+	x->ifindex = (int)s->ifindex;
 }
 
 static int get_selector(struct kern_selector *s, const struct xfrm_selector *x, uint8_t dir)
@@ -55,8 +56,18 @@ static int get_selector(struct kern_selector *s, const struct xfrm_selector *x, 
 	s->proto = x->proto;
 	s->sport = ntohs(x->sport);
 	s->dport = ntohs(x->dport);
+	s->ifindex = (uint32_t)x->ifindex;
 	s->dir = dirs[dir];
 	return 0;
+}
+
+/* Of a policy the mark is no part of the selector, but of what names it. */
+static void get_mark(struct kern_mark *mark, const struct nlmsghdr *h, size_t fixed_len)
+{
+	const struct xfrm_mark *m = xfrm_msg_attr(h, fixed_len, XFRMA_MARK, sizeof(*m));
+
+	if (m != NULL)
+		*mark = (struct kern_mark) {.value = m->v, .mask = m->m};
 }
 
 static uint8_t protocol(bool ah)
@@ -168,6 +179,22 @@ static void put_encap(struct xfrm_build *b, struct kern_encap e)
 		mnl_attr_put(&b->hdr, XFRMA_ENCAP, sizeof(t), &t);
 }
 
+static void put_mark(struct xfrm_build *b, const struct kern_mark *mark)
+{
+	const struct xfrm_mark m = {.v = mark->value, .m = mark->mask};
+
+	if (mark->mask != 0)
+		mnl_attr_put(&b->hdr, XFRMA_MARK, sizeof(m), &m);
+}
+
+static void put_set_mark(struct xfrm_build *b, const struct kern_mark *mark)
+{
+	if (mark->mask == 0)
+		return;
+	mnl_attr_put_u32(&b->hdr, XFRMA_SET_MARK, mark->value);
+	mnl_attr_put_u32(&b->hdr, XFRMA_SET_MARK_MASK, mark->mask);
+}
+
 void xfrm_build_sa_add(struct xfrm_build *b, const struct kern_sa *sa)
 {
 	const struct kern_alg *e = kern_suite_encr(sa->encr);
@@ -202,6 +229,7 @@ void xfrm_build_sa_add(struct xfrm_build *b, const struct kern_sa *sa)
 	}
 	put_replay(b, x, sa);
 	put_encap(b, sa->encap);
+	put_set_mark(b, &sa->set_mark);
 }
 
 int xfrm_build_sa_ports(struct xfrm_build *b, const struct nlmsghdr *h, struct kern_encap e)
@@ -264,6 +292,7 @@ void xfrm_build_policy_put(struct xfrm_build *b, uint16_t type, const struct ker
 	x->priority = p->priority;
 	x->dir = xfrm_dir(p->sel.dir);
 	x->action = p->action == KERN_DISCARD ? XFRM_POLICY_BLOCK : XFRM_POLICY_ALLOW;
+	put_mark(b, &p->sel.mark);
 	if (p->action != KERN_PROTECT)
 		return;
 	if (p->mode == KERN_TUNNEL) {
@@ -281,6 +310,7 @@ void xfrm_build_policy_del(struct xfrm_build *b, const struct kern_selector *sel
 
 	put_selector(&x->sel, sel);
 	x->dir = xfrm_dir(sel->dir);
+	put_mark(b, &sel->mark);
 }
 
 void xfrm_build_dump(struct xfrm_build *b, uint16_t type)
@@ -348,6 +378,18 @@ static int get_sa(const struct xfrm_usersa_info *x, struct kern_sa_state *s)
 	return 0;
 }
 
+/* Without a mask of its own all of the mark is set. */
+static void get_set_mark(struct kern_mark *mark, const struct nlmsghdr *h)
+{
+	const size_t len = sizeof(struct xfrm_usersa_info);
+	const uint32_t *v = xfrm_msg_attr(h, len, XFRMA_SET_MARK, sizeof(*v));
+	const uint32_t *m = xfrm_msg_attr(h, len, XFRMA_SET_MARK_MASK, sizeof(*m));
+
+	if (v != NULL || m != NULL)
+		*mark = (struct kern_mark) {
+		    .value = v != NULL ? *v : 0, .mask = m != NULL ? *m : UINT32_MAX};
+}
+
 int xfrm_msg_sa(const struct nlmsghdr *h, struct kern_sa_state *s)
 {
 	const struct xfrm_usersa_info *x = fixed(h, sizeof(*x));
@@ -359,6 +401,7 @@ int xfrm_msg_sa(const struct nlmsghdr *h, struct kern_sa_state *s)
 	e = xfrm_msg_attr(h, sizeof(*x), XFRMA_ENCAP, sizeof(*e));
 	if (e != NULL && e->encap_type == UDP_ENCAP_ESPINUDP)
 		s->encap = (struct kern_encap) {ntohs(e->encap_sport), ntohs(e->encap_dport)};
+	get_set_mark(&s->set_mark, h);
 	return 0;
 }
 
@@ -370,6 +413,7 @@ static int get_policy(const struct nlmsghdr *h, const struct xfrm_userpolicy_inf
 	memset(p, 0, sizeof(*p));
 	if (get_selector(&p->sel, &x->sel, x->dir) != 0)
 		return -1;
+	get_mark(&p->sel.mark, h, fixed_len);
 	p->priority = x->priority;
 	p->action = x->action == XFRM_POLICY_BLOCK ? KERN_DISCARD : KERN_BYPASS;
 	if (p->action == KERN_DISCARD || t == NULL)
@@ -439,7 +483,10 @@ static bool event_policy(const struct nlmsghdr *h, struct kern_event *e)
 	const struct xfrm_userpolicy_info *x = fixed(h, sizeof(*x));
 
 	e->kind = KERN_EV_SPD_CHANGED;
-	return x != NULL && get_selector(&e->sel, &x->sel, x->dir) == 0;
+	if (x == NULL || get_selector(&e->sel, &x->sel, x->dir) != 0)
+		return false;
+	get_mark(&e->sel.mark, h, sizeof(*x));
+	return true;
 }
 
 static bool event_policy_deleted(const struct nlmsghdr *h, struct kern_event *e)
@@ -451,7 +498,10 @@ static bool event_policy_deleted(const struct nlmsghdr *h, struct kern_event *e)
 	if (x == NULL)
 		return false;
 	p = xfrm_msg_attr(h, sizeof(*x), XFRMA_POLICY, sizeof(*p)); /* when deleted by index */
-	return get_selector(&e->sel, p != NULL ? &p->sel : &x->sel, x->dir) == 0;
+	if (get_selector(&e->sel, p != NULL ? &p->sel : &x->sel, x->dir) != 0)
+		return false;
+	get_mark(&e->sel.mark, h, sizeof(*x));
+	return true;
 }
 
 static bool event_mapping(const struct nlmsghdr *h, struct kern_event *e)

@@ -463,6 +463,9 @@ static int sa_plan(struct planning *pl, const struct epoch *e, const struct keyi
 		sa.encap.sport = inbound ? peer_port(pl) : NATT_PORT;
 		sa.encap.dport = inbound ? NATT_PORT : peer_port(pl);
 	}
+	sa.set_mark = pl->m->mark;
+	if (!inbound) /* what is around must find its way outside of the VRF */
+		sa.set_mark.value = 0;
 	sa.replay_window = t->replay_window;
 	sa_lifetimes(&sa, t);
 	rc = sitekey_agree(e->priv, pk->public_key, secret);

@@ -43,6 +43,7 @@ struct keying_member {
 	bool nat;				       /* we are behind NAT */
 	struct keying_transform transform[SUITES_MAX]; /* that this CE can do, best first */
 	unsigned transforms;
+	struct kern_mark mark; /* of what its SAs bring in; mask 0: none */
 	uint32_t rekey_serial;
 	uint32_t epoch_floor;
 };

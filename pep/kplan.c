@@ -186,7 +186,8 @@ void kplan_sa_add(struct kplan *p, const struct kern_sa *sa, bool inbound, const
 	    .mode = sa->mode,
 	    .reqid = sa->reqid,
 	    .inner = sa->inner,
-	    .encap = sa->encap};
+	    .encap = sa->encap,
+	    .set_mark = sa->set_mark};
 }
 
 void kplan_sa_del(struct kplan *p, const struct kern_sa_id *id)

@@ -96,11 +96,11 @@ void kplan_route_conflict(struct kplan *p, const struct kern_route *r, const str
 void kplan_route_put(
     struct kplan *p, uint64_t owner, const struct kern_route *r, const struct korigin *o)
 {
-	struct shadow_route *e = kstate_route_find(p->ks, r->table, &r->dst);
+	struct shadow_route *e = kstate_route_find(p->ks, r->table, &r->dst, r->discards);
 	struct kplan_op *op;
 	bool same;
 
-	if (!e && !(e = kstate_route_plan(p->ks, r->table, &r->dst))) {
+	if (!e && !(e = kstate_route_plan(p->ks, r->table, &r->dst, r->discards))) {
 		p->no_memory = true;
 		return;
 	}

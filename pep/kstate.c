@@ -384,7 +384,7 @@ static void load_policy(void *arg, const struct kern_policy *p)
 	if (p->action == KERN_PROTECT)
 		load_note_reqid(l, p);
 	if (kstate_shadow_find(l->ks, &p->sel))
-		return; /* two with one selector differ in what we never set (marks, interfaces) */
+		return; /* two with one selector differ in what we never set (an XFRM interface) */
 	if (!(e = kstate_policy_plan(l->ks, &p->sel))) {
 		l->no_memory = true;
 		return;

@@ -152,8 +152,9 @@ void kstate_device_live(
 void kstate_device_owe(struct kstate *ks, struct shadow_device *e, enum shadow_state state);
 void kstate_device_drop(struct kstate *ks, struct shadow_device *e);
 struct shadow_route *kstate_route_find(
-    const struct kstate *ks, uint32_t table, const struct prefix *dst);
-struct shadow_route *kstate_route_plan(struct kstate *ks, uint32_t table, const struct prefix *dst);
+    const struct kstate *ks, uint32_t table, const struct prefix *dst, bool discards);
+struct shadow_route *kstate_route_plan(
+    struct kstate *ks, uint32_t table, const struct prefix *dst, bool discards);
 void kstate_route_live(
     struct kstate *ks, struct shadow_route *e, uint64_t owner, const struct kern_route *route);
 void kstate_route_owe(struct kstate *ks, struct shadow_route *e, enum shadow_state state);

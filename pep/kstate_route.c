@@ -76,25 +76,26 @@ static void retry_device(struct kstate *ks, struct shadow_device *e)
 /* --- routes ----------------------------------------------------------------- */
 
 struct shadow_route *kstate_route_find(
-    const struct kstate *ks, uint32_t table, const struct prefix *dst)
+    const struct kstate *ks, uint32_t table, const struct prefix *dst, bool discards)
 {
 	uint8_t key[KERN_ROUTE_KEY_LEN];
 	struct shadow_route *e;
 
-	kern_route_key(key, table, dst);
+	kern_route_key(key, table, dst, discards);
 	HASH_FIND(hh, ks->routes, key, sizeof(key), e);
 	return e;
 }
 
-struct shadow_route *kstate_route_plan(struct kstate *ks, uint32_t table, const struct prefix *dst)
+struct shadow_route *kstate_route_plan(
+    struct kstate *ks, uint32_t table, const struct prefix *dst, bool discards)
 {
 	struct shadow_route *e = calloc(1, sizeof(*e));
 
 	if (!e)
 		return NULL;
 	e->state = SHADOW_PLANNED;
-	e->route = (struct kern_route) {.table = table, .dst = *dst};
-	kern_route_key(e->key, table, dst);
+	e->route = (struct kern_route) {.table = table, .dst = *dst, .discards = discards};
+	kern_route_key(e->key, table, dst, discards);
 	HASH_ADD(hh, ks->routes, key, sizeof(e->key), e);
 	return e;
 }
@@ -147,8 +148,10 @@ void kstate_route_drop(struct kstate *ks, struct shadow_route *e)
 
 bool kstate_route_known(const struct kstate *ks, uint32_t table, const struct prefix *dst)
 {
-	const struct shadow_route *e = kstate_route_find(ks, table, dst);
+	const struct shadow_route *e = kstate_route_find(ks, table, dst, false);
 
+	if (!e || e->state != SHADOW_LIVE)
+		e = kstate_route_find(ks, table, dst, true);
 	return e && e->state == SHADOW_LIVE;
 }
 
@@ -204,10 +207,10 @@ static void load_device(void *arg, const struct kern_device *d)
 static void load_route(void *arg, const struct kern_route *r)
 {
 	struct load *l = arg;
-	struct shadow_route *e = kstate_route_find(l->ks, r->table, &r->dst);
+	struct shadow_route *e = kstate_route_find(l->ks, r->table, &r->dst, r->discards);
 
 	if (!e)
-		e = kstate_route_plan(l->ks, r->table, &r->dst);
+		e = kstate_route_plan(l->ks, r->table, &r->dst, r->discards);
 	if (e)
 		kstate_route_live(l->ks, e, 0, r);
 	else

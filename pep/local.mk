@@ -26,6 +26,7 @@ pep_libpep_la_SOURCES += \
 	pep/kern_pfkey.c \
 	pep/kern_pfkey_msg.c pep/kern_pfkey_msg.h \
 	pep/kern_watch.c pep/kern_watch.h \
+	pep/kern_vrf.c \
 	pep/kern_xfrm.c \
 	pep/kern_xfrm_msg.c pep/kern_xfrm_msg.h \
 	pep/kern_suite.c pep/kern_suite.h \
@@ -59,7 +60,8 @@ pep_libpep_la_SOURCES += \
 	pep/vpn_show.c pep/vpn_show.h \
 	pep/vpn_status.c \
 	pep/vpn_touch.c \
-	pep/vpn_usage.c
+	pep/vpn_usage.c \
+	pep/vpn_vrf.c
 
 # controller keying
 pep_libpep_la_SOURCES += \

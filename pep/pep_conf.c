@@ -106,6 +106,10 @@ static const struct conf_opt options[] = {
     {"nat-keepalive", CONF_INT, AT(nat_keepalive_ms), "20000", NULL, 1000, 3600000,
 	"Behind NAT, milliseconds between two packets that keep its binding and tell peers of "
 	"another."},
+    {"mark-mask", CONF_STRING, AT(mark_mask_text), "0xffff0000", NULL, 3, 10,
+	"The bits of packets' marks that are the agent's, in one piece: what the tunnels of a VPN "
+	"in a VRF bring in has the number of the VRF's routing table there, and a rule leads it to "
+	"that table.  Nobody else on this host may use them."},
     {"max-message", CONF_INT, AT(max_msg), "16777216", NULL, 4096, 268435456,
 	"Octets of the largest COPS message that is taken."},
     {"max-rows", CONF_INT, AT(max_rows), "1000000", NULL, 16, 100000000,
@@ -216,6 +220,20 @@ static void check_learn(const struct pep_conf *c, const char *path, struct diag 
 			    c->learn.item[i], why);
 }
 
+static void check_mark(struct pep_conf *c, const char *path, struct diag *d)
+{
+	char *end;
+	unsigned long n = strtoul(c->mark_mask_text, &end, 0);
+
+	c->mark_mask = n > UINT32_MAX || *end != '\0' ? 0 : (uint32_t)n;
+	/* in one piece: with its lowest bit added it is a power of two, or nothing is left */
+	if (c->mark_mask != 0 &&
+	    ((c->mark_mask + (c->mark_mask & -c->mark_mask)) & c->mark_mask) == 0)
+		return;
+	diag_add(d, DIAG_ERROR, path, 0, 0, 0, NULL, 0,
+	    "mark-mask \"%s\": expected bits in one piece, like 0xffff0000", c->mark_mask_text);
+}
+
 static void check_security(struct pep_conf *c, const char *path, struct diag *d)
 {
 	int security = cops_security_find(c->security_word);
@@ -242,6 +260,7 @@ static void check(struct pep_conf *c, const char *path, struct diag *d)
 {
 	check_security(c, path, d);
 	check_lockdown(c, path, d);
+	check_mark(c, path, d);
 	for (size_t i = 0; i < c->pdp_list.count; i++) {
 		const char *text = c->pdp_list.item[i];
 		struct pep_pdp *pdp = &c->pdp[c->pdps++];

@@ -61,7 +61,9 @@ struct pep_conf {
 	int64_t grace_ms;  /* keying: withdrawal of an epoch, see keying_set_times() */
 	int64_t linger_ms; /* keying: inbound SAs after withdrawal */
 	int64_t nat_keepalive_ms;
-	int64_t max_msg; /* octets */
+	char *mark_mask_text;
+	uint32_t mark_mask; /* the same: bits of packets' marks for VRFs, in one piece */
+	int64_t max_msg;    /* octets */
 	int64_t max_rows;
 	int64_t max_contexts;
 	struct conf_list learn; /* for learn_filter_parse() */

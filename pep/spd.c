@@ -8,11 +8,13 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define PRIO_FIRST 0x100 /* below it the control channel alone */
-#define BITS_MAX   256	 /* of two IPv6 prefixes */
-#define RANK_STEP  8
-#define PRIO_LAST  (KERN_PRIO_SPAN - RANK_STEP) /* from here on specificity does not count */
+#define PRIO_SCOPED 0x100  /* below it the control channel alone */
+#define PRIO_FIRST  0x1000 /* of those without a scope */
+#define BITS_MAX    256	   /* of two IPv6 prefixes */
+#define RANK_STEP   8
+#define PRIO_LAST   (KERN_PRIO_SPAN - RANK_STEP) /* from here on specificity does not count */
 
+_Static_assert(PRIO_SCOPED + (BITS_MAX + 1) * RANK_STEP <= PRIO_FIRST, "scoped ones come first");
 _Static_assert(PRIO_FIRST + (BITS_MAX + 1) * RANK_STEP <= PRIO_LAST, "one band of ours");
 
 void spd_init(struct spd *s)
@@ -35,12 +37,13 @@ void spd_reset(struct spd *s)
 uint32_t spd_priority(const struct kern_selector *sel, enum spd_rank rank)
 {
 	unsigned bits = (unsigned)sel->src.len + sel->dst.len;
+	uint32_t first = sel->ifindex || sel->mark.mask ? PRIO_SCOPED : PRIO_FIRST;
 
 	if (rank == SPD_CONTROL)
 		return KERN_PRIO_BASE;
 	if (rank >= SPD_OPEN)
 		return KERN_PRIO_BASE + PRIO_LAST + (uint32_t)(rank - SPD_OPEN);
-	return KERN_PRIO_BASE + PRIO_FIRST + (BITS_MAX - bits) * RANK_STEP + (uint32_t)rank;
+	return KERN_PRIO_BASE + first + (BITS_MAX - bits) * RANK_STEP + (uint32_t)rank;
 }
 
 static struct prefix any(uint8_t family)
@@ -72,8 +75,10 @@ void spd_add(struct spd *s, const struct kern_policy *p, uint32_t row)
 		*e = (struct spd_entry) {.policy = *p, .row = row};
 }
 
-static struct spd_entry *add(struct spd *s, enum kern_dir dir, const struct prefix *src,
-    const struct prefix *dst, enum kern_action action, enum spd_rank rank, uint32_t row)
+/* With a scope: of what leaves by its device, or of what came in by its tunnels. */
+static struct spd_entry *add_in(struct spd *s, const struct spd_scope *scope, enum kern_dir dir,
+    const struct prefix *src, const struct prefix *dst, enum kern_action action, enum spd_rank rank,
+    uint32_t row)
 {
 	struct spd_entry *e;
 
@@ -81,15 +86,25 @@ static struct spd_entry *add(struct spd *s, enum kern_dir dir, const struct pref
 		return NULL;
 	*e = (struct spd_entry) {.row = row};
 	e->policy.sel = (struct kern_selector) {.src = *src, .dst = *dst, .dir = dir};
+	if (scope && scope->device && dir == KERN_OUT)
+		e->policy.sel.ifindex = scope->device;
+	else if (scope && scope->device)
+		e->policy.sel.mark = scope->mark;
 	e->policy.action = action;
 	e->policy.priority = spd_priority(&e->policy.sel, rank);
 	return e;
 }
 
-static void protect(struct spd *s, enum kern_dir dir, const struct prefix *src,
-    const struct prefix *dst, const struct spd_tunnel *t, uint32_t row)
+static struct spd_entry *add(struct spd *s, enum kern_dir dir, const struct prefix *src,
+    const struct prefix *dst, enum kern_action action, enum spd_rank rank, uint32_t row)
 {
-	struct spd_entry *e = add(s, dir, src, dst, KERN_PROTECT, SPD_PROTECT, row);
+	return add_in(s, NULL, dir, src, dst, action, rank, row);
+}
+
+static void protect(struct spd *s, const struct spd_scope *scope, enum kern_dir dir,
+    const struct prefix *src, const struct prefix *dst, const struct spd_tunnel *t, uint32_t row)
+{
+	struct spd_entry *e = add_in(s, scope, dir, src, dst, KERN_PROTECT, SPD_PROTECT, row);
 
 	if (!e)
 		return;
@@ -223,15 +238,36 @@ static void deny_from(struct spd *s, const struct spd_near *near, const struct s
 {
 	for (size_t i = 0; i < near->site.count; i++) {
 		const struct prefix *l = &near->site.p[i].prefix;
-		add(s, KERN_IN, &r->prefix, l, KERN_DISCARD, SPD_BLOCKED, r->row);
-		add(s, KERN_FWD, &r->prefix, l, KERN_DISCARD, SPD_BLOCKED, r->row);
+		add_in(s, &near->scope, KERN_IN, &r->prefix, l, KERN_DISCARD, SPD_BLOCKED, r->row);
+		add_in(s, &near->scope, KERN_FWD, &r->prefix, l, KERN_DISCARD, SPD_BLOCKED, r->row);
 	}
 }
 
-static void catch_rest(struct spd *s, const struct spd_prefix *r)
+static void catch_rest(struct spd *s, const struct spd_near *near, const struct spd_prefix *r)
 {
 	struct prefix all = any(r->prefix.addr.family);
-	add(s, KERN_OUT, &all, &r->prefix, KERN_DISCARD, SPD_CATCH, r->row);
+	add_in(s, &near->scope, KERN_OUT, &all, &r->prefix, KERN_DISCARD, SPD_CATCH, r->row);
+}
+
+/*
+ * Nothing that was routed to the VPN leaves but as its entries say; and what is forwarded to it
+ * meets no other's entries of forwarding.
+ */
+static void device(struct spd *s, const struct spd_near *near)
+{
+	static const uint8_t families[] = {AF_INET, AF_INET6};
+	uint32_t row = near->site.count ? near->site.p[0].row : 0;
+
+	for (size_t i = 0; i < sizeof(families); i++) {
+		struct prefix all = any(families[i]);
+		struct spd_entry *e;
+
+		add_in(s, &near->scope, KERN_OUT, &all, &all, KERN_DISCARD, SPD_CATCH, row);
+		if (!(e = add(s, KERN_FWD, &all, &all, KERN_BYPASS, SPD_SITE, row)))
+			return;
+		e->policy.sel.ifindex = near->scope.device;
+		e->policy.priority = spd_priority(&e->policy.sel, SPD_SITE);
+	}
 }
 
 void spd_site(struct spd *s, const struct spd_near *near)
@@ -240,8 +276,10 @@ void spd_site(struct spd *s, const struct spd_near *near)
 		site_alone(s, near, &near->site.p[i]);
 	for (size_t i = 0; i < near->space.count; i++) {
 		deny_from(s, near, &near->space.p[i]);
-		catch_rest(s, &near->space.p[i]);
+		catch_rest(s, near, &near->space.p[i]);
 	}
+	if (near->scope.device)
+		device(s, near);
 }
 
 static void peer_prefix(struct spd *s, const struct spd_near *near, const struct spd_tunnel *t,
@@ -249,16 +287,16 @@ static void peer_prefix(struct spd *s, const struct spd_near *near, const struct
 {
 	for (size_t i = 0; i < near->site.count; i++) {
 		const struct prefix *l = &near->site.p[i].prefix;
-		protect(s, KERN_OUT, l, &r->prefix, t, r->row);
-		protect(s, KERN_IN, &r->prefix, l, t, r->row);
-		protect(s, KERN_FWD, &r->prefix, l, t, r->row);
+		protect(s, &near->scope, KERN_OUT, l, &r->prefix, t, r->row);
+		protect(s, &near->scope, KERN_IN, &r->prefix, l, t, r->row);
+		protect(s, &near->scope, KERN_FWD, &r->prefix, l, t, r->row);
 	}
 	for (size_t i = 0; near->relay && i < near->space.count; i++) {
 		const struct prefix *space = &near->space.p[i].prefix;
-		protect(s, KERN_OUT, space, &r->prefix, t, r->row);
-		protect(s, KERN_FWD, &r->prefix, space, t, r->row);
+		protect(s, &near->scope, KERN_OUT, space, &r->prefix, t, r->row);
+		protect(s, &near->scope, KERN_FWD, &r->prefix, space, t, r->row);
 	}
-	catch_rest(s, r);
+	catch_rest(s, near, r);
 }
 
 /* The packets of a tunnel's interface: protected between these two hosts, and not otherwise. */
@@ -301,22 +339,22 @@ void spd_peer(struct spd *s, const struct spd_near *near, const struct spd_tunne
 }
 
 /* From q behind one to r behind the other: in through the one tunnel, out through the other. */
-static void relay_one(struct spd *s, const struct spd_tunnel *in, const struct spd_prefix *q,
-    const struct spd_tunnel *out, const struct spd_prefix *r)
+static void relay_one(struct spd *s, const struct spd_near *near, const struct spd_tunnel *in,
+    const struct spd_prefix *q, const struct spd_tunnel *out, const struct spd_prefix *r)
 {
-	protect(s, KERN_FWD, &q->prefix, &r->prefix, in, q->row);
-	protect(s, KERN_OUT, &q->prefix, &r->prefix, out, r->row);
+	protect(s, &near->scope, KERN_FWD, &q->prefix, &r->prefix, in, q->row);
+	protect(s, &near->scope, KERN_OUT, &q->prefix, &r->prefix, out, r->row);
 }
 
-void spd_relay(struct spd *s, const struct spd_tunnel *a, const struct spd_list *behind_a,
-    const struct spd_tunnel *b, const struct spd_list *behind_b)
+void spd_relay(struct spd *s, const struct spd_near *near, const struct spd_tunnel *a,
+    const struct spd_list *behind_a, const struct spd_tunnel *b, const struct spd_list *behind_b)
 {
 	if (a->ipip || b->ipip)
 		return;
 	for (size_t i = 0; i < behind_a->count; i++)
 		for (size_t j = 0; j < behind_b->count; j++) {
-			relay_one(s, a, &behind_a->p[i], b, &behind_b->p[j]);
-			relay_one(s, b, &behind_b->p[j], a, &behind_a->p[i]);
+			relay_one(s, near, a, &behind_a->p[i], b, &behind_b->p[j]);
+			relay_one(s, near, b, &behind_b->p[j], a, &behind_a->p[i]);
 		}
 }
 
@@ -325,15 +363,17 @@ void spd_blocked(struct spd *s, const struct spd_near *near, const struct spd_li
 	for (size_t i = 0; i < far->count; i++) {
 		const struct spd_prefix *r = &far->p[i];
 		for (size_t j = 0; j < near->site.count; j++)
-			add(s, KERN_OUT, &near->site.p[j].prefix, &r->prefix, KERN_DISCARD,
-			    SPD_BLOCKED, r->row);
+			add_in(s, &near->scope, KERN_OUT, &near->site.p[j].prefix, &r->prefix,
+			    KERN_DISCARD, SPD_BLOCKED, r->row);
 		for (size_t j = 0; near->relay && j < near->space.count; j++) {
 			const struct prefix *space = &near->space.p[j].prefix;
-			add(s, KERN_OUT, space, &r->prefix, KERN_DISCARD, SPD_BLOCKED, r->row);
-			add(s, KERN_FWD, &r->prefix, space, KERN_DISCARD, SPD_BLOCKED, r->row);
+			add_in(s, &near->scope, KERN_OUT, space, &r->prefix, KERN_DISCARD,
+			    SPD_BLOCKED, r->row);
+			add_in(s, &near->scope, KERN_FWD, &r->prefix, space, KERN_DISCARD,
+			    SPD_BLOCKED, r->row);
 		}
 		deny_from(s, near, r);
-		catch_rest(s, r);
+		catch_rest(s, near, r);
 	}
 }
 
@@ -346,6 +386,11 @@ void spd_inner(struct spd *s, const struct spd_near *near, const struct addr *ow
 		add(s, KERN_IN, &near->site.p[i].prefix, &p, KERN_BYPASS, SPD_SITE, row);
 	add(s, KERN_IN, &all, &p, KERN_DISCARD, SPD_OTHER, row);
 	add(s, KERN_OUT, &all, &p, KERN_DISCARD, SPD_CATCH, row);
+}
+
+void spd_withhold(struct spd *s, const struct spd_prefix *l, const struct prefix *r)
+{
+	add(s, KERN_OUT, &l->prefix, r, KERN_DISCARD, SPD_BLOCKED, l->row);
 }
 
 /* --- order ------------------------------------------------------------------ */

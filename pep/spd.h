@@ -22,6 +22,14 @@
  *              a as r of an ipip peer; in l > b                  bypass
  *              out any > b, in any > b                           discard
  *
+ * Of a VPN in a VRF (struct spd_scope) the entries of space, peer, relay and blocked are of its
+ * device (out) and of its mark (in, fwd), come before all those of others, and there are
+ *
+ *   device     out any > any                                     discard
+ *              fwd any > any (out decides)                       bypass
+ *
+ * Its site's entries are everybody's: where two VPNs have the same site, discard of one holds.
+ *
  * and with lockdown, below all of these
  *
  *   open       fwd l > any; unless told otherwise out l > any,
@@ -42,7 +50,7 @@
  * sends and receives of them passes, and they are forwarded nowhere: nobody can get a packet
  * past the tunnels by calling it one of them.
  *
- * Order is by specificity, the sum of both prefix lengths, and at equal specificity
+ * Order is by scope, by specificity, the sum of both prefix lengths, and at equal specificity
  * by enum spd_rank; spd_priority() is the one place.
  */
 #ifndef PEP_SPD_H
@@ -72,6 +80,13 @@ struct spd_list {
 	size_t count;
 };
 
+/* What keeps a VPN in a VRF apart from the others of this CE. */
+struct spd_scope {
+	uint32_t
+	    device; /* its interface: what leaves by it is the VPN's; 0 = none, it is not apart */
+	struct kern_mark mark; /* of what its tunnels brought in */
+};
+
 #define SPD_SITE_PAIRS 32 /* prefixes of a site, for which pairs are made */
 
 /* The near side of one VPN. */
@@ -81,6 +96,7 @@ struct spd_near {
 	bool relay;
 	bool discard_other;
 	bool lockdown; /* everything else is discarded */
+	struct spd_scope scope;
 };
 
 struct spd_tunnel {
@@ -117,11 +133,14 @@ void spd_site(struct spd *s, const struct spd_near *near);
 void spd_peer(struct spd *s, const struct spd_near *near, const struct spd_tunnel *t,
     const struct spd_list *far);
 /* Both ways between two peers of a CE that relays; with interfaces, routes do it. */
-void spd_relay(struct spd *s, const struct spd_tunnel *a, const struct spd_list *behind_a,
-    const struct spd_tunnel *b, const struct spd_list *behind_b);
+void spd_relay(struct spd *s, const struct spd_near *near, const struct spd_tunnel *a,
+    const struct spd_list *behind_a, const struct spd_tunnel *b, const struct spd_list *behind_b);
 /* Our own address inside tunnels: to be spoken to through them and from the site alone. */
 void spd_inner(struct spd *s, const struct spd_near *near, const struct addr *own, uint32_t row);
 void spd_blocked(struct spd *s, const struct spd_near *near, const struct spd_list *far);
+
+/* What l sends to r is discarded, whoever's r is. */
+void spd_withhold(struct spd *s, const struct spd_prefix *l, const struct prefix *r);
 
 /* Lockdown: everything is discarded but what other entries say ... */
 void spd_lockdown(struct spd *s);

@@ -79,6 +79,7 @@ struct vpn_env vpn_row_env(const struct vpn *v, const struct pib_store *store, b
 	    .kern = v->kern,
 	    .keying = keying_exists,
 	    .lockdown = v->conf->lockdown,
+	    .mark_mask = v->conf->mark_mask,
 	    .lenient = lenient};
 }
 
@@ -465,7 +466,8 @@ static void vpn_notify(void *self,
 	    .esn = v->caps.esn ? PIB_CE_VPN_SITE_ESN_TRUE : PIB_CE_VPN_SITE_ESN_FALSE,
 	    .udp_encap = PIB_CE_VPN_SITE_UDP_ENCAP_TRUE,
 	    .ike = vpn_ike_up(v) ? PIB_CE_VPN_SITE_IKE_TRUE : PIB_CE_VPN_SITE_IKE_FALSE,
-	    .separate = PIB_CE_VPN_SITE_SEPARATE_FALSE,
+	    .separate = v->ops->separate ? PIB_CE_VPN_SITE_SEPARATE_TRUE
+					 : PIB_CE_VPN_SITE_SEPARATE_FALSE,
 	    .dscp_clear = PIB_CE_VPN_SITE_DSCP_CLEAR_FALSE,
 	};
 

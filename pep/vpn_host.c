@@ -30,40 +30,52 @@ struct vpn_host { /* of a VPN that was enforced */
 
 /* --- looking ---------------------------------------------------------------- */
 
+#define OWN_MAX 16 /* addresses within a site that are looked at, of a family */
+
+struct owns {
+	struct kern_own own[OWN_MAX];
+	size_t count;
+};
+
 struct looking {
 	const struct vpn_net *n;
-	struct vpn_here *here;
-	uint32_t outer; /* interfaces */
-	uint32_t v4;
-	uint32_t v6;
+	uint32_t outer; /* its interface */
+	struct owns v4;
+	struct owns v6;
 };
 
 static void look_at(void *arg, const struct kern_own *a)
 {
 	struct looking *l = arg;
-	bool v6 = a->addr.family == AF_INET6;
-	struct vpn_own *own = v6 ? &l->here->v6 : &l->here->v4;
+	struct owns *o = a->addr.family == AF_INET6 ? &l->v6 : &l->v4;
+	bool within = false;
 
 	if (!addr_cmp(&a->addr, &l->n->member.local))
 		l->outer = a->interface;
-	for (size_t i = 0; i < l->n->near.site.count && !own->addr.family; i++)
-		if (prefix_has(&l->n->near.site.p[i].prefix, &a->addr)) {
-			own->addr = a->addr;
-			*(v6 ? &l->v6 : &l->v4) = a->interface;
-		}
+	for (size_t i = 0; i < l->n->near.site.count && !within; i++)
+		within = prefix_has(&l->n->near.site.p[i].prefix, &a->addr);
+	if (within && o->count < OWN_MAX)
+		o->own[o->count++] = *a;
 }
 
-static void name_interface(struct vpn *v, struct vpn_own *own, uint32_t index)
+/* The first that is of an interface in the VPN's VRF; of none, if it has none. */
+static void choose_own(
+    struct vpn *v, const struct vpn_net *n, const struct owns *o, struct vpn_own *own)
 {
 	struct kern_interface i;
 
-	if (own->addr.family && v->ops->interface_get(v->kern, index, &i))
+	for (size_t j = 0; j < o->count && !own->addr.family; j++) {
+		if (!v->ops->interface_get(v->kern, o->own[j].interface, &i) ||
+		    i.vrf != n->vrf_index)
+			continue;
+		own->addr = o->own[j].addr;
 		memcpy(own->interface, i.name, sizeof(own->interface));
+	}
 }
 
 int vpn_host_look(struct vpn *v, struct vpn_net *n, struct vpn_faults *f)
 {
-	struct looking l = {.n = n, .here = &n->here};
+	struct looking l = {.n = n};
 	const struct korigin o = {.cls = &pib_ce_vpn_class, .instance = n->member.vpn};
 	struct kern_interface i;
 	struct kern_fault k;
@@ -71,8 +83,8 @@ int vpn_host_look(struct vpn *v, struct vpn_net *n, struct vpn_faults *f)
 	n->here = (struct vpn_here) {0};
 	if (v->ops->own_dump(v->kern, look_at, &l, &k) < 0)
 		return vpn_fault_kernel(f, &k, &o);
-	name_interface(v, &n->here.v4, l.v4);
-	name_interface(v, &n->here.v6, l.v6);
+	choose_own(v, n, &l.v4, &n->here.v4);
+	choose_own(v, n, &l.v6, &n->here.v6);
 	if (l.outer && v->ops->interface_get(v->kern, l.outer, &i)) {
 		memcpy(n->here.outer, i.name, sizeof(n->here.outer));
 		n->here.mtu = i.mtu;
@@ -122,6 +134,10 @@ void vpn_host_device(struct vpn *v, const struct vpn_net *n, struct kplan *plan)
 const char *vpn_host_no_route(
     const struct vpn *v, const struct vpn_net *n, const struct addr *peer, const struct prefix *dst)
 {
+	if (n->vrf_missing)
+		return "its VRF is gone";
+	if (n->vrf[0]) /* what is around is looked up outside of it */
+		return NULL;
 	if (dst->len == 0)
 		return "a default route is the site's own business";
 	if (prefix_has(dst, &n->member.local) || prefix_has(dst, peer))
@@ -158,7 +174,19 @@ void vpn_host_routes(
 
 		if (!vpn_host_no_route(v, n, &p->peer.addr, &far->prefix))
 			kplan_route_put(plan, owner, &r, &o);
+		vpn_host_discard(n, owner, far, &pib_ce_vpn_peer_prefix_class, plan);
 	}
+}
+
+void vpn_host_discard(const struct vpn_net *n, uint64_t owner, const struct spd_prefix *far,
+    const struct pib_class *cls, struct kplan *plan)
+{
+	const struct kern_route r = {
+	    .table = n->table, .dst = far->prefix, .vpn = n->member.vpn, .discards = true};
+	const struct korigin o = {.cls = cls, .instance = far->row};
+
+	if (n->vrf[0] && !n->vrf_missing)
+		kplan_route_put(plan, owner, &r, &o);
 }
 
 /* --- what holds ------------------------------------------------------------- */
@@ -281,6 +309,8 @@ void vpn_host_tell(struct vpn *v)
 
 	for (const struct vpn_host *e = v->hosts; e && !text[0]; e = e->hh.next)
 		(void)host_differs(e, text, sizeof(text));
+	if (!text[0])
+		(void)vpn_vrf_trouble(v, text, sizeof(text));
 	if (!strcmp(text, v->host_trouble))
 		return;
 	if (text[0])
@@ -378,6 +408,9 @@ void vpn_host_event(void *arg, const struct kern_net_event *e)
 		    ((e->table == KERN_TABLE_MAIN || e->table == KERN_TABLE_LOCAL) &&
 			kstate_tunnel_routes(v->ks, &e->dst)))
 			vpn_change_soon(v);
+		break;
+	case KERN_NET_VRF:
+		vpn_change_soon(v);
 		break;
 	case KERN_NET_HOST:
 		if (is_source(v, &e->gone))

@@ -112,6 +112,7 @@ bool vpn_ike_conf(const struct pib_store *store, const struct vpn_net *n, const 
 	    .psk = n->row->ike_auth == PIB_CE_VPN_IKE_AUTH_PRESHARED_KEY,
 	    .certificate = creds->certificate,
 	    .ca = creds->ca,
+	    .mark = n->member.mark,
 	    .transport = n->row->mode != PIB_CE_VPN_MODE_TUNNEL};
 	if (n->row->activation == PIB_CE_VPN_ACTIVATION_ON_DEMAND)
 		c->idle_s = n->row->idle_timeout;

@@ -17,6 +17,7 @@
  *	vpn_show.c	for people
  *	vpn_natt.c	ESP in UDP
  *	vpn_host.c	this host's addresses and interfaces, followed; VPN devices and their routes
+ *	vpn_vrf.c	VRFs, their marks and rules
  *	vpn_usage.c	what each peer's SAs carried
  *	vpn_status.c	how each peer's tunnel is, and since when
  */
@@ -240,11 +241,28 @@ const char *vpn_host_no_route(const struct vpn *v, const struct vpn_net *n, cons
 /* Add routes to all that is behind the peer to the plan; none of those before stays. */
 void vpn_host_routes(
     struct vpn *v, const struct vpn_net *n, const struct vpn_peer *p, struct kplan *plan);
+/*
+ * In a VRF's table, behind a route to far or instead of it: it is discarded, and goes nowhere by
+ * another route of the VRF.  Nothing for VPNs that are in none.
+ */
+void vpn_host_discard(const struct vpn_net *n, uint64_t owner, const struct spd_prefix *far,
+    const struct pib_class *cls, struct kplan *plan);
 /* What the VPN's routes are, as far as it was enforced.  false: it was not. */
 bool vpn_host_net(const struct vpn *v, uint32_t vpn, struct vpn_net *n);
 /* What others did is to be looked at, soon; and addresses and interfaces are. */
 void vpn_change_soon(struct vpn *v);
 void vpn_host_soon(struct vpn *v);
+
+/* --- VRFs (vpn_vrf.c) -------------------------------------------------------- */
+
+/* Have the rule that the VPN needs, if it is in a VRF.  0, or -1 with faults. */
+int vpn_vrf_need(struct vpn *v, const struct vpn_net *n, struct vpn_faults *f);
+/* Rows are these now: no other rules of ours. */
+void vpn_vrf_settle(struct vpn *v, const struct pib_store *store);
+/* The VRF is gone: discard what the site sends to the VPN. */
+void vpn_vrf_withhold(const struct pib_store *store, const struct vpn_net *n, struct spd *spd);
+/* Is a VRF gone?  Then text says so. */
+bool vpn_vrf_trouble(const struct vpn *v, char *text, size_t len);
 
 /* --- NAT -------------------------------------------------------------------- */
 

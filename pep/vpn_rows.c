@@ -317,7 +317,6 @@ static int check_unsupported(const struct pib_ce_vpn *v, struct vpn_faults *f)
 		uint8_t column;
 		const char *what;
 	} unsupported[] = {
-	    {v->vrf.len != 0, PIB_CE_VPN_COL_VRF, "a VRF"},
 	    {v->dscp == PIB_CE_VPN_DSCP_CLEAR, PIB_CE_VPN_COL_DSCP, "a cleared DSCP"},
 	    {v->dscp == PIB_CE_VPN_DSCP_SET, PIB_CE_VPN_COL_DSCP, "a DSCP of its own"},
 	};
@@ -448,7 +447,7 @@ int vpn_net_load(
 	pib_store_referrers(env->store, &pib_ce_vpn_local_prefix_class,
 	    pib_column_find(&pib_ce_vpn_local_prefix_class, PIB_CE_VPN_LOCAL_PREFIX_COL_VPN),
 	    instance, gather_local, &g);
-	if (check_vpn(env, v, f) < 0)
+	if (check_vpn(env, v, f) < 0 || vpn_vrf_load(n, env, f) < 0)
 		g.ret = -1;
 	if (load_addr(&n->member.local, &vpn_columns, instance, v->local_addr_type, &v->local_addr,
 		f) < 0 ||

@@ -54,11 +54,14 @@ struct vpn_net {
 	const struct pib_ce_vpn *row; /* borrowed from the store */
 	bool ipip;		      /* tunnel interfaces and transport mode */
 	uint32_t table;		      /* of its routes */
-	struct vpn_here here;	      /* set by vpn_host_look() */
-	bool dynamic;		      /* others route into the tunnel interfaces; and for that: */
-	struct addr inner;	      /* this CE's address inside tunnels */
-	bool hellos;		      /* routing daemons speak over the interfaces */
-	struct spd_near near;	      /* owned */
+	char vrf[KERN_IF_NAME_LEN];   /* "" = none */
+	uint32_t vrf_index;
+	bool vrf_missing;     /* it was there once: no table, and nothing gets through */
+	struct vpn_here here; /* set by vpn_host_look() */
+	bool dynamic;	      /* others route into the tunnel interfaces; and for that: */
+	struct addr inner;    /* this CE's address inside tunnels */
+	bool hellos;	      /* routing daemons speak over the interfaces */
+	struct spd_near near; /* owned */
 	struct keying_member member;
 };
 
@@ -77,13 +80,16 @@ struct vpn_env { /* what checks may ask */
 	struct kern *kern;
 	bool (*keying)(int32_t keying); /* is there a provider? */
 	bool lockdown;
-	bool lenient; /* rows that were accepted once: what the host lost since is no fault */
+	uint32_t mark_mask; /* bits of packets' marks for VRFs */
+	bool lenient;	    /* rows that were accepted once: what the host lost since is no fault */
 };
 
 /* Each 0 and to be cleared, or -1 with faults recorded and nothing to clear. */
 int vpn_net_load(
     struct vpn_net *n, const struct vpn_env *env, uint32_t instance, struct vpn_faults *f);
 void vpn_net_clear(struct vpn_net *n);
+/* What of it a VRF is (vpn_vrf.c), if its row names one.  0, or -1 with faults. */
+int vpn_vrf_load(struct vpn_net *n, const struct vpn_env *env, struct vpn_faults *f);
 /* Without keys: vpn_peer_keys() adds them. reqid is filled in by the caller. */
 int vpn_peer_load(struct vpn_peer *p, const struct vpn_env *env, const struct vpn_net *n,
     uint32_t instance, bool prefixes, struct vpn_faults *f);

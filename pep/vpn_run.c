@@ -78,6 +78,10 @@ static const struct vpn_net *net_get(struct run *r, uint32_t vpn)
 		vpn_net_clear(&n->net);
 		n->failed = true;
 	}
+	if (!n->failed && vpn_vrf_need(r->v, &n->net, r->f) < 0) {
+		vpn_net_clear(&n->net);
+		n->failed = true;
+	}
 	if (!n->failed)
 		vpn_host_device(r->v, &n->net, r->plan);
 	HASH_ADD(hh, r->nets, id, sizeof(n->id), n);
@@ -119,11 +123,17 @@ static void site_of_net(void *arg, const struct pib_row *row)
 		spd_site(&r->spd, &n->near);
 	if (n && r->v->conf->lockdown)
 		spd_open(&r->spd, &n->near);
+	if (n && n->vrf_missing)
+		vpn_vrf_withhold(r->store, n, &r->spd);
+	for (size_t i = 0; n && i < n->near.space.count; i++)
+		vpn_host_discard(n, vpn_owner(VPN_OWNER_SITE, 0), &n->near.space.p[i],
+		    &pib_ce_vpn_local_prefix_class, r->plan);
 }
 
 /* All VPNs together: a prefix of the site may be in several. */
 static void site_unit(struct run *r)
 {
+	kplan_route_drop(r->plan, vpn_owner(VPN_OWNER_SITE, 0));
 	pib_store_each(r->store, &pib_ce_vpn_class, site_of_net, r);
 	put_unit(r, vpn_owner(VPN_OWNER_SITE, 0), &pib_ce_vpn_local_prefix_class,
 	    PIB_CE_VPN_LOCAL_PREFIX_COL_ADDR);
@@ -238,6 +248,7 @@ static void peer_tunnel(struct run *r, const struct vpn_net *n, const struct vpn
 struct kind { /* of a peer's SAs: wanted, and whether one is of another */
 	uint8_t inner;
 	enum kern_mode mode;
+	const struct kern_mark *mark; /* NULL: it does not matter */
 	bool other;
 };
 
@@ -245,8 +256,9 @@ static void match_kind(void *arg, const struct kern_sa_state *sa, bool inbound)
 {
 	struct kind *k = arg;
 
-	(void)inbound;
 	k->other |= sa->mode != k->mode;
+	k->other |= k->mark && (sa->set_mark.mask != k->mark->mask ||
+				   sa->set_mark.value != (inbound ? k->mark->value : 0));
 	k->other |= sa->inner && k->inner && sa->inner != k->inner;
 }
 
@@ -255,6 +267,9 @@ static void check_kind(struct run *r, const struct vpn_net *n, const struct vpn_
 {
 	struct kind k = {.inner = p->peer.inner, .mode = n->member.mode};
 
+	/* charon's bear their mark in their name; without the VRF nothing gets through anyway */
+	if (n->row->keying == PIB_CE_VPN_KEYING_CONTROLLER && !n->vrf_missing)
+		k.mark = &n->member.mark;
 	kstate_sa_each(r->v->ks, p->peer.reqid, match_kind, &k);
 	if (k.other)
 		vpn_touch(r->t, VPN_PART_NET, n->member.vpn, VPN_STALE);
@@ -326,6 +341,10 @@ static void blocked_part(struct run *r, const struct vpn_touch *e)
 			return;
 		spd_blocked(&r->spd, &n->near, &(struct spd_list) {.p = &far, .count = 1});
 	}
+	kplan_route_drop(r->plan, vpn_owner(VPN_OWNER_BLOCKED, e->key.id));
+	if (n)
+		vpn_host_discard(n, vpn_owner(VPN_OWNER_BLOCKED, e->key.id), &far,
+		    &pib_ce_vpn_peer_prefix_class, r->plan);
 	put_unit(r, vpn_owner(VPN_OWNER_BLOCKED, e->key.id), &pib_ce_vpn_peer_prefix_class,
 	    PIB_CE_VPN_PEER_PREFIX_COL_ADDR);
 }
@@ -375,7 +394,7 @@ static void relay_pairs(struct relays *g)
 		for (size_t j = i + 1; j < g->count; j++) {
 			struct spd_tunnel a = tunnel_of(g->n, &g->p[i]);
 			struct spd_tunnel b = tunnel_of(g->n, &g->p[j]);
-			spd_relay(&g->r->spd, &a, &g->p[i].far, &b, &g->p[j].far);
+			spd_relay(&g->r->spd, &g->n->near, &a, &g->p[i].far, &b, &g->p[j].far);
 		}
 }
 
@@ -502,17 +521,23 @@ static void done(struct run *r)
 {
 	struct vpn_touch *e, *next;
 	struct net *n, *n_next;
+	bool rules = r->t->everything;
 
 	if (r->t->everything)
 		vpn_reqids_each(r->v->reqids, drop_reqid, r);
 	HASH_ITER (hh, r->t->part, e, next)
 		if (e->key.part == VPN_PART_PEER)
 			drop_reqid(r, e->key.id, 0);
-		else if (e->key.part == VPN_PART_NET && !vpn_row(r->store, e->key.id))
+		else if (e->key.part == VPN_PART_NET)
+			rules |= e->what & VPN_CHECK || !vpn_row(r->store, e->key.id);
+	HASH_ITER (hh, r->t->part, e, next)
+		if (e->key.part == VPN_PART_NET && !vpn_row(r->store, e->key.id))
 			vpn_host_forget(r->v, e->key.id);
 	HASH_ITER (hh, r->nets, n, n_next)
 		vpn_host_note(r->v, &n->net, n->fresh);
 	vpn_host_tell(r->v);
+	if (rules)
+		vpn_vrf_settle(r->v, r->store);
 	natt_done(r);
 }
 

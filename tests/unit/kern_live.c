@@ -120,11 +120,16 @@ static const struct suite esn_cbc = {
 
 START_TEST(pfkey_limits)
 {
+	struct kern_policy apart = policy(KERN_OUT, KERN_DISCARD);
+
 	REFUSED(can(20, 256, 0, 32, &f), KERN_UNSUPPORTED_ENCR);
 	REFUSED(can(12, 256, 12, 32, &f), KERN_UNSUPPORTED_INTEG);
 	REFUSED(can(12, 256, 14, 64, &f), KERN_UNSUPPORTED_WINDOW);
 	REFUSED(ops->can(kern, &esn_cbc, 32, &f), KERN_UNSUPPORTED_ESN);
 	ck_assert_uint_eq(ops->reqid_max(kern), 0x3fff);
+	apart.sel.ifindex = 5;
+	REFUSED(ops->policy_put(kern, &apart, &f), KERN_UNSUPPORTED_SELECTOR);
+	ck_assert(!ops->separate);
 }
 END_TEST
 
@@ -768,6 +773,91 @@ START_TEST(xfrm_mixed_families)
 }
 END_TEST
 
+static void hear_vrf(void *arg, const struct kern_net_event *e)
+{
+	*(bool *)arg |= e->kind == KERN_NET_VRF;
+}
+
+static bool heard_vrf(void)
+{
+	bool heard = false;
+
+	ops->net_read(kern, hear_vrf, &heard);
+	return heard;
+}
+
+static void see_rule(void *arg, const struct kern_policy *p)
+{
+	unsigned *seen = arg;
+
+	*seen += p->sel.ifindex == 0x40000001 || p->sel.mark.value == 0x20000;
+}
+
+/* Policies of an interface and of marks beside those of all; SAs that mark; rules. */
+START_TEST(xfrm_apart)
+{
+	struct kern_policy out = policy(KERN_OUT, KERN_PROTECT);
+	struct kern_policy in = policy(KERN_IN, KERN_DISCARD);
+	struct kern_sa s = sa(0x710);
+	const struct kern_rule rules[] = {{{0x10000, 0xffff0000}, 1}, {{0x20000, 0xffff0000}, 2}};
+	struct kern_sa_state state;
+	struct kern_vrf v;
+	unsigned seen = 0;
+
+	OK(ops->policy_add(kern, &out, &f));
+	OK(ops->policy_add(kern, &in, &f));
+	out.sel.ifindex = 0x40000001;
+	in.sel.mark = rules[1].mark;
+	OK(ops->policy_add(kern, &out, &f));
+	OK(ops->policy_add(kern, &in, &f));
+	REFUSED(ops->policy_add(kern, &out, &f), KERN_EXISTS);
+	REFUSED(ops->policy_add(kern, &in, &f), KERN_EXISTS);
+	OK(ops->policy_put(kern, &in, &f));
+	OK(ops->policy_dump(kern, see_rule, &seen, &f));
+	ck_assert_uint_eq(seen, 2);
+	OK(ops->policy_del(kern, &out.sel, &f));
+	OK(ops->policy_del(kern, &in.sel, &f));
+	REFUSED(ops->policy_del(kern, &in.sel, &f), KERN_ABSENT);
+	ck_assert_uint_eq(look().policies, 2); /* those of all */
+
+	s.set_mark = rules[0].mark;
+	OK(ops->sa_add(kern, &s, &f));
+	OK(ops->sa_get(kern, &s.id, &state, &f));
+	ck_assert(kern_mark_same(&state.set_mark, &s.set_mark));
+	s.id.spi = 0x720;
+	s.set_mark.value = 0; /* takes the mark away */
+	OK(ops->sa_add(kern, &s, &f));
+	OK(ops->sa_get(kern, &s.id, &state, &f));
+	ck_assert(kern_mark_same(&state.set_mark, &s.set_mark));
+
+	REFUSED(ops->vrf_find(kern, "nowhere", &v, &f), KERN_ABSENT);
+	REFUSED(ops->vrf_find(kern, "lo", &v, &f), KERN_ABSENT);
+	ck_assert_int_eq(system("/run/modprobe vrf; ip link add vrfblue type vrf table 77"), 0);
+	OK(ops->vrf_find(kern, "vrfblue", &v, &f));
+	ck_assert_uint_eq(v.table, 77);
+	(void)heard_vrf(); /* of its making */
+	OK(ops->rules(kern, rules, 2, true, &f));
+	OK(ops->rules(kern, rules, 2, true, &f));
+	ck_assert_int_eq(system("test $(ip rule | grep -c 'fwmark.*proto 67') = 2"), 0);
+	ck_assert_int_eq(system("test $(ip -6 rule | grep -c 'fwmark.*proto 67') = 2"), 0);
+	OK(ops->rules(kern, rules, 1, false, &f));
+	ck_assert_int_eq(system("test $(ip rule | grep -c 'fwmark.*proto 67') = 2"), 0);
+	OK(ops->rules(kern, rules, 1, true, &f));
+	ck_assert_int_eq(system("test $(ip rule | grep -c 'fwmark.*proto 67') = 1"), 0);
+	(void)heard_vrf();
+	ck_assert_int_eq(system("ip rule del pref 435"), 0);
+	ck_assert(heard_vrf()); /* heard */
+	ck_assert(!heard_vrf());
+	ck_assert_int_eq(system("ip rule add fwmark 0x30000/0xff0000 lookup 5"), 0);
+	REFUSED(ops->rules(kern, rules, 2, true, &f), KERN_EXISTS);
+	ck_assert_int_eq(
+	    system("ip rule del fwmark 0x30000/0xff0000 lookup 5 && ip link del vrfblue"), 0);
+	ck_assert(heard_vrf());
+	OK(ops->rules(kern, NULL, 0, true, &f));
+	ck_assert_int_eq(system("! ip -6 rule | grep 'proto 67'"), 0);
+}
+END_TEST
+
 START_TEST(xfrm_says_why)
 {
 	struct kern_policy p = policy(KERN_OUT, KERN_PROTECT);
@@ -860,6 +950,7 @@ int main(void)
 	    {&kern_xfrm_ops, xfrm_truncation_and_window},
 	    {&kern_xfrm_ops, xfrm_esn},
 	    {&kern_xfrm_ops, xfrm_mixed_families},
+	    {&kern_xfrm_ops, xfrm_apart},
 	    {&kern_xfrm_ops, xfrm_says_why},
 	};
 	int failed = 0;

@@ -465,6 +465,72 @@ START_TEST(caps_are_of_controller_keying)
 }
 END_TEST
 
+/* Two VPNs of which a and b, or a alone, are members; sites of a are local in both. */
+static int overlap(const struct intent_env *e, const char *vrf1, const char *vrf2,
+    const char *near2, const char *far2, const char *ce2, char *said, size_t len)
+{
+	struct intent in;
+	char text[2048];
+	struct diag diag;
+	char *all;
+	int ret;
+
+	snprintf(text, sizeof(text),
+	    "<intent xmlns='urn:copsvpn:intent:1'><customer name='c'>"
+	    "<ce name='a.example' address='192.0.2.1'/><ce name='b.example' address='192.0.2.2'/>"
+	    "<ce name='g.example' address='192.0.2.13'/><ce name='e.example' address='192.0.2.14'/>"
+	    "<vpn name='v' id='00005e:00000001' topology='full-mesh'>"
+	    "<member ce='a.example'%s><site prefix='10.1.0.0/16'/></member>"
+	    "<member ce='b.example'><site prefix='10.2.0.0/16'/></member></vpn>"
+	    "<vpn name='w' id='00005e:00000002' topology='full-mesh'>"
+	    "<member ce='%s'%s><site prefix='%s'/></member>"
+	    "<member ce='g.example'><site prefix='%s'/></member></vpn>"
+	    "</customer></intent>",
+	    vrf1, ce2, vrf2, near2, far2);
+	diag_init(&diag);
+	ret = intent_parse("x", text, strlen(text), e, &in, &diag);
+	all = printed(&diag);
+	snprintf(said, len, "%s", all);
+	free(all);
+	diag_clear(&diag);
+	if (ret == 0)
+		intent_clear(&in);
+	return ret;
+}
+
+/* VPNs of one CE that overlap need a VRF each, and a back end that can. */
+START_TEST(vpns_that_overlap)
+{
+	struct ids *ids = ids_new();
+	struct intent_env e = env(ids);
+	char said[1024];
+
+#define OVERLAP(...) overlap(&e, __VA_ARGS__, said, sizeof(said))
+	/* the same site beside different ones elsewhere */
+	ck_assert_msg(OVERLAP("", "", "10.1.0.0/16", "10.3.0.0/16", "a.example") == 0, "%s", said);
+	/* the same elsewhere, one inside the other, one's own elsewhere */
+	ck_assert_int_eq(OVERLAP("", "", "10.1.0.0/16", "10.2.0.0/16", "a.example"), -1);
+	ck_assert_msg(
+	    strstr(said, "10.2.0.0/16 of vpn \"w\" overlaps 10.2.0.0/16 of vpn \"v\""), "%s", said);
+	ck_assert_int_eq(OVERLAP("", "", "10.1.0.0/16", "10.2.9.0/24", "a.example"), -1);
+	ck_assert_int_eq(OVERLAP("", "", "10.4.0.0/16", "10.1.0.0/16", "a.example"), -1);
+	/* no CE in both */
+	ck_assert_int_eq(OVERLAP("", "", "10.1.0.0/16", "10.2.0.0/16", "e.example"), 0);
+	/* one VRF, the same one, two */
+	ck_assert_int_eq(OVERLAP(" vrf='x'", "", "10.1.0.0/16", "10.2.0.0/16", "a.example"), -1);
+	ck_assert_int_eq(
+	    OVERLAP(" vrf='x'", " vrf='x'", "10.1.0.0/16", "10.2.0.0/16", "a.example"), -1);
+	ck_assert_int_eq(
+	    OVERLAP(" vrf='x'", " vrf='y'", "10.1.0.0/16", "10.2.0.0/16", "a.example"), 0);
+	/* a back end without */
+	e.caps = useless;
+	ck_assert_int_eq(
+	    OVERLAP(" vrf='x'", " vrf='y'", "10.1.0.0/16", "10.2.0.0/16", "a.example"), -1);
+	ck_assert_msg(strstr(said, "cannot keep a VPN in a VRF apart (pfkey)"), "%s", said);
+	ids_free(ids);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("intent");
@@ -473,6 +539,7 @@ int main(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, golden);
 	tcase_add_test(t, meaning);
+	tcase_add_test(t, vpns_that_overlap);
 	tcase_add_test(t, example);
 	tcase_add_test(t, stable_numbers);
 	tcase_add_test(t, half_a_gigabyte);

@@ -54,6 +54,14 @@ static struct spd_tunnel tunnel(uint32_t reqid)
  * What the kernel does with a packet: the first entry that matches.  -1: none, it passes in
  * clear; 0: discarded; 1000: bypassed; else the reqid that protects it.
  */
+static struct spd_scope packet; /* the interface it leaves by, and its mark */
+
+static bool in_scope(const struct kern_selector *sel)
+{
+	return (!sel->ifindex || sel->ifindex == packet.device) &&
+	       (packet.mark.value & sel->mark.mask) == sel->mark.value;
+}
+
 static int fate(enum kern_dir dir, const char *src, const char *dst)
 {
 	struct addr s = addr(src);
@@ -61,8 +69,8 @@ static int fate(enum kern_dir dir, const char *src, const char *dst)
 
 	for (size_t i = 0; i < spd.count; i++) {
 		const struct kern_policy *p = &spd.entry[i].policy;
-		if (p->sel.dir != dir || p->sel.proto || !prefix_has(&p->sel.src, &s) ||
-		    !prefix_has(&p->sel.dst, &d))
+		if (p->sel.dir != dir || p->sel.proto || !in_scope(&p->sel) ||
+		    !prefix_has(&p->sel.src, &s) || !prefix_has(&p->sel.dst, &d))
 			continue;
 		return p->action == KERN_PROTECT  ? (int)p->reqid
 		       : p->action == KERN_BYPASS ? 1000
@@ -298,7 +306,7 @@ static void hub(bool with_space)
 	if (with_space)
 		near.space = list("10.0.0.0/8", NULL);
 	else
-		spd_relay(&spd, &tb, &b, &tc, &c);
+		spd_relay(&spd, &near, &tb, &b, &tc, &c);
 	spd_site(&spd, &near);
 	spd_peer(&spd, &near, &tb, &b);
 	spd_peer(&spd, &near, &tc, &c);
@@ -435,6 +443,55 @@ START_TEST(very_many_of_a_site)
 	if (!(_i & 4)) /* lockdown has pairs, in */
 		ck_assert_uint_lt(spd.count, count / 4);
 	FATE(KERN_OUT, "10.2.0.1", "10.101.32.1", BYPASSED);
+}
+END_TEST
+
+/*
+ * Two VPNs with the same prefixes at both ends, and a third that has the first one's site behind
+ * its peer: what is one's own is what the interface and the mark say.
+ */
+START_TEST(apart)
+{
+	const struct spd_scope scope[] = {{0x40000001, {0x10000, 0xffff0000}},
+	    {0x40000002, {0x20000, 0xffff0000}}, {0x40000003, {0x30000, 0xffff0000}}};
+	const char *const here[] = {"10.1.0.0/16", "10.1.0.0/16", "10.2.0.0/16"};
+	const char *const there[] = {"10.2.0.0/16", "10.2.0.0/16", "10.1.0.0/24"};
+	struct spd_tunnel t[] = {tunnel(2), tunnel(3), tunnel(4)};
+
+	for (int i = 0; i < 3; i++) {
+		struct spd_near near = {.site = list(here[i], NULL),
+		    .space = list("10.0.0.0/8", NULL),
+		    .discard_other = true,
+		    .scope = scope[i]};
+		struct spd_list far = list(there[i], NULL);
+
+		spd_site(&spd, &near);
+		spd_peer(&spd, &near, &t[i], &far);
+	}
+	spd_finish(&spd);
+	for (int i = 0; i < 2; i++) {
+		packet = (struct spd_scope) {.device = scope[i].device};
+		FATE(KERN_OUT, "10.1.0.1", "10.2.0.1", 2 + i);
+		FATE(KERN_OUT, "10.3.0.1", "10.2.0.1", DISCARDED);
+		FATE(KERN_OUT, "10.1.0.1", "203.0.113.1", DISCARDED);
+		FATE(KERN_FWD, "10.1.0.1", "10.2.0.1", BYPASSED); /* and OUT protects */
+		packet = (struct spd_scope) {.mark = scope[i].mark};
+		FATE(KERN_IN, "10.2.0.1", "10.1.0.1", 2 + i);
+		FATE(KERN_FWD, "10.2.0.1", "10.1.0.1", 2 + i);
+		FATE(KERN_FWD, "10.3.0.1", "10.1.0.1", DISCARDED); /* of the space */
+		FATE(KERN_OUT, "10.2.0.1", "10.1.0.1", BYPASSED);  /* on to the site */
+	}
+	packet = (struct spd_scope) {.device = scope[2].device};
+	FATE(KERN_OUT, "10.2.0.1", "10.1.0.1", 4);
+	FATE(KERN_OUT, "10.2.0.1", "10.1.9.1", DISCARDED);
+	packet = (struct spd_scope) {.mark = scope[2].mark};
+	FATE(KERN_FWD, "10.1.0.1", "10.2.0.1", 4);
+	/* outside of all three */
+	packet = (struct spd_scope) {0};
+	FATE(KERN_OUT, "10.1.0.1", "203.0.113.1", DISCARDED);
+	FATE(KERN_FWD, "203.0.113.1", "10.1.0.1", DISCARDED);
+	for (size_t i = 0; i < spd.count; i++)
+		ck_assert(kern_policy_ours(&spd.entry[i].policy));
 }
 END_TEST
 
@@ -598,6 +655,7 @@ int main(void)
 	tcase_add_test(t, hub_without_space);
 	tcase_add_test(t, blocked);
 	tcase_add_loop_test(t, very_many_of_a_site, 0, 8);
+	tcase_add_test(t, apart);
 	tcase_add_test(t, families_do_not_mix);
 	tcase_add_test(t, lockdown);
 	tcase_add_test(t, nested_selectors_are_sorted);

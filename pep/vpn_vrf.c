@@ -1,0 +1,203 @@
+/*
+ * vpn_vrf.c - VPNs in VRFs: the VRF device a row names, the mark that stands for it, and the rules
+ * that lead marked packets to its table.
+ *
+ * The mark is the number of the VRF's routing table, in the bits of mark-mask: it is the same after
+ * a restart, and two VPNs in one VRF share it and the rule.  Rules are made before the plan that
+ * needs them, as they do nothing by themselves, and taken away after one that does not.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "pep/pep_conf.h"
+#include "pep/vpn_int.h"
+#include "pib/pib_codec.h"
+#include "pib/pib_store.h"
+
+#define VRFS_MAX 1024 /* rules; more are refused */
+
+static int vrf_fault(
+    struct vpn_faults *f, const struct pib_ce_vpn *v, enum pib_cperr code, const char *text)
+{
+	return vpn_fault(f, &pib_ce_vpn_class, v->id, code, PIB_CE_VPN_COL_VRF, "%s", text);
+}
+
+/* 0: the table does not fit. */
+static uint32_t mark_of(uint32_t table, uint32_t mask)
+{
+	uint32_t lowest = mask & -mask;
+	uint64_t mark = (uint64_t)table * lowest;
+
+	/* all bits stand for no table at all */
+	return lowest == 0 || mark >= mask ? 0 : (uint32_t)mark;
+}
+
+static int check(const struct vpn_env *env, const struct pib_ce_vpn *v, struct vpn_faults *f)
+{
+	if (v->vrf.len >= sizeof(((struct vpn_net *)NULL)->vrf) ||
+	    memchr(v->vrf.p, '\0', v->vrf.len) || memchr(v->vrf.p, '/', v->vrf.len))
+		return vrf_fault(f, v, PIB_CPERR_VALUE, "not the name of a device");
+	if (v->mode == PIB_CE_VPN_MODE_IPIP_TRANSPORT)
+		return vrf_fault(
+		    f, v, PIB_CPERR_VALUE_SUP, "a VPN in mode ipip-transport cannot be in a VRF");
+	if (!env->ops->separate || !env->ops->vrf_find)
+		return vpn_fault(f, &pib_ce_vpn_class, v->id, PIB_CPERR_VALUE_SUP,
+		    PIB_CE_VPN_COL_VRF, "back end %s cannot keep a VPN in a VRF apart",
+		    env->ops->name);
+	if (v->id > KERN_DEVICE_VPN_MAX)
+		return vpn_fault(f, &pib_ce_vpn_class, v->id, PIB_CPERR_VALUE_SUP,
+		    PIB_CE_VPN_COL_ID, "no VPN above %u can be in a VRF",
+		    (unsigned)KERN_DEVICE_VPN_MAX);
+	return 0;
+}
+
+int vpn_vrf_load(struct vpn_net *n, const struct vpn_env *env, struct vpn_faults *f)
+{
+	const struct pib_ce_vpn *v = n->row;
+	struct kern_vrf vrf = {0};
+	struct kern_fault k;
+
+	if (v->vrf.len == 0)
+		return 0;
+	if (check(env, v, f) < 0)
+		return -1;
+	memcpy(n->vrf, v->vrf.p, v->vrf.len);
+	n->near.scope.device = KERN_DEVICE_INDEX(v->id);
+	n->near.scope.mark.mask = env->mark_mask;
+	n->member.mark.mask = env->mark_mask;
+	if (env->ops->vrf_find(env->kern, n->vrf, &vrf, &k) < 0) {
+		if (k.kind != KERN_ABSENT || !env->lenient)
+			return vrf_fault(f, v, PIB_CPERR_VALUE_SUP, k.text);
+		/* its tunnels wait for it; what they bring meanwhile goes nowhere */
+		n->vrf_missing = true;
+		n->near.scope.mark.value = n->member.mark.value = env->mark_mask;
+		return 0;
+	}
+	n->vrf_index = vrf.index;
+	n->table = vrf.table;
+	n->near.scope.mark.value = n->member.mark.value = mark_of(vrf.table, env->mark_mask);
+	if (n->member.mark.value != 0)
+		return 0;
+	return vpn_fault(f, &pib_ce_vpn_class, v->id, PIB_CPERR_VALUE_SUP, PIB_CE_VPN_COL_VRF,
+	    "table %u of VRF %s does not fit into mark-mask 0x%x", (unsigned)vrf.table, n->vrf,
+	    (unsigned)env->mark_mask);
+}
+
+/* --- rules -------------------------------------------------------------------- */
+
+int vpn_vrf_need(struct vpn *v, const struct vpn_net *n, struct vpn_faults *f)
+{
+	const struct kern_rule r = {.mark = n->member.mark, .table = n->table};
+	struct kern_fault k;
+
+	if (!n->vrf[0] || n->vrf_missing || v->ops->rules(v->kern, &r, 1, false, &k) == 0)
+		return 0;
+	return vrf_fault(f, n->row, PIB_CPERR_VALUE_SUP, k.text);
+}
+
+struct rules {
+	const struct vpn *v;
+	struct kern_rule *rule;
+	size_t count;
+};
+
+static void add_rule(void *arg, const struct pib_row *row)
+{
+	const struct pib_ce_vpn *r = row->data;
+	struct rules *l = arg;
+	struct kern_vrf vrf;
+	struct kern_fault k;
+	char name[KERN_IF_NAME_LEN] = "";
+
+	if (r->vrf.len == 0 || r->vrf.len >= sizeof(name) || l->count == VRFS_MAX)
+		return;
+	memcpy(name, r->vrf.p, r->vrf.len);
+	if (l->v->ops->vrf_find(l->v->kern, name, &vrf, &k) < 0)
+		return; /* then there is nothing to lead to */
+	l->rule[l->count].table = vrf.table;
+	l->rule[l->count].mark.mask = l->v->conf->mark_mask;
+	l->rule[l->count++].mark.value = mark_of(vrf.table, l->v->conf->mark_mask);
+}
+
+void vpn_vrf_settle(struct vpn *v, const struct pib_store *store)
+{
+	struct rules l = {.v = v};
+	struct kern_fault k;
+
+	if (!v->ops->rules || !(l.rule = calloc(VRFS_MAX, sizeof(*l.rule))))
+		return;
+	pib_store_each(store, &pib_ce_vpn_class, add_rule, &l);
+	if (v->ops->rules(v->kern, l.rule, l.count, true, &k) < 0)
+		log_warn("%s", k.text);
+	free(l.rule);
+}
+
+/* --- one that is gone ----------------------------------------------------------- */
+
+struct gone {
+	const struct vpn_net *n;
+	struct spd *spd;
+};
+
+static void discard_one(void *arg, const struct pib_row *row)
+{
+	const struct pib_ce_vpn_peer_prefix *r = row->data;
+	struct gone *g = arg;
+	struct prefix far;
+
+	if (addr_from_octets(&far.addr, r->addr.p, r->addr.len) < 0)
+		return;
+	far.len = (uint8_t)r->prefix_length;
+	for (size_t i = 0; i < g->n->near.site.count; i++)
+		spd_withhold(g->spd, &g->n->near.site.p[i], &far);
+}
+
+/*
+ * Without its VRF the site's interface is outside of all of them, where nothing of the VPN holds:
+ * what its hosts send to the VPN must not leave by whatever route there is.
+ */
+void vpn_vrf_withhold(const struct pib_store *store, const struct vpn_net *n, struct spd *spd)
+{
+	struct gone g = {.n = n, .spd = spd};
+
+	pib_store_referrers(store, &pib_ce_vpn_peer_prefix_class,
+	    pib_column_find(&pib_ce_vpn_peer_prefix_class, PIB_CE_VPN_PEER_PREFIX_COL_VPN),
+	    n->row->id, discard_one, &g);
+	for (size_t i = 0; i < n->near.space.count; i++)
+		for (size_t j = 0; j < n->near.site.count; j++)
+			spd_withhold(spd, &n->near.site.p[j], &n->near.space.p[i].prefix);
+}
+
+struct missing {
+	const struct vpn *v;
+	char *text;
+	size_t len;
+};
+
+static void note_missing(void *arg, const struct pib_row *row)
+{
+	const struct pib_ce_vpn *r = row->data;
+	struct missing *m = arg;
+	char name[KERN_IF_NAME_LEN] = "";
+	struct kern_vrf vrf;
+	struct kern_fault k;
+
+	if (m->text[0] || r->vrf.len == 0 || r->vrf.len >= sizeof(name))
+		return;
+	memcpy(name, r->vrf.p, r->vrf.len);
+	if (m->v->ops->vrf_find && m->v->ops->vrf_find(m->v->kern, name, &vrf, &k) < 0)
+		snprintf(m->text, m->len, "VPN \"%.*s\" is held up: %s", (int)r->name.len,
+		    (const char *)r->name.p, k.text);
+}
+
+bool vpn_vrf_trouble(const struct vpn *v, char *text, size_t len)
+{
+	struct missing m = {.v = v, .text = text, .len = len};
+
+	text[0] = '\0';
+	if (v->store)
+		pib_store_each(v->store, &pib_ce_vpn_class, note_missing, &m);
+	return text[0] != '\0';
+}
