@@ -119,6 +119,7 @@ step "Without what protects they would have been seen"
 daemon_kill paris KILL
 ip -n paris xfrm policy flush
 ip -n paris xfrm state flush
+ip -n paris route flush proto 67 # they lead into an interface that discards
 watch_start
 nap 1
 capture_stop watch
