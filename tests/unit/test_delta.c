@@ -462,8 +462,28 @@ static void print_member(FILE *f, unsigned v, unsigned c, bool star, bool hub)
 	fprintf(f, "<member ce='ce%u'%s>", c, !star ? "" : hub ? " role='hub'" : "");
 	for (unsigned p = 0; p < POOL; p++)
 		if (plan.vpn[v].owner[p] == c)
-			fprintf(f, "<site prefix='10.%u.0.0/16'/>", p * 20);
+			fprintf(f, "<site prefix='%u.%u.0.0/16'/>", 10 + v, p * 20);
 	fputs("</member>", f);
+}
+
+/* The VPN's number is in all its prefixes: VPNs of one CE do not overlap. */
+static void print_space(FILE *f, unsigned v)
+{
+	switch (plan.vpn[v].space) {
+	case 1:
+		fprintf(f, "<space prefix='%u.0.0.0/8'/>", 10 + v);
+		break;
+	case 2:
+		fprintf(f, "<space prefix='%u.0.0.0/9'/><space prefix='%u.128.0.0/9'/>", 10 + v,
+		    10 + v);
+		break;
+	case 3:
+		fprintf(f, "<space prefix='%u.0.0.0/8'/><space prefix='%u.16.0.0/12'/>", 10 + v,
+		    172 + v);
+		break;
+	default:
+		break;
+	}
 }
 
 static void print_vpn(FILE *f, unsigned v)
@@ -471,9 +491,6 @@ static void print_vpn(FILE *f, unsigned v)
 	static const char *const topologies[] = {"full-mesh", "hub-and-spoke", "links"};
 	static const char *const transforms[] = {
 	    "", "transforms='t1'", "transforms='t1 t2'", "transforms='t2'"};
-	static const char *const spaces[] = {"", "<space prefix='10.0.0.0/8'/>",
-	    "<space prefix='10.0.0.0/9'/><space prefix='10.128.0.0/9'/>",
-	    "<space prefix='10.0.0.0/8'/><space prefix='172.16.0.0/12'/>"};
 	unsigned hubs = 0;
 	unsigned first = CES;
 
@@ -489,7 +506,7 @@ static void print_vpn(FILE *f, unsigned v)
 	    v + 1, topologies[topology], star && plan.vpn[v].relay ? "relay='yes'" : "",
 	    plan.vpn[v].bypass ? "bypass" : "discard", plan.vpn[v].ike ? "ike" : "controller",
 	    transforms[plan.vpn[v].transforms]);
-	fputs(spaces[plan.vpn[v].space], f);
+	print_space(f, v);
 	for (unsigned c = 0; c < CES; c++)
 		if (plan.vpn[v].member[c].there && plan.ce[c].there)
 			print_member(
