@@ -300,6 +300,9 @@ struct kern_ops {
 	 */
 	int (*tunnel_put)(struct kern *k, const struct kern_tunnel *t,
 	    const struct kern_tunnel *was, struct kern_fault *f);
+	/* Have the kernel tell everybody of *t's inner address again.  NULL: it has no listeners.
+	 */
+	int (*tunnel_say)(struct kern *k, const struct kern_tunnel *t, struct kern_fault *f);
 	int (*tunnel_del)(struct kern *k, uint32_t id, struct kern_fault *f);
 	int (*tunnel_dump)(struct kern *k, void (*fn)(void *arg, const struct kern_tunnel *t),
 	    void *arg, struct kern_fault *f);

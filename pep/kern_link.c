@@ -136,11 +136,10 @@ static int link_up(struct rtnl *t, const struct kern_tunnel *w, unsigned index)
 	return rtnl_talk(t, NULL, NULL);
 }
 
-static int link_addr(struct rtnl *t, const struct kern_tunnel *w, unsigned index)
+static int link_addr(struct rtnl *t, const struct kern_tunnel *w, unsigned index, uint16_t flags)
 {
 	struct ifaddrmsg *a;
-	struct nlmsghdr *h = rtnl_begin(
-	    t, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, sizeof(*a), &a);
+	struct nlmsghdr *h = rtnl_begin(t, RTM_NEWADDR, NLM_F_ACK | flags, sizeof(*a), &a);
 
 	a->ifa_family = w->inner.family;
 	a->ifa_prefixlen = (uint8_t)(8 * addr_len(&w->inner));
@@ -211,7 +210,8 @@ static int inner_put(struct rtnl *t, const struct kern_tunnel *w, unsigned index
 {
 	if (w->inner.family == 0)
 		return 0;
-	return w->inner_peer.family != 0 ? link_addr(t, w, index) : local_route(t, w, index);
+	return w->inner_peer.family != 0 ? link_addr(t, w, index, NLM_F_CREATE | NLM_F_EXCL)
+					 : local_route(t, w, index);
 }
 
 static bool has_route(const struct kern_tunnel *t, const struct prefix *dst)
@@ -317,6 +317,16 @@ int kern_tunnel_put(struct kern *k, const struct kern_tunnel *t, const struct ke
 
 	ret = change(s, t, was, kern_tunnel_name(t->id, name), f);
 	return ret;
+}
+
+int kern_tunnel_say(struct kern *k, const struct kern_tunnel *t, struct kern_fault *f)
+{
+	struct rtnl *s = kern_net_of(k);
+	char name[KERN_TUNNEL_NAME_LEN];
+	unsigned index = if_nametoindex(kern_tunnel_name(t->id, name));
+	int err = index == 0 ? errno : link_addr(s, t, index, NLM_F_REPLACE);
+
+	return err != 0 ? rtnl_refused(f, err, "address of", name) : 0;
 }
 
 int kern_tunnel_del(struct kern *k, uint32_t id, struct kern_fault *f)

@@ -26,6 +26,7 @@ struct rtnl *kern_net_of(struct kern *k);
 /* As struct kern_ops has them. */
 int kern_tunnel_put(struct kern *k, const struct kern_tunnel *t, const struct kern_tunnel *was,
     struct kern_fault *f);
+int kern_tunnel_say(struct kern *k, const struct kern_tunnel *t, struct kern_fault *f);
 int kern_tunnel_del(struct kern *k, uint32_t id, struct kern_fault *f);
 int kern_tunnel_dump(struct kern *k, void (*fn)(void *arg, const struct kern_tunnel *t), void *arg,
     struct kern_fault *f);

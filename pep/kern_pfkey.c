@@ -805,6 +805,7 @@ const struct kern_ops kern_pfkey_ops = {
     .sa_dump = pfkey_sa_dump,
     .policy_dump = pfkey_policy_dump,
     .tunnel_put = kern_tunnel_put,
+    .tunnel_say = kern_tunnel_say,
     .tunnel_del = kern_tunnel_del,
     .tunnel_dump = kern_tunnel_dump,
     .device_put = kern_device_put,

@@ -568,6 +568,7 @@ const struct kern_ops kern_xfrm_ops = {
     .sa_dump = xfrm_sa_dump,
     .policy_dump = xfrm_policy_dump,
     .tunnel_put = kern_tunnel_put,
+    .tunnel_say = kern_tunnel_say,
     .tunnel_del = kern_tunnel_del,
     .tunnel_dump = kern_tunnel_dump,
     .device_put = kern_device_put,

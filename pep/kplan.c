@@ -543,6 +543,7 @@ static void commit(struct kplan *p, struct kplan_op **list, size_t count)
 			break;
 		case PHASE_TUNNEL_PUT:
 			kstate_tunnel_live(p->ks, op->at, op->tunnel);
+			kstate_tunnel_unsaid(p->ks, op->at);
 			op->tunnel = NULL;
 			op->at = NULL;
 			break;

@@ -58,6 +58,7 @@ struct shadow_owner {
 struct shadow_tunnel {
 	uint32_t id;
 	enum shadow_state state;
+	uint8_t unsaid;	       /* how often its address is still to be told */
 	struct kern_tunnel *t; /* owned; what the kernel holds, as far as we know. NULL: planned */
 	/* as with policies */
 	uint64_t plan;
@@ -101,6 +102,7 @@ struct kstate {
 	struct shadow_owner *owners;
 	struct shadow_tunnel *tunnels;
 	size_t owed_tunnels;
+	bool unsaid_tunnels; /* there may be some */
 	struct shadow_device *devices;
 	size_t owed_devices;
 	struct shadow_route *routes;
@@ -142,7 +144,15 @@ void kstate_tunnel_owe(struct kstate *ks, struct shadow_tunnel *e, enum shadow_s
 void kstate_tunnel_drop(struct kstate *ks, struct shadow_tunnel *e);
 void kstate_tunnels_clear(struct kstate *ks);
 int kstate_tunnels_load(struct kstate *ks, struct kern_fault *f);
+/* It was made, or its interface was made anew. */
+void kstate_tunnel_unsaid(struct kstate *ks, struct shadow_tunnel *e);
 void kstate_tunnels_retry(struct kstate *ks);
+/*
+ * To be called some times when unsaid_tunnels: tell of the addresses of new interfaces again.
+ * Routing daemons hear of interfaces and of addresses by different sockets, and some (FRR's zebra)
+ * forget an address whose interface they do not know yet.
+ */
+void kstate_tunnels_say(struct kstate *ks);
 
 /* Devices and routes (kstate_route.c).  New ones are planned; NULL: no memory. */
 struct shadow_device *kstate_device_find(const struct kstate *ks, uint32_t vpn);

@@ -6,6 +6,8 @@
 
 #include "pep/kstate.h"
 
+#define SAY_TIMES 3
+
 struct shadow_tunnel *kstate_tunnel_find(const struct kstate *ks, uint32_t id)
 {
 	struct shadow_tunnel *e;
@@ -41,6 +43,30 @@ void kstate_tunnel_live(struct kstate *ks, struct shadow_tunnel *e, struct kern_
 	if (e->t != t)
 		free(e->t);
 	e->t = t;
+}
+
+void kstate_tunnel_unsaid(struct kstate *ks, struct shadow_tunnel *e)
+{
+	if (e->t->inner_peer.family == 0 || !ks->ops->tunnel_say)
+		return;
+	e->unsaid = SAY_TIMES;
+	ks->unsaid_tunnels = true;
+}
+
+void kstate_tunnels_say(struct kstate *ks)
+{
+	struct shadow_tunnel *e, *next;
+	struct kern_fault f;
+
+	ks->unsaid_tunnels = false;
+	HASH_ITER (hh, ks->tunnels, e, next) {
+		if (e->unsaid == 0)
+			continue;
+		if (e->state == SHADOW_LIVE)
+			(void)ks->ops->tunnel_say(
+			    ks->kern, e->t, &f); /* gone: made anew, and told */
+		ks->unsaid_tunnels |= --e->unsaid != 0;
+	}
 }
 
 void kstate_tunnel_owe(struct kstate *ks, struct shadow_tunnel *e, enum shadow_state state)
@@ -100,8 +126,10 @@ static void retry_one(struct kstate *ks, struct shadow_tunnel *e)
 		/* nobody knows what is left of it: made anew */
 		if (ks->ops->tunnel_del(ks->kern, e->id, &f) < 0 && f.kind != KERN_ABSENT)
 			return;
-		if (ks->ops->tunnel_put(ks->kern, e->t, NULL, &f) == 0)
+		if (ks->ops->tunnel_put(ks->kern, e->t, NULL, &f) == 0) {
 			kstate_tunnel_live(ks, e, e->t);
+			kstate_tunnel_unsaid(ks, e);
+		}
 	} else if (e->state == SHADOW_OWED_DEL) {
 		if (ks->ops->tunnel_del(ks->kern, e->id, &f) == 0 || f.kind == KERN_ABSENT)
 			kstate_tunnel_drop(ks, e);

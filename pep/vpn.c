@@ -17,6 +17,7 @@
 #include "config.h"
 #include "pep/agent.h"
 #include "pep/pep_conf.h"
+#include "pep/kstate.h"
 #include "pep/vpn_int.h"
 #include "pib/gen/framework_feedback_pib.h"
 #include "pib/gen/framework_pib.h"
@@ -25,6 +26,7 @@
 
 #define DEBOUNCE_MS 100
 #define DEBTS_MS    1000 /* between two tries of owed operations */
+#define SAY_MS	    2000 /* between two tellings of new addresses */
 
 int64_t vpn_now_ms(void)
 {
@@ -261,6 +263,16 @@ static void tick(struct vpn *v)
 	vpn_owed_tick(v);
 	if (kstate_owes(v->ks) && next > now + DEBTS_MS)
 		next = now + DEBTS_MS;
+	if (v->ks->unsaid_tunnels) {
+		if (v->say_at == 0)
+			v->say_at = now + SAY_MS;
+		if (now >= v->say_at) {
+			kstate_tunnels_say(v->ks);
+			v->say_at = v->ks->unsaid_tunnels ? now + SAY_MS : 0;
+		}
+		if (v->say_at && next > v->say_at)
+			next = v->say_at;
+	}
 	if (next == INT64_MAX) {
 		evtimer_del(v->on_tick);
 		return;

@@ -148,6 +148,7 @@ struct vpn {
 	struct event *on_kernel;
 	struct event *on_net;
 	struct event *on_tick;
+	int64_t say_at; /* when addresses of new interfaces are told again; 0: none are */
 	struct event *on_host;
 	struct event *on_change; /* reality was changed by others: reconcile */
 	uint64_t acquires;

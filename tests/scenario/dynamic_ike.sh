@@ -98,7 +98,7 @@ intent_make yes
 check "copsctl apply" ctl_pdp apply "$RUN/acme.xml" --strict
 check "r: $dev_r is a link with addresses and multicast" wait_for 20 eval \
     "ip -n r addr show dev $dev_r | grep 'inet ${INNER[r]} peer ${INNER[p]}/32' && ip -n r link show dev $dev_r | grep MULTICAST"
-check "r knows the way to p by OSPF" wait_for 90 eval "ip -n r route show proto ospf | grep '${LAN[p]}.*dev $dev_r'" || { frr r show ip ospf neighbor; frr r show ip ospf interface; bird p show ospf interface; bird p show ospf neighbors; ip -n p addr show dev "$dev_p"; ctl_ce p show tunnels; } | evidence
+check "r knows the way to p by OSPF" wait_for 90 eval "ip -n r route show proto ospf | grep '${LAN[p]}.*dev $dev_r'" || { frr r show interface "$dev_r"; ip -n r addr show dev "$dev_r"; frr r show ip ospf neighbor; frr r show ip ospf interface; bird p show ospf interface; bird p show ospf neighbors; ip -n p addr show dev "$dev_p"; ctl_ce p show tunnels; } | evidence
 check "r's host reaches p's" wait_for 30 reaches r p
 capture_stop all
 assert_only_esp all
