@@ -42,19 +42,13 @@ static int load_serial(void *arg, uint32_t vpn, uint32_t serial)
 	return keyring_load_serial(l->db->keys, vpn, serial);
 }
 
-/* The first error of a document that was good once: schema or rules have changed since. */
-static void document_error(
-    struct loading *l, const struct store_generation *g, const struct diag *d)
+/* A document that was good once: schema or rules have changed since. */
+static void document_error(char err[DB_ERR_LEN], const struct diag *d)
 {
-	size_t i = 0;
+	char first[DB_ERR_LEN];
 
-	while (i < d->count && d->entry[i].severity != DIAG_ERROR)
-		i++;
-	snprintf(l->err, DB_ERR_LEN,
-	    "store: the document of generation %llu is not accepted any more: "
-	    "line %u: %s",
-	    (unsigned long long)g->number, i < d->count ? d->entry[i].line : 0,
-	    i < d->count ? d->entry[i].text : "unknown error");
+	snprintf(err, DB_ERR_LEN, "store: a document is not accepted any more: %.*s",
+	    DB_ERR_LEN - 64, diag_first(d, first, sizeof(first)));
 }
 
 static int load_document(void *arg, const struct store_generation *g,
@@ -64,7 +58,8 @@ static int load_document(void *arg, const struct store_generation *g,
 	struct intent_env env = {.ids = l->db->ids,
 	    .max_octets = g->xml_len,
 	    .excluded = verdicts_excluded,
-	    .excluded_arg = l->db->verdicts};
+	    .excluded_arg = l->db->verdicts,
+	    .stored = true};
 	struct intent in;
 	struct diag diag;
 	char name[64];
@@ -75,7 +70,9 @@ static int load_document(void *arg, const struct store_generation *g,
 	diag_init(&diag);
 	rc = intent_parse(name, g->xml, g->xml_len, &env, &in, &diag);
 	if (rc != 0)
-		document_error(l, g, &diag);
+		document_error(l->err, &diag);
+	else
+		diag_log(&diag);
 	diag_clear(&diag);
 	/* a document may describe others too, which a newer one describes now */
 	for (size_t i = 0; rc == 0 && i < customers; i++)
@@ -220,6 +217,7 @@ struct customer *db_rebuild(struct db *db, const struct customer *c, char err[DB
 	struct customer *out = NULL;
 	struct diag diag;
 	struct intent in;
+	char name[64];
 	size_t len = 0;
 	char *text = db->ops->document(db->store, c->generation, &len, err, DB_ERR_LEN);
 
@@ -230,13 +228,13 @@ struct customer *db_rebuild(struct db *db, const struct customer *c, char err[DB
 	const struct intent_env env = {.ids = db->ids,
 	    .max_octets = len,
 	    .excluded = verdicts_excluded,
-	    .excluded_arg = db->verdicts};
+	    .excluded_arg = db->verdicts,
+	    .stored = true};
 
+	snprintf(name, sizeof(name), "generation %llu", (unsigned long long)c->generation);
 	diag_init(&diag);
-	if (intent_parse(c->name, text, len, &env, &in, &diag) != 0)
-		snprintf(err, DB_ERR_LEN,
-		    "the document of generation %llu is not accepted any more",
-		    (unsigned long long)c->generation);
+	if (intent_parse(name, text, len, &env, &in, &diag) != 0)
+		document_error(err, &diag);
 	for (size_t i = 0; i < in.customers; i++)
 		if (strcmp(in.customer[i]->name, c->name) == 0) {
 			out = customer_ref(in.customer[i]);

@@ -60,6 +60,7 @@ int intent_parse(const char *name, const char *text, size_t len, const struct in
 	    scan_check(name, text, len, diag) < 0)
 		return -1;
 	doc_init(&d, name, text, len);
+	d.stored = env->stored;
 	if (intent_xml_read(&d, diag) == 0)
 		r = take_tree(&d, env, out, diag);
 	doc_clear(&d);

@@ -37,6 +37,8 @@ struct intent_env {
 	bool (*excluded)(void *arg, const char *customer, const char *vpn, const char *ce);
 	void *excluded_arg;
 	size_t max_octets; /* of a document */
+	/* It was accepted once: what only a younger rule forbids is a warning. */
+	bool stored;
 };
 
 struct intent {

@@ -165,6 +165,18 @@ void doc_error(
 	va_end(ap);
 }
 
+void doc_late_error(
+    struct doc *d, uint32_t tag, const char *attr, uint32_t related, const char *fmt, ...)
+{
+	struct doc_fault f = {
+	    .tag = tag, .related = related, .severity = d->stored ? DIAG_WARNING : DIAG_ERROR};
+	va_list ap;
+
+	va_start(ap, fmt);
+	fault_add(d, &f, attr, fmt, ap);
+	va_end(ap);
+}
+
 void doc_warning(struct doc *d, uint32_t tag, const char *attr, const char *fmt, ...)
 {
 	struct doc_fault f = {.tag = tag, .severity = DIAG_WARNING};

@@ -181,6 +181,7 @@ struct doc {
 	uint32_t faults;
 	size_t errors; /* also those over DIAG_MAX */
 	size_t warnings;
+	bool stored; /* struct intent_env */
 	bool failed; /* memory */
 };
 
@@ -211,6 +212,9 @@ const char *doc_lower(struct doc *d, const char *text);
 /* A fault of an attribute (NULL: the element). related: 0, or a tag to give the line of. */
 void doc_error(struct doc *d, uint32_t tag, const char *attr, uint32_t related, const char *fmt,
     ...) __attribute__((format(printf, 5, 6)));
+/* Of a rule that stored documents may be older than: for those it is a warning. */
+void doc_late_error(struct doc *d, uint32_t tag, const char *attr, uint32_t related,
+    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 void doc_warning(struct doc *d, uint32_t tag, const char *attr, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 void doc_schema_error(struct doc *d, uint32_t tag, const char *attr, const char *fmt, ...)

@@ -5,6 +5,8 @@
  * tell one's packets from the other's.  A site that is in both VPNs with the same addresses is no
  * such case: there they are told by where they go.
  *
+ * A document of before this rule stays in force, with a warning (struct intent_env).
+ *
  * What may be learned counts as a site.  VPNs that share a CE are looked at in pairs, each pair
  * once and its smaller list of prefixes in the larger one's: n log n in the prefixes.
  */
@@ -207,11 +209,12 @@ static void say(
 	const struct doc_member *in_b = p->in_b[who];
 	char s[PREFIX_STRLEN], t[PREFIX_STRLEN];
 
-	doc_error(w->d, in_b->tag, "vrf", in_a->tag,
+	doc_late_error(w->d, in_b->tag, "vrf", in_a->tag,
 	    "member \"%s\": %s of vpn \"%s\" overlaps %s of vpn \"%s\", and the CE is in both%s:"
-	    " write vrf=\"...\" at both members, with the name of another VRF device each",
+	    " write vrf=\"...\" at both members, with the name of another VRF device each%s",
 	    in_b->ce->name, prefix_print(&y->prefix, t), b->name ? b->name : "?",
-	    prefix_print(&x->prefix, s), a->name ? a->name : "?", p->many ? ", as are others" : "");
+	    prefix_print(&x->prefix, s), a->name ? a->name : "?", p->many ? ", as are others" : "",
+	    w->d->stored ? " (it is in force as it was; the next apply of it is refused)" : "");
 }
 
 /* The first of l that is not before p. */

@@ -522,6 +522,12 @@ START_TEST(vpns_that_overlap)
 	    OVERLAP(" vrf='x'", " vrf='x'", "10.1.0.0/16", "10.2.0.0/16", "a.example"), -1);
 	ck_assert_int_eq(
 	    OVERLAP(" vrf='x'", " vrf='y'", "10.1.0.0/16", "10.2.0.0/16", "a.example"), 0);
+	/* one that is stored was accepted before there was this rule */
+	e.stored = true;
+	ck_assert_int_eq(OVERLAP("", "", "10.1.0.0/16", "10.2.0.0/16", "a.example"), 0);
+	ck_assert_msg(strstr(said, "warning: member \"a.example\": 10.2.0.0/16"), "%s", said);
+	ck_assert_msg(strstr(said, "the next apply of it is refused"), "%s", said);
+	e.stored = false;
 	/* a back end without */
 	e.caps = useless;
 	ck_assert_int_eq(

@@ -276,6 +276,57 @@ START_TEST(test_restart)
 }
 END_TEST
 
+/* Two VPNs of x that overlap, with these attributes of it in each. */
+static size_t overlapping(char xml[2048], const char *p, const char *q)
+{
+	return (size_t)snprintf(xml, 2048,
+	    "<intent xmlns=\"urn:copsvpn:intent:1\"><customer name=\"old\">"
+	    "<ce name=\"x\" address=\"192.0.2.201\"/><ce name=\"y\" address=\"192.0.2.202\"/>"
+	    "<ce name=\"z\" address=\"192.0.2.203\"/>"
+	    "<vpn name=\"p\" id=\"00005e:00000101\" topology=\"full-mesh\">"
+	    "<member ce=\"x\"%s><site prefix=\"10.1.0.0/16\"/></member>"
+	    "<member ce=\"y\"><site prefix=\"10.2.0.0/16\"/></member></vpn>"
+	    "<vpn name=\"q\" id=\"00005e:00000102\" topology=\"full-mesh\">"
+	    "<member ce=\"x\"%s><site prefix=\"10.1.0.0/16\"/></member>"
+	    "<member ce=\"z\"><site prefix=\"10.2.0.0/16\"/></member></vpn>"
+	    "</customer></intent>",
+	    p, q);
+}
+
+/* A document of before a rule stays in force; whoever applies it again is told. */
+START_TEST(test_document_of_before)
+{
+	static const char *const customer[] = {"old"};
+	struct call revoke = {
+	    .cmd = "revoke", .args = json_pack("{s:s, s:b}", "ce", "z", "no-wait", 1)};
+	struct store_generation g = {.summary = ""};
+	struct db *db = &w.pdp->db;
+	char xml[2048], err[DB_ERR_LEN];
+
+	overlapping(xml, " vrf=\"p\"", " vrf=\"q\"");
+	ck_assert_int_eq(world_apply(&w, xml), CHANGE_OK);
+	g.xml_len = overlapping(xml, "", "");
+	g.xml = xml;
+	ck_assert_int_eq(world_apply(&w, xml), CHANGE_REFUSED);
+	g.number = db->generation + 1;
+	g.lsn = db->lsn + 1;
+	ck_assert_int_eq(
+	    db->ops->commit_generation(db->store, &g, customer, 1, NULL, 0, NULL, err, sizeof(err)),
+	    0);
+	world_restart(&w);
+	db = &w.pdp->db;
+	ck_assert_uint_eq(registry_find(db->registry, "old")->generation, g.number);
+	ck_assert_ptr_null(registry_ce(db->registry, "x")->member[0]->vrf);
+	ck_assert_int_eq(world_apply(&w, xml), CHANGE_REFUSED);
+	/* and is built anew when it must be */
+	call_start(&w, &revoke);
+	ck_assert(json_is_object(json_object_get(call_end(&w, &revoke), "result")));
+	json_decref(revoke.reply);
+	ck_assert_ptr_null(registry_ce(db->registry, "z"));
+	ck_assert_ptr_nonnull(registry_ce(db->registry, "x"));
+}
+END_TEST
+
 START_TEST(test_removed)
 {
 	mesh_up();
@@ -1338,6 +1389,7 @@ int main(void)
 	tcase_add_test(plain, test_failure_then_fix);
 	tcase_add_test(plain, test_reconnect);
 	tcase_add_test(plain, test_restart);
+	tcase_add_test(plain, test_document_of_before);
 	tcase_add_test(plain, test_removed);
 	tcase_add_test(plain, test_keys);
 	tcase_add_test(plain, test_keys_bad);
