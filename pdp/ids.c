@@ -393,6 +393,16 @@ void ids_dead_each(struct ids *ids, uint32_t vpn, uint64_t since,
 		fn(arg, &s->e);
 }
 
+void ids_live_each(
+    struct ids *ids, enum id_kind kind, void (*fn)(void *arg, struct id_entry *e), void *arg)
+{
+	const struct numbers *n = &ids->number[kind];
+
+	for (uint32_t i = 1; i <= n->last && i < n->cap; i++)
+		if (n->slot[i] && !n->slot[i]->e.dead)
+			fn(arg, &n->slot[i]->e);
+}
+
 uint64_t ids_vpn_lsn(const struct ids *ids, uint32_t vpn)
 {
 	const struct vpn_index *v = vpn_index_find(ids, vpn);

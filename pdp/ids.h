@@ -56,6 +56,9 @@ void ids_rollback(struct ids *ids);
 /* Dead entries of a VPN whose lsn is over since. */
 void ids_dead_each(struct ids *ids, uint32_t vpn, uint64_t since,
     void (*fn)(void *arg, const struct id_entry *e), void *arg);
+/* All of a kind that are not dead.  O(numbers of that kind). */
+void ids_live_each(
+    struct ids *ids, enum id_kind kind, void (*fn)(void *arg, struct id_entry *e), void *arg);
 /* The newest stamp of anything in a VPN. O(1). */
 uint64_t ids_vpn_lsn(const struct ids *ids, uint32_t vpn);
 /* When a membership of the CE of this name last ended, 0 if none did.  O(memberships it had). */

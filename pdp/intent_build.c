@@ -222,6 +222,18 @@ static int learn_order(const void *a, const void *b)
 	return prefix_cmp(a, b);
 }
 
+static struct prefix *build_learn(struct build *b, const struct doc_member *dm, size_t *learns)
+{
+	struct prefix *out = array(b, dm->learn.n, sizeof(*out));
+
+	*learns = out ? dm->learn.n : 0;
+	for (size_t i = 0; i < *learns; i++)
+		out[i] = b->d->learn[dm->learn.at + i].prefix;
+	if (*learns)
+		qsort(out, *learns, sizeof(*out), learn_order);
+	return out;
+}
+
 static void build_routing(struct build *b, struct model_member *m, const struct doc_member *dm)
 {
 	m->internet = dm->internet;
@@ -229,32 +241,21 @@ static void build_routing(struct build *b, struct model_member *m, const struct 
 	m->max_learned = dm->max_learned;
 	if (dm->vrf && !(m->vrf = strdup(dm->vrf)))
 		b->why = "out of memory";
-	m->learn = array(b, dm->learn.n, sizeof(*m->learn));
-	if (!m->learn)
-		return;
-	for (; m->learns < dm->learn.n; m->learns++)
-		m->learn[m->learns] = b->d->learn[dm->learn.at + m->learns].prefix;
-	if (m->learns)
-		qsort(m->learn, m->learns, sizeof(*m->learn), learn_order);
+	m->learn = build_learn(b, dm, &m->learns);
 }
 
 /* An excluded member is no peer of anybody, and its prefixes are discarded. */
 static int withhold(struct build *b, struct model_vpn *v, const struct doc_member *dm)
 {
+	struct model_excluded *x = &b->customer->excluded[b->customer->excludeds - 1];
 	struct model_prefix *p = build_prefixes(
 	    b, &b->d->site[dm->site.at], dm->site.n, v->id->number, dm->id->number);
-	struct model_prefix *more = NULL;
 
-	if (p)
-		more = reallocarray(v->withheld, v->withhelds + dm->site.n + 1, sizeof(*more));
-	if (more) {
-		v->withheld = more;
-		for (uint32_t i = 0; i < dm->site.n; i++)
-			more[v->withhelds++] = p[i];
-	} else if (!b->why) {
+	if (p && vpn_withhold(v, p, dm->site.n) < 0)
 		b->why = "out of memory";
-	}
 	free(p);
+	x->member = dm->id->number;
+	x->learn = build_learn(b, dm, &x->learns);
 	return b->why ? -1 : 0;
 }
 
@@ -270,7 +271,7 @@ static int build_member(struct build *b, struct model_vpn *v, struct doc_member 
 	if (!dm->id)
 		return -1;
 	if (left_out(b, v->name, dm->ce->name))
-		return withhold(b, v, dm);
+		return b->why ? -1 : withhold(b, v, dm);
 	struct model_member *m = &v->member[v->members++];
 	*m = (struct model_member) {
 	    .ce = dm->ce->model, .vpn = v, .id = dm->id, .role = dm->role, .sites = dm->site.n};
@@ -294,13 +295,6 @@ static int build_hubs(struct build *b, struct model_vpn *v, const struct doc_vpn
 	return 0;
 }
 
-static int withheld_order(const void *a, const void *b)
-{
-	uint32_t x = ((const struct model_prefix *)a)->id->number;
-	uint32_t y = ((const struct model_prefix *)b)->id->number;
-	return (x > y) - (x < y);
-}
-
 static int build_members(struct build *b, struct model_vpn *v, const struct doc_vpn *dv)
 {
 	v->member = array(b, dv->member.n, sizeof(*v->member));
@@ -310,8 +304,7 @@ static int build_members(struct build *b, struct model_vpn *v, const struct doc_
 		if (build_member(b, v, &b->d->member[dv->member.at + i]) < 0)
 			return -1;
 	qsort(v->member, v->members, sizeof(*v->member), member_order);
-	if (v->withhelds > 1)
-		qsort(v->withheld, v->withhelds, sizeof(*v->withheld), withheld_order);
+	vpn_withheld_sort(v);
 	return build_hubs(b, v, dv);
 }
 

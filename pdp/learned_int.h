@@ -3,6 +3,7 @@
  *
  *	learned.c	reports: rows of requests, their life
  *	learned_judge.c	which of them a snapshot takes, and why not the others
+ *	learned_withhold.c	what members had learned that are excluded since
  *	learned_flush.c	from reports to prefixes of the members in force, stored and sent
  */
 #ifndef PDP_LEARNED_INT_H
@@ -70,5 +71,9 @@ struct learned_judged *learned_judge(
  */
 struct model_prefix *learned_sites(struct ids *ids, const struct model_member *m,
     const struct learned_judged *v, size_t n, size_t *sites);
+/* Can a member of v have p, as far as that does not depend on the member? */
+bool learned_is_fit(const struct model_vpn *v, const struct prefix *p);
+/* Put into c what its excluded members had learned.  0, or -1: memory. */
+int learned_withhold(struct ids *ids, struct customer *c);
 
 #endif

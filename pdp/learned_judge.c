@@ -3,7 +3,7 @@
  * others.  A pure function of a snapshot, the reports and their order, so that the same comes out
  * when a document is checked, when it is applied, and after a restart.  That no network is two
  * members' follows from the intent: ranges of <learn> overlap nothing of others
- * (pdp/intent_learn), and only what is inside one is taken.
+ * (pdp/intent_check), and only what is inside one is taken.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +63,11 @@ static const struct model_ce *covered(const struct customer *c, const struct pre
 			(prefix_has(p, &c->ce[i].seen) || prefix_has(p, &c->ce[i].own))))
 			return &c->ce[i];
 	return NULL;
+}
+
+bool learned_is_fit(const struct model_vpn *v, const struct prefix *p)
+{
+	return is_network(p) && !is_space(v, p) && covered(v->customer, p) == NULL;
 }
 
 static enum learned_verdict judge_alone(const struct model_member *m, const struct prefix *p)
@@ -262,7 +267,7 @@ int learned_fill(const struct learned *l, struct ids *ids, struct customer *c)
 		if (r != NULL && fill_ce(ids, r, &c->ce[i]) != 0)
 			return -1;
 	}
-	return 0;
+	return learned_withhold(ids, c);
 }
 
 /* ------------------------------------------------------------------ in words */

@@ -56,6 +56,7 @@ pdp_libpdp_la_SOURCES += \
 	pdp/learned.c pdp/learned.h pdp/learned_int.h \
 	pdp/learned_flush.c \
 	pdp/learned_judge.c \
+	pdp/learned_withhold.c \
 	pdp/leave.c pdp/leave.h \
 	pdp/mailbox.c pdp/mailbox.h \
 	pdp/membership.c pdp/membership.h \

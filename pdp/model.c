@@ -106,6 +106,7 @@ void customer_unref(struct customer *c)
 	for (size_t i = 0; i < c->excludeds; i++) {
 		free(c->excluded[i].ce);
 		free(c->excluded[i].vpn);
+		free(c->excluded[i].learn);
 	}
 	free(c->excluded);
 	free(c->vpn);
@@ -170,6 +171,41 @@ struct model_member *vpn_member_of(const struct model_vpn *v, const struct model
 		if (ce->member[i]->vpn == v)
 			return ce->member[i];
 	return NULL;
+}
+
+int vpn_withhold(struct model_vpn *v, const struct model_prefix *p, size_t n)
+{
+	struct model_prefix *more = v->withheld;
+
+	if (v->withhelds + n > v->withheld_cap) {
+		size_t cap = v->withhelds + n + v->withhelds / 2;
+		if (!(more = reallocarray(v->withheld, cap, sizeof(*more))))
+			return -1;
+		v->withheld = more;
+		v->withheld_cap = cap;
+	}
+	for (size_t i = 0; i < n; i++)
+		more[v->withhelds++] = p[i];
+	return 0;
+}
+
+static int withheld_order(const void *a, const void *b)
+{
+	uint32_t x = ((const struct model_prefix *)a)->id->number;
+	uint32_t y = ((const struct model_prefix *)b)->id->number;
+	return (x > y) - (x < y);
+}
+
+void vpn_withheld_sort(struct model_vpn *v)
+{
+	size_t n = 0;
+
+	if (v->withhelds > 1)
+		qsort(v->withheld, v->withhelds, sizeof(*v->withheld), withheld_order);
+	for (size_t i = 0; i < v->withhelds; i++)
+		if (!n || v->withheld[n - 1].id != v->withheld[i].id)
+			v->withheld[n++] = v->withheld[i];
+	v->withhelds = n;
 }
 
 bool customer_excludes(const struct customer *c, const char *vpn, const char *ce)

@@ -112,7 +112,7 @@ struct model_vpn {
 	size_t spaces;
 	/* Of members that are excluded: discarded by all, so that nothing goes there in clear. */
 	struct model_prefix *withheld; /* sorted by number */
-	size_t withhelds;
+	size_t withhelds, withheld_cap;
 	struct model_member *member; /* sorted by m */
 	size_t members;
 	struct model_member **hub; /* in intent order; hub[0] relays */
@@ -122,6 +122,10 @@ struct model_vpn {
 struct model_excluded { /* in the document, and not in the snapshot */
 	char *ce;
 	char *vpn; /* NULL: the whole CE */
+	/* Of a membership: */
+	uint32_t member;
+	struct prefix *learn; /* where it could learn prefixes */
+	size_t learns;
 };
 
 struct customer {
@@ -152,6 +156,9 @@ struct model_vpn *customer_vpn_find(const struct customer *c, const char *name);
 struct model_vpn *customer_vpn_by_number(const struct customer *c, uint32_t number);
 struct model_member *vpn_member_find(const struct model_vpn *v, uint32_t m);
 struct model_member *vpn_member_of(const struct model_vpn *v, const struct model_ce *ce);
+/* Prefixes that are withheld too; sort when all are there.  0, or -1: memory. */
+int vpn_withhold(struct model_vpn *v, const struct model_prefix *p, size_t n);
+void vpn_withheld_sort(struct model_vpn *v); /* each once, too */
 /* Does the document have this CE, or (vpn not NULL) membership, which is excluded? */
 bool customer_excludes(const struct customer *c, const char *vpn, const char *ce);
 struct customer *customer_ref(struct customer *c);

@@ -394,6 +394,78 @@ START_TEST(revoked)
 }
 END_TEST
 
+/* A VPN "v" of three, with sites 10.0.i.0/24; of which ce0 may learn, and what. */
+static void apply_managed(const char *learn)
+{
+	char xml[2048];
+
+	snprintf(xml, sizeof(xml),
+	    "<intent xmlns=\"urn:copsvpn:intent:1\"><customer name=\"c\">"
+	    "<ce name=\"ce0\" address=\"192.0.2.1\"/><ce name=\"ce1\" address=\"192.0.2.2\"/>"
+	    "<ce name=\"ce2\" address=\"192.0.2.3\"/>"
+	    "<vpn name=\"v\" id=\"00005e:00000001\" topology=\"full-mesh\" routing=\"managed\">"
+	    "<member ce=\"ce0\"><site prefix=\"10.0.0.0/24\"/>%s</member>"
+	    "<member ce=\"ce1\"><site prefix=\"10.0.1.0/24\"/></member>"
+	    "<member ce=\"ce2\"><site prefix=\"10.0.2.0/24\"/></member>"
+	    "</vpn></customer></intent>",
+	    learn);
+	ck_assert_int_eq(world_apply(&w, xml), CHANGE_OK);
+}
+
+/* What an excluded member had learned is discarded like its sites, until it is back. */
+START_TEST(learned_is_withheld)
+{
+	const char *both = "<learn prefix=\"10.10.0.0/16\"/><learn prefix=\"2001:db8::/32\"/>";
+	struct pep_net net[] = {
+	    {1, 0, "10.10.1.0/24"}, {2, 0, "2001:db8:1::/48"}, {3, 0, "10.10.2.0/24"}};
+	bool many;
+
+	apply_managed(both);
+	for (int i = 0; i < 3; i++)
+		pep_connect(&pep[i]);
+	until(&w, all_in_sync(3));
+	for (int i = 0; i < 3; i++)
+		net[i].vpn = registry_vpn(w.pdp->db.registry, "v", &many)->id->number;
+	pep_learned(&pep[0], false, NULL, 0, net, 3);
+	until(&w, all_in_sync(3) && pep_rows(&pep[1], "ceVpnPeerPrefix") == 5);
+	net[2].prefix = NULL; /* gone before that */
+	pep_learned(&pep[0], false, NULL, 0, &net[2], 1);
+	until(&w, all_in_sync(3) && pep_rows(&pep[2], "ceVpnPeerPrefix") == 4);
+	pep_drop(&pep[2]); /* misses it */
+	settle(&w, 50);
+	done("revoke", json_pack("{s:s, s:b}", "ce", "ce0", "no-wait", 1));
+	until(&w, pep[0].ended && in_sync(1) && !learned_pending(w.pdp->db.learned));
+	ck_assert_uint_eq(blocked(1), 3);
+	ck_assert(pep_matches(&pep[1]));
+	again(2);
+	until(&w, in_sync(2));
+	ck_assert_uint_eq(blocked(2), 3);
+	ck_assert(pep_matches(&pep[2]));
+
+	/* also after a restart and by documents, as far as they still have it learn that */
+	world_restart(&w);
+	again(1);
+	again(2);
+	until(&w, in_sync(1) && in_sync(2));
+	ck_assert_uint_eq(blocked(1), 3);
+	ck_assert(pep_matches(&pep[1]));
+	apply_managed("<learn prefix=\"10.10.0.0/16\"/>");
+	until(&w, in_sync(1) && in_sync(2));
+	ck_assert_uint_eq(blocked(1), 2);
+	ck_assert(pep_matches(&pep[1]));
+
+	done("reinstate", json_pack("{s:s, s:b}", "ce", "ce0", "no-wait", 1));
+	until(&w, in_sync(1) && in_sync(2));
+	ck_assert_uint_eq(blocked(1), 0);
+	again(0);
+	until(&w, all_in_sync(3));
+	pep_learned(&pep[0], false, NULL, 0, net, 1);
+	until(&w, all_in_sync(3) && pep_rows(&pep[2], "ceVpnPeerPrefix") == 3);
+	for (int i = 0; i < 3; i++)
+		ck_assert(pep_matches(&pep[i]));
+}
+END_TEST
+
 /* A former peer that is revoked will never say anything: nobody waits for it. */
 START_TEST(revoked_peer_is_not_waited_for)
 {
@@ -422,6 +494,7 @@ int main(void)
 	tcase_add_test(t, leave_allowed);
 	tcase_add_test(t, leave_held);
 	tcase_add_test(t, revoked);
+	tcase_add_test(t, learned_is_withheld);
 	tcase_add_test(t, revoked_peer_is_not_waited_for);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
