@@ -231,23 +231,12 @@ static void pair(struct change *c, const struct vpn_work *w, const struct side *
 	emit(t, member_piece(c, m, from, to));
 }
 
-static bool prefixes_differ(
-    const struct model_prefix *b, size_t bn, const struct model_prefix *a, size_t an)
-{
-	if (bn != an)
-		return true;
-	for (size_t i = 0; i < an; i++)
-		if (b[i].id != a[i].id)
-			return true;
-	return false;
-}
-
 /* --- what only the member itself gets ------------------------------------------------------- */
 
 static bool own_differs(const struct side *s)
 {
 	return !s->b || !s->a || rows_vpn_differs(s->b, s->a) ||
-	       prefixes_differ(s->b->site, s->b->sites, s->a->site, s->a->sites);
+	       delta_prefixes_differ(s->b->site, s->b->sites, s->a->site, s->a->sites);
 }
 
 static const struct piece *own_piece(struct change *c, struct side *s)
@@ -503,7 +492,7 @@ static void mark_side(struct vpn_work *w, struct side *s)
 
 	s->sight = !both || s->b->role != s->a->role || links_differ(s->b, s->a);
 	s->touched = s->sight || rows_peer_differs(s->b, s->a) || rows_self_differs(s->b, s->a) ||
-		     prefixes_differ(s->b->site, s->b->sites, s->a->site, s->a->sites);
+		     delta_prefixes_differ(s->b->site, s->b->sites, s->a->site, s->a->sites);
 	if (s->touched)
 		w->touched[w->touches++] = s;
 }
@@ -568,8 +557,8 @@ static struct vpn_work *vpn_work_new(struct change *c, struct model_vpn *b, stru
 	merge_members(w);
 	w->all_pairs = b && a && views_differ(b, a);
 	w->changed = !b || !a || w->all_pairs || rows_net_differs(b, a) || proposals_differ(b, a) ||
-		     prefixes_differ(b->space, b->spaces, a->space, a->spaces) ||
-		     prefixes_differ(b->withheld, b->withhelds, a->withheld, a->withhelds);
+		     delta_prefixes_differ(b->space, b->spaces, a->space, a->spaces) ||
+		     delta_prefixes_differ(b->withheld, b->withhelds, a->withheld, a->withhelds);
 	if (w->changed || w->touches)
 		return w;
 	vpn_work_free(w);

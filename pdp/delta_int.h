@@ -29,4 +29,16 @@ static inline struct rows_set delta_withheld(const struct model_vpn *v)
 	return (struct rows_set) {.p = v->withheld, .n = v->withhelds, .at = {.how = ROWS_PEER}};
 }
 
+/* In the same order: are they the same numbers? */
+static inline bool delta_prefixes_differ(
+    const struct model_prefix *b, size_t bn, const struct model_prefix *a, size_t an)
+{
+	if (bn != an)
+		return true;
+	for (size_t i = 0; i < an; i++)
+		if (b[i].id != a[i].id)
+			return true;
+	return false;
+}
+
 #endif

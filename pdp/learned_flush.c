@@ -105,17 +105,6 @@ static int store_row(struct flush *f, const struct learned_judged *j)
 	return store_put(f, &s);
 }
 
-static bool sites_differ(
-    const struct model_prefix *b, size_t bn, const struct model_prefix *a, size_t an)
-{
-	if (bn != an)
-		return true;
-	for (size_t i = 0; i < an; i++)
-		if (b[i].id != a[i].id)
-			return true;
-	return false;
-}
-
 /* m's rows are v[0..n); none: what it had goes. */
 static int edit_put(
     struct flush *f, struct model_member *m, const struct learned_judged *v, size_t n)
@@ -129,7 +118,7 @@ static int edit_put(
 	e.site = learned_sites(f->db->ids, m, v, n, &e.sites);
 	if (e.site == NULL)
 		return -1;
-	if (sites_differ(e.old, e.olds, e.site, e.sites))
+	if (delta_prefixes_differ(e.old, e.olds, e.site, e.sites))
 		f->edit[f->edits++] = e;
 	else
 		free(e.site);

@@ -38,12 +38,19 @@ static bool in_range(const struct model_member *m, const struct prefix *p)
 	return false;
 }
 
+static int prefix_order(const void *a, const void *b)
+{
+	return prefix_cmp(
+	    &((const struct model_prefix *)a)->prefix, &((const struct model_prefix *)b)->prefix);
+}
+
 static bool is_static(const struct model_member *m, const struct prefix *p)
 {
-	for (size_t i = 0; i < m->sites; i++)
-		if (!m->site[i].learned && prefix_cmp(&m->site[i].prefix, p) == 0)
-			return true;
-	return false;
+	const struct model_prefix key = {.prefix = *p}, *site = NULL;
+
+	if (m->sites > 0)
+		site = bsearch(&key, m->site, m->sites, sizeof(key), prefix_order);
+	return site != NULL && !site->learned;
 }
 
 static bool is_space(const struct model_vpn *v, const struct prefix *p)
@@ -186,12 +193,6 @@ struct learned_judged *learned_judge(
 }
 
 /* ------------------------------------------------------------ into a model */
-
-static int prefix_order(const void *a, const void *b)
-{
-	return prefix_cmp(
-	    &((const struct model_prefix *)a)->prefix, &((const struct model_prefix *)b)->prefix);
-}
 
 /* The number that this prefix has, or would have, in the intent: going over changes no row. */
 static struct id_entry *number_of(
