@@ -360,8 +360,11 @@ static bool is_member(const struct customer *c, const struct model_member *m)
 static void departures_put(struct change_work *w, const struct change_pair *p, uint64_t lsn)
 {
 	int64_t now = (int64_t)time(NULL);
+	size_t pairs = 0, lost = 0;
 	struct departure *more;
 
+	for (size_t i = 0; i < w->departures; i++)
+		pairs += w->departure[i].waits;
 	for (size_t i = 0; p->before != NULL && p->after != NULL && i < p->before->vpns; i++) {
 		const struct model_vpn *v = &p->before->vpn[i];
 
@@ -375,13 +378,17 @@ static void departures_put(struct change_work *w, const struct change_pair *p, u
 				return;
 			w->departure = more;
 			if (departure_init(w->env->db->departed, &more[w->departures],
-				&v->member[k], w->how, lsn, now) == 0)
-				w->departures++;
+				&v->member[k], pairs, w->how, lsn, now) == 0)
+				pairs += more[w->departures++].waits;
 			else
-				log_warn("%s left %s/%s: too many pairs to follow who confirms it",
-				    v->member[k].ce->name, v->customer->name, v->name);
+				lost++;
 		}
 	}
+	if (lost > 0)
+		log_warn(
+		    "%s: nobody follows who confirms that %zu members are gone: too many pairs "
+		    "of them and their peers",
+		    p->before->name, lost);
 }
 
 /* Stamp, work out who gets what, and store; nothing has left yet. */

@@ -57,7 +57,7 @@ static struct held *find(const struct departed *d, uint32_t member)
 }
 
 int departure_init(const struct departed *d, struct departure *out, const struct model_member *m,
-    const char *how, uint64_t lsn, int64_t now)
+    size_t beside, const char *how, uint64_t lsn, int64_t now)
 {
 	const struct model_member *via;
 	struct model_member *r;
@@ -67,7 +67,7 @@ int departure_init(const struct departed *d, struct departure *out, const struct
 	    .member = m->id->number, .vpn = m->vpn->id->number, .at = now, .lsn = lsn};
 	snprintf(out->how, sizeof(out->how), "%s", how);
 	model_seen_init(&seen, m);
-	if (seen.count > DEPARTED_WAITS_MAX - d->waits)
+	if (d->waits + beside + seen.count > DEPARTED_WAITS_MAX)
 		return -1;
 	out->wait = calloc(seen.count + 1, sizeof(*out->wait));
 	if (out->wait == NULL)

@@ -36,11 +36,11 @@ struct departed;
 struct departed *departed_new(void);
 void departed_free(struct departed *d);
 /*
- * m goes: who are the peers that see it?  *out is the caller's, departure_clear() it.  -1: memory,
- * or more pairs than we keep.
+ * m goes: who are the peers that see it?  beside: pairs of others that go with it.  *out is the
+ * caller's, departure_clear() it.  -1: memory, or more pairs than we keep.
  */
 int departure_init(const struct departed *d, struct departure *out, const struct model_member *m,
-    const char *how, uint64_t lsn, int64_t now);
+    size_t beside, const char *how, uint64_t lsn, int64_t now);
 void departure_clear(struct departure *x);
 /* Takes what *x holds, in the place of what there was of its member.  -1: memory. */
 int departed_put(struct departed *d, struct departure *x);
