@@ -35,15 +35,6 @@ static void rebuild(void *arg, struct customer *k)
 	customer_unref(after);
 }
 
-/* As it was, when the change did not come to be; *was: what there was, NULL: nothing. */
-static void restore(struct verdicts *vs, const struct verdict *v, bool gone)
-{
-	if (gone)
-		(void)verdicts_put(vs, v);
-	else
-		verdicts_drop(vs, v->kind, v->ce, v->vpn);
-}
-
 enum change_result change_verdict(struct change_env *env, const struct verdict *v, bool gone,
     const char *what, const struct change_text *t, struct change *c, char err[DB_ERR_LEN])
 {
@@ -51,6 +42,7 @@ enum change_result change_verdict(struct change_env *env, const struct verdict *
 	struct change_work w = {.env = env, .c = c};
 	struct concerned x = {.w = &w, .v = v, .err = err};
 	enum change_result res = CHANGE_FAILED;
+	struct held_verdict *was;
 	char counts[sizeof(c->summary)];
 
 	*c = (struct change) {0};
@@ -58,10 +50,11 @@ enum change_result change_verdict(struct change_env *env, const struct verdict *
 	w.how = v->kind == VERDICT_REVOKED ? "revoked" : "left";
 	if (v->kind == VERDICT_REVOKED && !gone)
 		w.revoked = v->ce;
-	if (gone)
-		verdicts_drop(vs, v->kind, v->ce, v->vpn);
-	else if (verdicts_put(vs, v) != 0)
+	was = verdicts_set_aside(vs, v->kind, v->ce, v->vpn);
+	if (!gone && verdicts_put(vs, v) != 0) {
+		verdicts_put_back(vs, was);
 		return CHANGE_FAILED;
+	}
 	registry_each(env->db->registry, rebuild, &x);
 	if (x.rc == 0 && change_put_verdict(&w, v, gone) == 0 && change_measure(&w) == 0) {
 		memcpy(counts, c->summary, sizeof(counts));
@@ -75,7 +68,11 @@ enum change_result change_verdict(struct change_env *env, const struct verdict *
 		change_work_clear(&w);
 		ids_rollback(env->db->ids);
 	}
-	if (res != CHANGE_OK)
-		restore(vs, v, gone);
+	if (res == CHANGE_OK) {
+		verdict_free(was);
+		return res;
+	}
+	verdicts_drop(vs, v->kind, v->ce, v->vpn);
+	verdicts_put_back(vs, was);
 	return res;
 }

@@ -189,16 +189,21 @@ void cmd_deny(void *arg, struct ctl_req *req, const json_t *args)
 	    .who = ctl_req_user(req),
 	    .reason = json_get_string(args, "reason", "")};
 	const struct store_verdict stored = {.verdict = &v};
+	struct held_verdict *was;
 	struct sync_info i;
 	struct leave x;
 
 	if (!wish_arg(p, req, args, ce, vpn, &x))
 		return;
-	if (p->db.ops->save_membership(p->db.store, &stored, NULL, false, err, sizeof(err)) != 0 ||
-	    verdicts_put(p->db.verdicts, &v) != 0) {
+	was = verdicts_set_aside(p->db.verdicts, v.kind, ce, vpn);
+	if (verdicts_put(p->db.verdicts, &v) != 0 ||
+	    p->db.ops->save_membership(p->db.store, &stored, NULL, false, err, sizeof(err)) != 0) {
+		verdicts_drop(p->db.verdicts, v.kind, ce, vpn);
+		verdicts_put_back(p->db.verdicts, was);
 		ctl_req_fail(req, "failed", NULL, "%s", err[0] != '\0' ? err : "out of memory");
 		return;
 	}
+	verdict_free(was);
 	log_note("%s may not leave %s, says %s: %s", ce, vpn, v.who, v.reason);
 	membership_tell(p);
 	ctl_req_done(req, json_pack("{s:s, s:s, s:s}", "ce", ce, "vpn", vpn, "state",

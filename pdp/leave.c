@@ -106,8 +106,60 @@ static int decode(const struct pdp_row *r, struct pib_ce_vpn_site_leave *row, st
 	return pib_epd_decode(r->cls, r->epd, r->epd_len, row, &surplus, f);
 }
 
-int leaves_check(
-    struct leaves *l, const char *ce, const struct pdp_request *req, struct pib_fault *f)
+static int refuse(const struct pdp_row *r, uint16_t cperr, uint16_t column, struct pib_fault *f)
+{
+	*f = (struct pib_fault) {
+	    .cperr = cperr, .sub = column, .cls = r->cls, .instance = r->instance};
+	return -1;
+}
+
+struct named { /* a row of a request */
+	const struct pdp_row *row;
+	uint32_t vpn; /* 0: removed */
+};
+
+static int by_instance(const void *a, const void *b)
+{
+	const struct named *x = a, *y = b;
+
+	return (x->row->instance > y->row->instance) - (x->row->instance < y->row->instance);
+}
+
+static int by_vpn(const void *a, const void *b)
+{
+	const struct named *x = a, *y = b;
+
+	return (x->vpn > y->vpn) - (x->vpn < y->vpn);
+}
+
+/* Each instance once, and (the class's UNIQUENESS) each VPN; so what we keep is bounded. */
+static int distinct(
+    const struct asked *old, bool full, struct named *n, size_t count, struct pib_fault *f)
+{
+	qsort(n, count, sizeof(*n), by_instance);
+	for (size_t i = 1; i < count; i++)
+		if (n[i].row->instance == n[i - 1].row->instance)
+			return refuse(n[i].row, PIB_CPERR_INSTANCE, 0, f);
+	for (; !full && old != NULL; old = old->next) {
+		const struct pdp_row row = {.instance = old->instance};
+		const struct named key = {.row = &row};
+
+		if (bsearch(&key, n, count, sizeof(*n), by_instance) != NULL)
+			continue; /* it is replaced, or goes */
+		for (size_t i = 0; i < count; i++)
+			if (n[i].vpn == old->vpn)
+				return refuse(n[i].row, PIB_CPERR_INSTANCE, 0, f);
+	}
+	qsort(n, count, sizeof(*n), by_vpn);
+	for (size_t i = 1; i < count; i++)
+		if (n[i].vpn != 0 && n[i].vpn == n[i - 1].vpn)
+			return refuse(n[i].row, PIB_CPERR_INSTANCE, 0, f);
+	return 0;
+}
+
+/* What the rows of a request say, each by itself. */
+static int rows_check(struct leaves *l, const char *ce, const struct pdp_request *req,
+    struct named *n, size_t *count, struct pib_fault *f)
 {
 	struct pib_ce_vpn_site_leave row;
 	const struct model_vpn *v;
@@ -115,22 +167,47 @@ int leaves_check(
 	for (size_t i = 0; i < req->rows; i++) {
 		const struct pdp_row *r = &req->row[i];
 
-		if (r->cls != &pib_ce_vpn_site_leave_class || r->removed)
+		if (r->cls != &pib_ce_vpn_site_leave_class)
+			continue;
+		n[*count] = (struct named) {.row = r};
+		++*count;
+		if (r->removed)
 			continue;
 		if (decode(r, &row, f) != 0)
 			return -1;
+		n[*count - 1].vpn = row.vpn;
 		v = membership(l, ce, row.vpn);
 		/* one that is over was answered: the CE will see it */
 		if (v == NULL ? ids_find(l->db->ids, ID_VPN, row.vpn) != NULL
 			      : !is_denied(l, ce, v))
 			continue;
-		*f = (struct pib_fault) {.cperr = PIB_CPERR_VALUE,
-		    .sub = PIB_CE_VPN_SITE_LEAVE_COL_VPN,
-		    .cls = r->cls,
-		    .instance = r->instance};
-		return -1;
+		return refuse(r, PIB_CPERR_VALUE, PIB_CE_VPN_SITE_LEAVE_COL_VPN, f);
 	}
 	return 0;
+}
+
+int leaves_check(
+    struct leaves *l, const char *ce, const struct pdp_request *req, struct pib_fault *f)
+{
+	const struct asker *a = asker_find(l, ce);
+	size_t rows = 0, count = 0;
+	struct named *n;
+	int rc;
+
+	for (size_t i = 0; i < req->rows; i++)
+		rows += req->row[i].cls == &pib_ce_vpn_site_leave_class;
+	if (rows == 0)
+		return 0;
+	n = calloc(rows, sizeof(*n));
+	if (n == NULL) {
+		*f = (struct pib_fault) {.cperr = PIB_CPERR_SPACE};
+		return -1;
+	}
+	rc = rows_check(l, ce, req, n, &count, f);
+	if (rc == 0)
+		rc = distinct(a != NULL ? a->asked : NULL, req->full, n, count, f);
+	free(n);
+	return rc;
 }
 
 static struct asked *asked_get(struct leaves *l, const char *ce, uint32_t instance)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/json.h"
 #include "common/log.h"
 #include "pdp/acl.h"
 #include "pdp/control.h"
@@ -264,12 +265,12 @@ json_t *membership_departures(struct pdp *p, const struct model_vpn *v)
 static void request_json(void *arg, const struct leave *x)
 {
 	json_array_append_new(
-	    arg, json_pack("{s:s, s:s, s:s, s:o, s:I, s:s}", "ce", x->ce, "asks", "leave", "state",
+	    arg, json_pack("{s:s, s:s, s:s, s:o, s:I, s:o}", "ce", x->ce, "asks", "leave", "state",
 		     x->denied		     ? "denied, not told yet"
 		     : x->vpn->leave_allowed ? "being done"
 					     : "held",
 		     "vpn", json_sprintf("%s/%s", x->vpn->customer->name, x->vpn->name), "since_at",
-		     (json_int_t)x->at, "reason", x->reason));
+		     (json_int_t)x->at, "reason", json_text(x->reason)));
 }
 
 json_t *membership_requests(struct pdp *p)

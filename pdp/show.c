@@ -366,13 +366,14 @@ static json_t *excluded(struct pdp *p, const struct model_vpn *v)
 		why = verdicts_find(p->db.verdicts, VERDICT_REVOKED, x->ce, "");
 		if (why == NULL)
 			why = verdicts_find(p->db.verdicts, VERDICT_LEFT, x->ce, name);
-		json_array_append_new(list,
-		    json_pack("{s:s, s:s, s:I, s:s, s:s}", "ce", x->ce, "why",
-			why == NULL		       ? "?"
-			: why->kind == VERDICT_REVOKED ? "revoked"
-						       : "left",
-			"at", (json_int_t)(why != NULL ? why->at : 0), "by",
-			why != NULL ? why->who : "", "reason", why != NULL ? why->reason : ""));
+		json_array_append_new(
+		    list, json_pack("{s:s, s:s, s:I, s:s, s:o}", "ce", x->ce, "why",
+			      why == NULL		     ? "?"
+			      : why->kind == VERDICT_REVOKED ? "revoked"
+							     : "left",
+			      "at", (json_int_t)(why != NULL ? why->at : 0), "by",
+			      why != NULL ? why->who : "", "reason",
+			      json_text(why != NULL ? why->reason : "")));
 	}
 	return list;
 }
@@ -536,9 +537,10 @@ void show_ce(void *arg, struct ctl_req *req, const json_t *args)
 	revoked = verdicts_find(p->db.verdicts, VERDICT_REVOKED, buf, "");
 	if (state == NULL && revoked != NULL) {
 		json_decref(list);
-		ctl_req_done(req, json_pack("{s:s, s:s, s:I, s:s, s:s}", "ce", buf, "state",
-				      "revoked", "revoked_at", (json_int_t)revoked->at,
-				      "revoked_by", revoked->who, "reason", revoked->reason));
+		ctl_req_done(
+		    req, json_pack("{s:s, s:s, s:I, s:s, s:o}", "ce", buf, "state", "revoked",
+			     "revoked_at", (json_int_t)revoked->at, "revoked_by", revoked->who,
+			     "reason", json_text(revoked->reason)));
 		return;
 	}
 	if (state == NULL) {
@@ -561,8 +563,8 @@ void show_ce(void *arg, struct ctl_req *req, const json_t *args)
 		set(o, "warning",
 		    json_sprintf("the intent says %s, its peers are told %s", address,
 			addr_print(&ce->seen, seen)));
-	set(o, "software", json_string(site.software));
-	set(o, "backend", json_string(site.backend));
+	set(o, "software", json_text(site.software));
+	set(o, "backend", json_text(site.backend));
 	set(o, "transforms", transforms(&site.caps));
 	set(o, "replay_window_max", number(site.caps.window_max));
 	set(o, "esn", json_boolean(site.caps.esn));
@@ -570,7 +572,7 @@ void show_ce(void *arg, struct ctl_req *req, const json_t *args)
 	set(o, "udp_encap", json_boolean(site.caps.udp_encap));
 	set(o, "ike", json_boolean(site.caps.ike));
 	set(o, "repairs", number(site.repairs));
-	set(o, "trouble", json_string(site.trouble));
+	set(o, "trouble", json_text(site.trouble));
 	set(o, "applied_lsn", number(i.applied));
 	set(o, "wanted_lsn", number(i.wanted));
 	set(o, "confirmed_at", json_integer((json_int_t)i.confirmed_at));
@@ -740,9 +742,9 @@ static int history_one(void *arg, const struct store_generation *g)
 	set(o, "generation", number(g->number));
 	set(o, "lsn", number(g->lsn));
 	set(o, "when", json_integer((json_int_t)g->when));
-	set(o, "who", json_string(g->who != NULL ? g->who : ""));
-	set(o, "summary", json_string(g->summary != NULL ? g->summary : ""));
-	set(o, "comment", json_string(g->comment != NULL ? g->comment : ""));
+	set(o, "who", json_text(g->who != NULL ? g->who : ""));
+	set(o, "summary", json_text(g->summary != NULL ? g->summary : ""));
+	set(o, "comment", json_text(g->comment != NULL ? g->comment : ""));
 	json_array_append_new(arg, o);
 	return 0;
 }

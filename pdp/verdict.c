@@ -8,7 +8,7 @@
 
 #define KEY_MAX 520 /* kind, CE, customer/vpn */
 
-struct held {
+struct held_verdict {
 	UT_hash_handle hh;
 	struct verdict x; /* its texts are in here */
 	char *key;
@@ -16,7 +16,7 @@ struct held {
 };
 
 struct verdicts {
-	struct held *held;
+	struct held_verdict *held;
 };
 
 struct verdicts *verdicts_new(void)
@@ -24,7 +24,7 @@ struct verdicts *verdicts_new(void)
 	return calloc(1, sizeof(struct verdicts));
 }
 
-static void held_free(struct verdicts *v, struct held *h)
+static void held_free(struct verdicts *v, struct held_verdict *h)
 {
 	HASH_DEL(v->held, h);
 	free(h);
@@ -32,7 +32,7 @@ static void held_free(struct verdicts *v, struct held *h)
 
 void verdicts_free(struct verdicts *v)
 {
-	struct held *h, *next;
+	struct held_verdict *h, *next;
 
 	if (v == NULL)
 		return;
@@ -46,11 +46,11 @@ static void key_print(char key[KEY_MAX], enum verdict_kind kind, const char *ce,
 	snprintf(key, KEY_MAX, "%d %s %s", (int)kind, ce, vpn);
 }
 
-static struct held *find(
+static struct held_verdict *find(
     const struct verdicts *v, enum verdict_kind kind, const char *ce, const char *vpn)
 {
 	char key[KEY_MAX];
-	struct held *h;
+	struct held_verdict *h;
 
 	key_print(key, kind, ce, vpn);
 	HASH_FIND_STR(v->held, key, h);
@@ -73,7 +73,7 @@ int verdicts_put(struct verdicts *v, const struct verdict *x)
 	const char *who = x->who != NULL ? x->who : "";
 	const char *reason = x->reason != NULL ? x->reason : "";
 	char key[KEY_MAX], *at;
-	struct held *h, *old = find(v, x->kind, x->ce, x->vpn);
+	struct held_verdict *h, *old = find(v, x->kind, x->ce, x->vpn);
 
 	key_print(key, x->kind, x->ce, x->vpn);
 	h = malloc(sizeof(*h) + strlen(key) + strlen(x->ce) + strlen(x->vpn) + strlen(who) +
@@ -95,23 +95,46 @@ int verdicts_put(struct verdicts *v, const struct verdict *x)
 
 void verdicts_drop(struct verdicts *v, enum verdict_kind kind, const char *ce, const char *vpn)
 {
-	struct held *h = find(v, kind, ce, vpn);
+	struct held_verdict *h = find(v, kind, ce, vpn);
 
 	if (h != NULL)
 		held_free(v, h);
 }
 
+struct held_verdict *verdicts_set_aside(
+    struct verdicts *v, enum verdict_kind kind, const char *ce, const char *vpn)
+{
+	struct held_verdict *h = find(v, kind, ce, vpn);
+
+	if (h != NULL)
+		HASH_DEL(v->held, h);
+	return h;
+}
+
+void verdicts_put_back(struct verdicts *v, struct held_verdict *h)
+{
+	if (h == NULL)
+		return;
+	verdicts_drop(v, h->x.kind, h->x.ce, h->x.vpn);
+	HASH_ADD_KEYPTR(hh, v->held, h->key, strlen(h->key), h);
+}
+
+void verdict_free(struct held_verdict *h)
+{
+	free(h);
+}
+
 const struct verdict *verdicts_find(
     const struct verdicts *v, enum verdict_kind kind, const char *ce, const char *vpn)
 {
-	const struct held *h = find(v, kind, ce, vpn);
+	const struct held_verdict *h = find(v, kind, ce, vpn);
 
 	return h != NULL ? &h->x : NULL;
 }
 
 void verdicts_each(struct verdicts *v, void (*fn)(void *arg, const struct verdict *x), void *arg)
 {
-	struct held *h, *next;
+	struct held_verdict *h, *next;
 
 	HASH_ITER (hh, v->held, h, next)
 		fn(arg, &h->x);

@@ -28,6 +28,14 @@ struct verdicts *verdicts_new(void);
 void verdicts_free(struct verdicts *v);
 /* A copy of *x, in the place of the one with its kind, CE and VPN.  -1: memory. */
 int verdicts_put(struct verdicts *v, const struct verdict *x);
+/*
+ * Out of the set, for a change that may not come to be; NULL: there is none.  The caller's: either
+ * verdicts_put_back(), in the place of what is there by then, or verdict_free().  NULL is nothing.
+ */
+struct held_verdict *verdicts_set_aside(
+    struct verdicts *v, enum verdict_kind kind, const char *ce, const char *vpn);
+void verdicts_put_back(struct verdicts *v, struct held_verdict *h);
+void verdict_free(struct held_verdict *h);
 /* Nothing if there is none. */
 void verdicts_drop(struct verdicts *v, enum verdict_kind kind, const char *ce, const char *vpn);
 /* Borrowed until it is put or dropped; NULL: there is none. */

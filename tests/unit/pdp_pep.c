@@ -733,13 +733,17 @@ static void put_site(struct pep *p, struct buf *b)
 	    .separate = PIB_CE_VPN_SITE_SEPARATE_FALSE,
 	    .dscp_clear = PIB_CE_VPN_SITE_DSCP_CLEAR_FALSE,
 	    .owed = p->owed};
-	const struct pib_ce_vpn_site_leave leave = {
-	    .id = p->leave, .vpn = p->leave, .reason = {(const uint8_t *)"moved", 5}};
+	const char *why = p->why != NULL ? p->why : "moved";
+	const struct pib_ce_vpn_site_leave leave = {.id = p->leave,
+	    .vpn = p->leave,
+	    .reason = {(const uint8_t *)why, (uint32_t)strlen(why)}};
 
 	if (p->site)
 		put_row(b, &pib_ce_vpn_site_class, 1, &row);
 	if (p->leave != 0)
 		put_row(b, &pib_ce_vpn_site_leave_class, p->leave, &leave);
+	if (p->leave != 0 && p->twice)
+		put_row(b, &pib_ce_vpn_site_leave_class, p->leave + 1, &leave);
 	if (p->left != 0)
 		put_row(b, &pib_ce_vpn_site_leave_class, p->left, NULL);
 	p->left = 0;

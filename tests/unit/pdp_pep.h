@@ -78,6 +78,8 @@ struct pep {
 	unsigned owed;	     /* entries of its kernel that are to go */
 	uint32_t leave;	     /* the VPN that it asks to leave, 0: none */
 	uint32_t left;	     /* ... and no more */
+	const char *why;     /* its reason, NULL: "moved" */
+	bool twice;	     /* in two rows, which is wrong */
 	bool silent;	     /* never send the REQ by itself */
 	bool up;	     /* CAT was received */
 	bool ended;

@@ -212,6 +212,29 @@ START_TEST(removal_is_confirmed)
 }
 END_TEST
 
+static void count_waits(void *arg, const struct departure *x)
+{
+	*(size_t *)arg += x->waits;
+}
+
+/* Of a change by which many go no more pairs are followed than of many such changes. */
+START_TEST(pairs_are_bounded)
+{
+	size_t waits;
+
+	for (int i = 0; i < 2; i++) {
+		apply_mesh(1100, false);
+		waits = 0;
+		departed_each(w.pdp->db.departed, count_waits, &waits);
+		ck_assert_uint_eq(waits, 0);
+		apply_mesh(2, false);
+		departed_each(w.pdp->db.departed, count_waits, &waits);
+		ck_assert_uint_gt(waits, DEPARTED_WAITS_MAX / 2);
+		ck_assert_uint_le(waits, DEPARTED_WAITS_MAX);
+	}
+}
+END_TEST
+
 /* ----------------------------------------------------------------------- to leave */
 
 START_TEST(leave_allowed)
@@ -335,7 +358,71 @@ START_TEST(leave_held)
 }
 END_TEST
 
+/* A VPN in two rows is refused, and what a CE says is shown whatever it is. */
+START_TEST(leave_in_bad_words)
+{
+	const char *code;
+	unsigned errors;
+	json_t *r;
+
+	mesh_up(false);
+	errors = pep[3].frwk_errors;
+	pep[3].leave = 1;
+	pep[3].twice = true;
+	pep_request(&pep[3], false, NULL, 0);
+	until(&w, pep[3].frwk_errors == errors + 1);
+	ck_assert_uint_eq(requests(), 0);
+	pep[3].twice = false;
+	pep[3].why = "m\xff\xfeve";
+	pep_request(&pep[3], false, NULL, 0);
+	until(&w, pep[3].asked == 0);
+	r = command("show requests", NULL, &code);
+	ck_assert_str_eq(json_get_string(json_array_get(r, 0), "reason", ""), "m??ve");
+	json_decref(r);
+	done("allow", json_pack("{s:s, s:s, s:b}", "ce", "ce3", "vpn", "v", "no-wait", 1));
+	r = command("show history", NULL, &code);
+	ck_assert_str_eq(json_get_string(json_array_get(r, 0), "comment", ""), "m??ve");
+	json_decref(r);
+}
+END_TEST
+
 /* -------------------------------------------------------------------------- revoked */
+
+static int full_disk(struct store *s, const struct store_generation *g, const char *const *customer,
+    size_t customers, const char *const *deleted, size_t deletions, struct ids *ids, char *err,
+    size_t err_len)
+{
+	(void)s, (void)g, (void)customer, (void)customers, (void)deleted, (void)deletions,
+	    (void)ids;
+	snprintf(err, err_len, "disk full");
+	return -1;
+}
+
+/* What cannot be stored is not done, and what was known of it is known as before. */
+START_TEST(reinstated_on_a_full_disk)
+{
+	struct store_ops broken = store_sqlite_ops;
+	const char *code;
+	json_t *r;
+
+	mesh_up(false);
+	broken.commit_generation = full_disk;
+	w.pdp->db.ops = &broken;
+	refused_as("failed", "revoke", json_pack("{s:s}", "ce", "ce3"));
+	ck_assert(!acl_revoked(w.pdp->acl, "ce3"));
+	w.pdp->db.ops = &store_sqlite_ops;
+	done("revoke", json_pack("{s:s, s:s, s:b}", "ce", "ce3", "reason", "stolen", "no-wait", 1));
+	until(&w, pep[3].ended);
+	w.pdp->db.ops = &broken;
+	refused_as("failed", "reinstate", json_pack("{s:s}", "ce", "ce3"));
+	w.pdp->db.ops = &store_sqlite_ops;
+	ck_assert(acl_revoked(w.pdp->acl, "ce3"));
+	r = command("show ce", json_pack("{s:s}", "name", "ce3"), &code);
+	ck_assert_str_eq(json_get_string(r, "state", ""), "revoked");
+	ck_assert_str_eq(json_get_string(r, "reason", ""), "stolen");
+	json_decref(r);
+}
+END_TEST
 
 START_TEST(revoked)
 {
@@ -494,6 +581,9 @@ int main(void)
 	tcase_add_test(t, leave_allowed);
 	tcase_add_test(t, leave_held);
 	tcase_add_test(t, revoked);
+	tcase_add_test(t, pairs_are_bounded);
+	tcase_add_test(t, leave_in_bad_words);
+	tcase_add_test(t, reinstated_on_a_full_disk);
 	tcase_add_test(t, learned_is_withheld);
 	tcase_add_test(t, revoked_peer_is_not_waited_for);
 	suite_add_tcase(s, t);
