@@ -70,7 +70,9 @@ pdp_libpdp_la_SOURCES += \
 	pdp/session.c pdp/session.h \
 	pdp/source.c pdp/source.h \
 	pdp/show.c \
-	pdp/store.h pdp/store_sqlite.c \
+	pdp/store.h pdp/store_sqlite.c pdp/store_sqlite_int.h \
+	pdp/store_sqlite_load.c \
+	pdp/store_sqlite_save.c \
 	pdp/show_learned.c \
 	pdp/show_tunnels.c \
 	pdp/tunnels.c pdp/tunnels.h \
