@@ -66,8 +66,9 @@ static bool near_differs(const struct pib_ce_vpn *a, const struct pib_ce_vpn *b)
 	       a->non_vpn_traffic != b->non_vpn_traffic || a->nat != b->nat ||
 	       a->routing != b->routing || a->hellos != b->hellos ||
 	       a->activation != b->activation || !octets_same(&a->tunnel_addr, &b->tunnel_addr) ||
-	       a->ike_auth != b->ike_auth || a->ike_proposals != b->ike_proposals ||
-	       !octets_same(&a->vpn_id, &b->vpn_id) || !octets_same(&a->local_addr, &b->local_addr);
+	       !octets_same(&a->vrf, &b->vrf) || a->ike_auth != b->ike_auth ||
+	       a->ike_proposals != b->ike_proposals || !octets_same(&a->vpn_id, &b->vpn_id) ||
+	       !octets_same(&a->local_addr, &b->local_addr);
 }
 
 static void net_changed(struct touching *g, const void *before, const void *after)
