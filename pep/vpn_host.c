@@ -22,6 +22,9 @@ struct vpn_host { /* of a VPN that was enforced */
 	uint32_t vpn;
 	uint32_t table;
 	bool ipip;
+	bool held;
+	bool vrf_missing;
+	char vrf[KERN_IF_NAME_LEN];
 	struct addr local;
 	struct vpn_here now;
 	struct vpn_here told; /* as it was when its row came */
@@ -125,7 +128,7 @@ void vpn_host_device(struct vpn *v, const struct vpn_net *n, struct kplan *plan)
 	    .mode_column = PIB_CE_VPN_COL_MODE};
 
 	(void)v;
-	if (n->ipip)
+	if (n->ipip || n->held)
 		kplan_device_del(plan, d.vpn);
 	else
 		kplan_device_put(plan, &d, &o);
@@ -134,6 +137,8 @@ void vpn_host_device(struct vpn *v, const struct vpn_net *n, struct kplan *plan)
 const char *vpn_host_no_route(
     const struct vpn *v, const struct vpn_net *n, const struct addr *peer, const struct prefix *dst)
 {
+	if (n->held)
+		return "this back end keeps no VPN in a VRF apart";
 	if (n->vrf_missing)
 		return "its VRF is gone";
 	if (n->vrf[0]) /* what is around is looked up outside of it */
@@ -219,6 +224,9 @@ void vpn_host_note(struct vpn *v, const struct vpn_net *n, bool fresh)
 	}
 	e->table = n->table;
 	e->ipip = n->ipip;
+	e->held = n->held;
+	e->vrf_missing = n->vrf_missing;
+	memcpy(e->vrf, n->vrf, sizeof(e->vrf));
 	e->local = n->member.local;
 	e->now = n->here;
 	if (fresh)
@@ -256,6 +264,9 @@ bool vpn_host_net(const struct vpn *v, uint32_t vpn, struct vpn_net *n)
 	n->member.local = e->local;
 	n->table = e->table;
 	n->ipip = e->ipip;
+	n->held = e->held;
+	n->vrf_missing = e->vrf_missing;
+	memcpy(n->vrf, e->vrf, sizeof(n->vrf));
 	n->here = e->now;
 	return true;
 }

@@ -426,6 +426,10 @@ static int want(const struct shared *s, const struct vpn_peer *p)
 	struct ike_conf c = s->conf;
 	struct vpn *v = s->v;
 
+	if (n->held) {
+		ike_unwant(v->ike->ike, p->row->id);
+		return 0;
+	}
 	if (!s->can)
 		return -1;
 	c.remote = p->peer.addr;

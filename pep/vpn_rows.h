@@ -57,6 +57,7 @@ struct vpn_net {
 	char vrf[KERN_IF_NAME_LEN];   /* "" = none */
 	uint32_t vrf_index;
 	bool vrf_missing;     /* it was there once: no table, and nothing gets through */
+	bool held;	      /* nor could it: this back end keeps no VPN apart */
 	struct vpn_here here; /* set by vpn_host_look() */
 	bool dynamic;	      /* others route into the tunnel interfaces; and for that: */
 	struct addr inner;    /* this CE's address inside tunnels */
@@ -73,6 +74,12 @@ struct vpn_peer {
 	struct addr inner;   /* its address inside tunnels, family 0 = none */
 	struct keying_peer peer;
 };
+
+/* Prefixes of a site of one VPN; the second with lockdown, where pairs of them are policies
+ * (spd.h).
+ */
+#define VPN_SITE_MAX	    4096
+#define VPN_SITE_LOCKED_MAX 256
 
 struct vpn_env { /* what checks may ask */
 	const struct pib_store *store;

@@ -303,12 +303,12 @@ static void peer_part(struct run *r, const struct vpn_touch *e)
 	struct spd_tunnel tunnel;
 	struct vpn_peer p;
 
-	if (!row) {
+	n = row ? net_get(r, row->vpn) : NULL;
+	if (!row || (n && n->held)) {
 		peer_gone(r, e->key.id);
 		return;
 	}
-	if (!(n = net_get(r, row->vpn)) ||
-	    vpn_peer_load(&p, &r->env, n, row->id, e->what & VPN_POLICY, r->f) < 0)
+	if (!n || vpn_peer_load(&p, &r->env, n, row->id, e->what & VPN_POLICY, r->f) < 0)
 		return;
 	p.peer.reqid = reqid_get(r, row->id);
 	if (p.peer.reqid) {
@@ -336,6 +336,8 @@ static void blocked_part(struct run *r, const struct vpn_touch *e)
 	const struct vpn_net *n = data && !data->peer ? net_get(r, data->vpn) : NULL;
 	struct spd_prefix far;
 
+	if (n && n->held) /* site_of_net() discards what goes there */
+		n = NULL;
 	if (n) {
 		if (vpn_blocked_load(&far, &r->env, e->key.id, r->f) < 0)
 			return;
@@ -402,7 +404,7 @@ static void relay_unit(struct run *r, uint32_t vpn)
 {
 	struct relays g = {.r = r, .n = net_get(r, vpn)};
 
-	if (g.n && g.n->near.relay && !g.n->ipip && !g.n->near.space.count) {
+	if (g.n && g.n->near.relay && !g.n->ipip && !g.n->held && !g.n->near.space.count) {
 		pib_store_referrers(r->store, &pib_ce_vpn_peer_class,
 		    pib_column_find(&pib_ce_vpn_peer_class, PIB_CE_VPN_PEER_COL_VPN), vpn,
 		    relay_peer, &g);

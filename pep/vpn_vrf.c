@@ -16,7 +16,13 @@
 #include "pib/pib_codec.h"
 #include "pib/pib_store.h"
 
-#define VRFS_MAX 1024 /* rules; more are refused */
+#define VRFS_MAX  1024 /* rules; more are refused */
+#define NOT_APART "back end %s cannot keep a VPN in a VRF apart"
+
+static bool separates(const struct kern_ops *ops)
+{
+	return ops->separate && ops->vrf_find;
+}
 
 static int vrf_fault(
     struct vpn_faults *f, const struct pib_ce_vpn *v, enum pib_cperr code, const char *text)
@@ -42,10 +48,9 @@ static int check(const struct vpn_env *env, const struct pib_ce_vpn *v, struct v
 	if (v->mode == PIB_CE_VPN_MODE_IPIP_TRANSPORT)
 		return vrf_fault(
 		    f, v, PIB_CPERR_VALUE_SUP, "a VPN in mode ipip-transport cannot be in a VRF");
-	if (!env->ops->separate || !env->ops->vrf_find)
+	if (!separates(env->ops) && !env->lenient)
 		return vpn_fault(f, &pib_ce_vpn_class, v->id, PIB_CPERR_VALUE_SUP,
-		    PIB_CE_VPN_COL_VRF, "back end %s cannot keep a VPN in a VRF apart",
-		    env->ops->name);
+		    PIB_CE_VPN_COL_VRF, NOT_APART, env->ops->name);
 	if (v->id > KERN_DEVICE_VPN_MAX)
 		return vpn_fault(f, &pib_ce_vpn_class, v->id, PIB_CPERR_VALUE_SUP,
 		    PIB_CE_VPN_COL_ID, "no VPN above %u can be in a VRF",
@@ -64,6 +69,10 @@ int vpn_vrf_load(struct vpn_net *n, const struct vpn_env *env, struct vpn_faults
 	if (check(env, v, f) < 0)
 		return -1;
 	memcpy(n->vrf, v->vrf.p, v->vrf.len);
+	if (!separates(env->ops)) { /* of a row that was taken with another back end */
+		n->held = n->vrf_missing = true;
+		return 0;
+	}
 	n->near.scope.device = KERN_DEVICE_INDEX(v->id);
 	n->near.scope.mark.mask = env->mark_mask;
 	n->member.mark.mask = env->mark_mask;
@@ -187,9 +196,12 @@ static void note_missing(void *arg, const struct pib_row *row)
 	if (m->text[0] || r->vrf.len == 0 || r->vrf.len >= sizeof(name))
 		return;
 	memcpy(name, r->vrf.p, r->vrf.len);
-	if (m->v->ops->vrf_find && m->v->ops->vrf_find(m->v->kern, name, &vrf, &k) < 0)
-		snprintf(m->text, m->len, "VPN \"%.*s\" is held up: %s", (int)r->name.len,
-		    (const char *)r->name.p, k.text);
+	if (!separates(m->v->ops))
+		kern_fault_set(&k, KERN_REFUSED, 0, NOT_APART, m->v->ops->name);
+	else if (m->v->ops->vrf_find(m->v->kern, name, &vrf, &k) == 0)
+		return;
+	snprintf(m->text, m->len, "VPN \"%.*s\" is held up: %s", (int)r->name.len,
+	    (const char *)r->name.p, k.text);
 }
 
 bool vpn_vrf_trouble(const struct vpn *v, char *text, size_t len)

@@ -202,7 +202,7 @@ tests_unit_test_pep_vpn_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) $(
 	$(JANSSON_CFLAGS)
 tests_unit_test_pep_vpn_LDADD = pep/libpep.la copsctl/libcopsctl.la libcops/libcops.la \
 	pib/libpib.la common/libcommon.la $(CHECK_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(JANSSON_LIBS)
-tests_unit_test_pep_vpn_LDFLAGS = $(AM_LDFLAGS) -static
+tests_unit_test_pep_vpn_LDFLAGS = $(AM_LDFLAGS) -static -Wl,--wrap=kern_pfkey_ops
 $(tests_unit_test_pep_vpn_OBJECTS): $(PIB_GEN_H)
 
 check_PROGRAMS += tests/unit/test_pep_learn

@@ -1587,6 +1587,93 @@ START_TEST(soft_expiry_rekeys)
 }
 END_TEST
 
+/* --- VRFs ------------------------------------------------------------------- */
+
+/* For "pfkey": the kernel in memory without what keeps VPNs apart (tests/local.mk). */
+struct kern_ops __wrap_kern_pfkey_ops;
+extern const struct kern_ops __real_kern_pfkey_ops;
+
+static void make_pfkey(void)
+{
+	__wrap_kern_pfkey_ops = kern_mem_ops;
+	__wrap_kern_pfkey_ops.name = __real_kern_pfkey_ops.name;
+	__wrap_kern_pfkey_ops.separate = __real_kern_pfkey_ops.separate;
+	__wrap_kern_pfkey_ops.vrf_find = __real_kern_pfkey_ops.vrf_find;
+	__wrap_kern_pfkey_ops.rules = __real_kern_pfkey_ops.rules;
+}
+
+static void put_vrf(const char *vrf)
+{
+	struct pib_txn *t = pib_txn_begin(a.store);
+
+	CHANGED(ce_vpn, vpn_row_of(1), r.vrf = text(vrf));
+	must(&a, t);
+}
+
+static unsigned dump_has(const char *with)
+{
+	char *dump = kern_mem_dump(a.kern);
+	unsigned n = count_lines(dump, with);
+
+	free(dump);
+	return n;
+}
+
+START_TEST(vrf_changes)
+{
+	join();
+	ck_assert_uint_eq(dump_has("table 254"), 1);
+	ck_assert_uint_eq(dump_has("mark"), 0);
+	put_vrf("blue");
+	ck_assert_uint_eq(dump_has("table 254"), 0);
+	ck_assert_uint_eq(dump_has("table 1"), 2); /* into the VPN, and what discards behind it */
+	ck_assert_uint_gt(dump_has("mark"), dump_has("sets mark"));
+	exchange(); /* the SAs there were set no mark */
+	check_pair();
+	put_vrf("");
+	ck_assert_uint_eq(dump_has("table 254"), 1);
+	ck_assert_uint_eq(dump_has("mark"), dump_has("sets mark")); /* SAs that new ones replace */
+}
+END_TEST
+
+/* with a back end that cannot what rows ask for that were taken with another */
+START_TEST(back_end_without_vrfs)
+{
+	struct pib_fault f;
+	struct pib_txn *t;
+
+	join();
+	put_vrf("blue");
+	exchange();
+	free(a.conf.backend);
+	a.conf.backend = strdup("pfkey");
+	ce_restart(&a); /* its reconcile is good */
+	ck_assert_str_eq(
+	    trouble(), "VPN \"acme\" is held up: back end pfkey cannot keep a VPN in a VRF apart");
+	ck_assert_uint_eq(dump_has("sa "), 0);
+	ck_assert_uint_eq(dump_has("protect"), 0);
+	ck_assert_uint_eq(dump_has("mark"), 0);
+	ck_assert_uint_eq(dump_has("route ") + dump_has("device "), 0);
+	ck_assert_uint_eq(dump_has("policy out 10.1.0.0/16 > 10.2.0.0/16 discard"), 1);
+	/* what others are told stays */
+	exchange();
+	ck_assert_uint_eq(dump_has("sa "), 0);
+	/* a row that comes now is refused */
+	t = pib_txn_begin(a.store);
+	{
+		CHANGED(ce_vpn, vpn_row_of(1), r.vrf = text("red"));
+	}
+	ck_assert_int_eq(commit(&a, t, &f), -1);
+	ck_assert_uint_eq(f.sub, PIB_CE_VPN_COL_VRF);
+	/* and without a VRF it is as it was */
+	put_vrf("");
+	exchange();
+	check_pair();
+	ck_assert_str_eq(trouble(), "");
+	ck_assert_uint_eq(dump_has("table 254"), 1);
+}
+END_TEST
+
 static void protect_row(void *arg, const struct pib_class *cls, uint32_t instance, const void *row)
 {
 	(void)instance;
@@ -1660,6 +1747,7 @@ int main(void)
 	int failed;
 
 	make_pki();
+	make_pfkey();
 	tcase_set_timeout(t, 30);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, policies_before_keys);
@@ -1690,6 +1778,8 @@ int main(void)
 	tcase_add_test(t, prefixes_without_a_route);
 	tcase_add_test(t, host_is_followed);
 	tcase_add_test(t, soft_expiry_rekeys);
+	tcase_add_test(t, vrf_changes);
+	tcase_add_test(t, back_end_without_vrfs);
 	tcase_add_test(t, row79_policy_over_leaves_discards_and_no_keys);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
