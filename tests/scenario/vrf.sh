@@ -1,10 +1,11 @@
 #!/bin/bash
 # vrf.sh - two VPNs of one CE with the same prefixes at both ends: what keeps them apart are VRFs,
 # and nothing that happens to the one's policies, routes or devices sends a packet into the other's
-# tunnel or out in clear.  Refused where it cannot be: without VRFs, by a CE with PF_KEY, without the
-# device.
-# timeout: 300
+# tunnel or out in clear.  With keys of the agents and of IKE; and a CE whose back end is PF_KEY from one day
+# on.  Refused where it cannot be: without VRFs, by a CE with PF_KEY, without the device.
+# timeout: 480
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib_ike.sh"
 
 intent=$RUN/acme.xml
 /run/modprobe vrf || die "this kernel has no VRF"
@@ -45,11 +46,11 @@ intent_make()
 		<ce name="x.$DOMAIN" address="${WAN[x]}"/>
 		<ce name="b.$DOMAIN" address="${WAN[b]}"/>
 		<ce name="r.$DOMAIN" address="${WAN[r]}"/>
-		<vpn name="blue" id="00005e:00000001" topology="full-mesh">
+		<vpn name="blue" id="00005e:00000001" topology="full-mesh" keying="${3:-controller}">
 		<member ce="x.$DOMAIN" $1><site prefix="10.1.0.0/24"/></member>
 		<member ce="b.$DOMAIN"><site prefix="10.2.0.0/24"/></member>
 		</vpn>
-		<vpn name="red" id="00005e:00000002" topology="full-mesh">
+		<vpn name="red" id="00005e:00000002" topology="full-mesh" keying="${3:-controller}">
 		<member ce="x.$DOMAIN" $2><site prefix="10.1.0.0/24"/></member>
 		<member ce="r.$DOMAIN"><site prefix="10.2.0.0/24"/></member>
 		</vpn>
@@ -97,6 +98,10 @@ site_make r 192.0.2.3 10.2.0.0/24
 vrf_make x blue 10 10.1.0.1
 vrf_make x red 20 10.1.0.1
 start_pdp
+for site in x b r; do
+	PEP_OPTIONS=("vici-socket=\"$RUN/$site.vici\"")
+	conf_pep $site
+done
 start_peps x b r
 
 step "Refused: without VRFs, in one, without the device"
@@ -177,6 +182,30 @@ ip -n x -batch - <<-EOF
 EOF
 goes blue b r
 wait_for 20 sh -c "! '$COPSCTL' --socket '$RUN/x.sock' show status --json | grep -q 'held up'" && ok "and it is told no more" || bad "and it is told no more"
+
+step "x drives its kernel by PF_KEY now, which keeps nothing apart, and then as before"
+daemon_kill x TERM
+sed -i 's/^backend.*/backend = pfkey/' "$RUN/x.conf"
+start_peps x
+wait_for 30 sessions_are 3 "in sync" && ok "all are in sync" || { bad "all are in sync"; ctl_pdp show ce | evidence; }
+wait_for 20 sh -c "'$COPSCTL' --socket '$RUN/x.sock' show status --json | grep -q 'pfkey cannot keep a VPN in a VRF apart'" && ok "told: both are held up" || { bad "told: both are held up"; ctl_ce x show status | evidence; }
+[ "$(sa_count x)" -eq 0 ] && ok "x has no SAs" || bad "x has no SAs"
+stuck blue "held up"
+stuck red "held up"
+daemon_kill x TERM
+sed -i 's/^backend.*/backend = xfrm/' "$RUN/x.conf"
+start_peps x
+goes blue b r
+goes red r b
+wait_for 30 sessions_are 3 "in sync" && ok "all are in sync again" || { bad "all are in sync again"; ctl_pdp show ce | evidence; }
+
+step "Keys from IKE"
+start_charon x b r
+intent_make 'vrf="blue"' 'vrf="red"' ike
+check "copsctl apply" apply
+goes blue b r
+goes red r b
+check "charon's SAs set the marks, and take them away" sh -c "state=\$(ip -n x xfrm state); echo \"\$state\" | grep -q 'output-mark 0xa0000/0xffff0000' && echo \"\$state\" | grep -q 'output-mark 0x140000/0xffff0000' && echo \"\$state\" | grep -q 'output-mark 0\(x0\)\?/0xffff0000'"
 capture_stop all
 [ "$(captured_count all)" -eq 0 ] && ok "nothing of a site was seen in clear on the SP network" || { bad "in clear on the SP network:"; captured all | head -n 5 | evidence; }
 
