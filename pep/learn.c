@@ -66,6 +66,19 @@ void learn_free(struct learn *l)
 	free(l);
 }
 
+void learn_limit(struct learn *l, uint32_t max)
+{
+	l->limits.max = max;
+}
+
+bool learn_reports(const struct learn *l, const struct prefix *dst)
+{
+	const struct entry *e;
+
+	HASH_FIND(hh, l->entries, dst, sizeof(*dst), e);
+	return e != NULL && e->reported;
+}
+
 /* ------------------------------------------------------------------ penalty */
 
 /* Halved in each half-life; in between along a straight line. */

@@ -73,6 +73,9 @@ struct learn_count {
  */
 struct learn *learn_new(const struct learn_limits *limits, uint32_t *instance);
 void learn_free(struct learn *l);
+/* Another limit, from the next _end or _tick on; what is reported already stays. */
+void learn_limit(struct learn *l, uint32_t max);
+bool learn_reports(const struct learn *l, const struct prefix *dst);
 /*
  * All routes that are there now, between _begin and _end; of several with one destination the first
  * counts.  _end returns whether what is reported changed.

@@ -34,8 +34,9 @@ struct managed { /* a VPN */
 	uint32_t vpn;
 	struct learn *learn;
 	char name[LEARN_CONF_VPN];
-	bool kept; /* its row is still there */
-	bool over; /* the limit, as was said */
+	uint32_t max; /* of those that are reported */
+	bool kept;    /* its row is still there */
+	bool over;    /* the limit, as was said */
 	/* while the routes are read: */
 	struct prefixes theirs;
 	unsigned towards[PEERS_ASKED];
@@ -215,7 +216,7 @@ static bool judge_limit(struct vpn_learn *w)
 		if (c.over > 0) {
 			snprintf(text, sizeof(text),
 			    "VPN %s: %u of %u learned prefixes are over the limit of %u", m->name,
-			    (unsigned)c.over, (unsigned)c.all, (unsigned)w->limits.max);
+			    (unsigned)c.over, (unsigned)c.all, (unsigned)m->max);
 			if (!m->over)
 				log_warn("%s", text);
 			if (!*now)
@@ -273,6 +274,39 @@ static void peer_prefix(void *arg, const struct pib_row *row)
 	struct managed *m = arg;
 
 	prefix_add(&m->theirs, &p->addr, p->prefix_length);
+}
+
+struct rooms {
+	const struct managed *m;
+	uint32_t others;
+};
+
+static void other_place(void *arg, const struct pib_row *row)
+{
+	const struct pib_ce_vpn_local_prefix *p = row->data;
+	struct prefix dst = {.len = (uint8_t)p->prefix_length};
+	struct rooms *r = arg;
+
+	r->others += p->kind == PIB_CE_VPN_LOCAL_PREFIX_KIND_SITE &&
+		     !(addr_from_octets(&dst.addr, p->addr.p, p->addr.len) == 0 &&
+			 learn_reports(r->m->learn, &dst));
+}
+
+/*
+ * No more than what this CE takes when it comes back as the site's, beside the prefixes that the
+ * site has anyway: else every decision were refused.
+ */
+static void limit_to_room(struct vpn *v, struct managed *m)
+{
+	uint32_t room = v->conf->lockdown ? VPN_SITE_LOCKED_MAX : VPN_SITE_MAX;
+	struct rooms r = {.m = m};
+
+	pib_store_referrers(v->store, &pib_ce_vpn_local_prefix_class,
+	    pib_column_find(&pib_ce_vpn_local_prefix_class, PIB_CE_VPN_LOCAL_PREFIX_COL_VPN),
+	    m->vpn, other_place, &r);
+	room = room > r.others ? room - r.others : 0;
+	m->max = v->learn->limits.max < room ? v->learn->limits.max : room;
+	learn_limit(m->learn, m->max);
 }
 
 struct asking {
@@ -376,6 +410,7 @@ static void prepare(struct vpn *v, struct managed *m)
 	pib_store_referrers(v->store, &pib_ce_vpn_peer_class,
 	    pib_column_find(&pib_ce_vpn_peer_class, PIB_CE_VPN_PEER_COL_VPN), m->vpn, ask_way, &a);
 	sources_of(v, m);
+	limit_to_room(v, m);
 	learn_begin(m->learn);
 }
 
@@ -435,8 +470,8 @@ static void look(struct vpn *v)
 	struct kern_fault f = {.text = "out of memory"};
 	bool changed = false;
 	bool good;
+	bool watched = watch_begin(v) == 0; /* if it could not before */
 
-	(void)watch_begin(v); /* if it could not before */
 	evtimer_del(w->on_look);
 	w->links = w->sources = 0;
 	w->no_memory = false;
@@ -456,6 +491,8 @@ static void look(struct vpn *v)
 	for (struct managed *m = w->vpns; m; m = m->hh.next)
 		changed |= learn_end(m->learn, vpn_now_ms());
 	arm_tick(w);
+	if (!watched) /* what changes is not heard of */
+		arm(w->on_look, RETRY_MS);
 	if (judge_limit(w) || changed)
 		vpn_publish(v);
 }

@@ -12,10 +12,8 @@
 #include "pib/pib_codec.h"
 #include "pib/pib_store.h"
 
-#define SITE_PREFIXES_MAX 4096 /* of one VPN */
-#define SITE_PAIRS_MAX	  256  /* with lockdown, where pairs of them are policies (spd.h) */
-#define FAR_PREFIXES_MAX  4096 /* behind one peer */
-#define MEMBER_MAX	  0xffffffU
+#define FAR_PREFIXES_MAX 4096 /* behind one peer */
+#define MEMBER_MAX	 0xffffffU
 
 static const struct pib_class *const vpn_class = &pib_ce_vpn_class;
 
@@ -428,7 +426,7 @@ int vpn_net_load(
 	    .f = f,
 	    .near = &n->near,
 	    .vpn = instance,
-	    .max = env->lockdown ? SITE_PAIRS_MAX : SITE_PREFIXES_MAX};
+	    .max = env->lockdown ? VPN_SITE_LOCKED_MAX : VPN_SITE_MAX};
 	const struct pib_ce_vpn *v = row->data;
 
 	*n = (struct vpn_net) {.row = v};

@@ -282,6 +282,26 @@ static const char *state_of(const char *dst)
 	return shown_state;
 }
 
+/* The server takes all that is told: rows of the site's own. */
+static struct pib_txn *taken;
+
+static void take_back(void *arg, const struct pib_class *cls, uint32_t instance, const void *row)
+{
+	const struct pib_ce_vpn_site_prefix *r = row;
+	struct pib_ce_vpn_local_prefix l;
+
+	(void)arg;
+	if (cls != &pib_ce_vpn_site_prefix_class)
+		return;
+	l = (struct pib_ce_vpn_local_prefix) {.id = 1000 + instance,
+	    .vpn = r->vpn,
+	    .addr_type = r->addr_type,
+	    .addr = r->addr,
+	    .prefix_length = r->prefix_length,
+	    .kind = PIB_CE_VPN_LOCAL_PREFIX_KIND_SITE};
+	install(taken, &pib_ce_vpn_local_prefix_class, &l);
+}
+
 /* ------------------------------------------------------------------ tests */
 
 START_TEST(managed_reports)
@@ -468,6 +488,41 @@ START_TEST(limit)
 }
 END_TEST
 
+/* What comes back as the site's fits beside what it has anyway, also where lockdown takes less. */
+START_TEST(limit_under_lockdown)
+{
+	struct told t;
+	char dst[32];
+
+	ce_new("lockdown = yes\n");
+	commit(begin(PIB_CE_VPN_ROUTING_MANAGED));
+	for (unsigned i = 0; i < 300; i++) {
+		snprintf(dst, sizeof(dst), "10.1.%u.%u/32", i / 250, i % 250);
+		route(dst);
+	}
+	until(255);
+	ck_assert_str_eq(
+	    tell(NULL).trouble, "VPN acme: 45 of 300 learned prefixes are over the limit of 255");
+	taken = pib_txn_begin(store);
+	pep_client_vpn.notify(self, take_back, NULL);
+	commit(taken);
+	run_ms(100);
+	t = tell("10.1.0.0/32");
+	ck_assert_uint_ne(t.vpn, 0);
+	ck_assert_uint_eq(t.count, 255);
+	/* and a place that is free is taken by the next */
+	no_route("10.1.0.0/32");
+	for (unsigned i = 0; i < 500 && tell("10.1.0.0/32").vpn != 0; i++)
+		run_ms(10);
+	NOT_TOLD("10.1.0.0/32");
+	taken = pib_txn_begin(store);
+	ck_assert_int_eq(
+	    pib_txn_remove_row(taken, &pib_ce_vpn_local_prefix_class, 1000 + t.instance), 0);
+	commit(taken);
+	until(255);
+}
+END_TEST
+
 START_TEST(refused_by_the_server)
 {
 	ce_new("");
@@ -557,6 +612,7 @@ int main(void)
 	tcase_add_test(t, restart_of_a_daemon);
 	tcase_add_test(t, restart_of_the_agent);
 	tcase_add_test(t, limit);
+	tcase_add_test(t, limit_under_lockdown);
 	tcase_add_test(t, refused_by_the_server);
 	tcase_add_test(t, thousand_in_a_request);
 	suite_add_tcase(s, t);
