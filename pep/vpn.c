@@ -305,7 +305,7 @@ static void settle(struct vpn *v, struct vpn_touched *t)
 		vpn_providers_touched(v, e);
 	if (v->loaded && !v->unclaimed)
 		vpn_providers_complete(v);
-	if (t->part)
+	if (vpn_touched_any(t, VPN_POLICY | VPN_NEAR | VPN_CHECK)) /* not for keys */
 		vpn_learn_rows(v);
 	vpn_owed_settled(v);
 	vpn_touched_clear(t);
