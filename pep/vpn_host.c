@@ -320,8 +320,9 @@ void vpn_host_tell(struct vpn *v)
 
 	for (const struct vpn_host *e = v->hosts; e && !text[0]; e = e->hh.next)
 		(void)host_differs(e, text, sizeof(text));
-	if (!text[0])
-		(void)vpn_vrf_trouble(v, text, sizeof(text));
+	for (const struct vpn_host *e = v->hosts; e && !text[0]; e = e->hh.next)
+		if (e->vrf_missing)
+			vpn_vrf_trouble(v, e->vpn, text, sizeof(text));
 	if (!strcmp(text, v->host_trouble))
 		return;
 	if (text[0])

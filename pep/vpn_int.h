@@ -82,6 +82,8 @@ void vpn_touch_peers(
     struct vpn_touched *t, const struct pib_store *store, uint32_t vpn, unsigned what);
 /* A peer's SAs, and its membership's settling. */
 void vpn_touch_sas(struct vpn_touched *t, const struct pib_store *store, uint32_t peer);
+/* Is there a part of which some of this is touched? */
+bool vpn_touched_any(const struct vpn_touched *t, unsigned what);
 void vpn_touched_clear(struct vpn_touched *t);
 
 /* Owners of policies in the shadow. */
@@ -262,8 +264,8 @@ int vpn_vrf_need(struct vpn *v, const struct vpn_net *n, struct vpn_faults *f);
 void vpn_vrf_settle(struct vpn *v, const struct pib_store *store);
 /* The VRF is gone: discard what the site sends to the VPN. */
 void vpn_vrf_withhold(const struct pib_store *store, const struct vpn_net *n, struct spd *spd);
-/* Is a VRF gone?  Then text says so. */
-bool vpn_vrf_trouble(const struct vpn *v, char *text, size_t len);
+/* Why a VPN whose VRF was missing is held up; "": it is there. */
+void vpn_vrf_trouble(const struct vpn *v, uint32_t vpn, char *text, size_t len);
 
 /* --- NAT -------------------------------------------------------------------- */
 

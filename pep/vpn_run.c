@@ -456,6 +456,7 @@ static void collect(struct run *r)
 {
 	struct vpn_touch *e, *next;
 	bool site = r->t->everything;
+	const struct vpn_net *n;
 
 	if (r->t->everything) {
 		kstate_sa_each(r->v->ks, 0, claim_reqid, r);
@@ -473,7 +474,9 @@ static void collect(struct run *r)
 			site |= (e->what & VPN_NEAR) != 0;
 			if (!vpn_row(r->store, e->key.id))
 				kplan_device_del(r->plan, e->key.id);
-			(void)net_get(r, e->key.id); /* its faults */
+			n = net_get(r, e->key.id); /* and its faults */
+			/* there it is discarded what goes to its peers */
+			site |= n && n->vrf_missing;
 			if (e->what & VPN_RELAY)
 				relay_unit(r, e->key.id);
 			if (e->what & VPN_NEAR)

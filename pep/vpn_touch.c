@@ -40,6 +40,14 @@ void vpn_touch(struct vpn_touched *t, enum vpn_part part, uint32_t id, unsigned 
 	touch(t, part, id, what);
 }
 
+bool vpn_touched_any(const struct vpn_touched *t, unsigned what)
+{
+	for (const struct vpn_touch *e = t->part; e; e = e->hh.next)
+		if (e->what & what)
+			return true;
+	return false;
+}
+
 void vpn_touched_clear(struct vpn_touched *t)
 {
 	struct vpn_touch *e, *next;

@@ -16,7 +16,7 @@
 #include "pib/pib_codec.h"
 #include "pib/pib_store.h"
 
-#define VRFS_MAX  1024 /* rules; more are refused */
+#define VRFS_MAX  1024 /* rules that are known; with more none is taken away */
 #define NOT_APART "back end %s cannot keep a VPN in a VRF apart"
 
 static bool separates(const struct kern_ops *ops)
@@ -110,6 +110,7 @@ struct rules {
 	const struct vpn *v;
 	struct kern_rule *rule;
 	size_t count;
+	bool unsure; /* there are others */
 };
 
 static void add_rule(void *arg, const struct pib_row *row)
@@ -120,11 +121,17 @@ static void add_rule(void *arg, const struct pib_row *row)
 	struct kern_fault k;
 	char name[KERN_IF_NAME_LEN] = "";
 
-	if (r->vrf.len == 0 || r->vrf.len >= sizeof(name) || l->count == VRFS_MAX)
+	if (r->vrf.len == 0 || r->vrf.len >= sizeof(name))
 		return;
 	memcpy(name, r->vrf.p, r->vrf.len);
-	if (l->v->ops->vrf_find(l->v->kern, name, &vrf, &k) < 0)
-		return; /* then there is nothing to lead to */
+	if (l->count == VRFS_MAX) {
+		l->unsure = true;
+		return;
+	}
+	if (l->v->ops->vrf_find(l->v->kern, name, &vrf, &k) < 0) {
+		l->unsure |= k.kind != KERN_ABSENT; /* else there is nothing to lead to */
+		return;
+	}
 	l->rule[l->count].table = vrf.table;
 	l->rule[l->count].mark.mask = l->v->conf->mark_mask;
 	l->rule[l->count++].mark.value = mark_of(vrf.table, l->v->conf->mark_mask);
@@ -138,7 +145,7 @@ void vpn_vrf_settle(struct vpn *v, const struct pib_store *store)
 	if (!v->ops->rules || !(l.rule = calloc(VRFS_MAX, sizeof(*l.rule))))
 		return;
 	pib_store_each(store, &pib_ce_vpn_class, add_rule, &l);
-	if (v->ops->rules(v->kern, l.rule, l.count, true, &k) < 0)
+	if (v->ops->rules(v->kern, l.rule, l.count, !l.unsure, &k) < 0)
 		log_warn("%s", k.text);
 	free(l.rule);
 }
@@ -179,37 +186,21 @@ void vpn_vrf_withhold(const struct pib_store *store, const struct vpn_net *n, st
 			spd_withhold(spd, &n->near.site.p[j], &n->near.space.p[i].prefix);
 }
 
-struct missing {
-	const struct vpn *v;
-	char *text;
-	size_t len;
-};
-
-static void note_missing(void *arg, const struct pib_row *row)
+void vpn_vrf_trouble(const struct vpn *v, uint32_t vpn, char *text, size_t len)
 {
-	const struct pib_ce_vpn *r = row->data;
-	struct missing *m = arg;
+	const struct pib_ce_vpn *r = vpn_row(v->store, vpn);
 	char name[KERN_IF_NAME_LEN] = "";
 	struct kern_vrf vrf;
 	struct kern_fault k;
 
-	if (m->text[0] || r->vrf.len == 0 || r->vrf.len >= sizeof(name))
+	text[0] = '\0';
+	if (!r || r->vrf.len == 0 || r->vrf.len >= sizeof(name))
 		return;
 	memcpy(name, r->vrf.p, r->vrf.len);
-	if (!separates(m->v->ops))
-		kern_fault_set(&k, KERN_REFUSED, 0, NOT_APART, m->v->ops->name);
-	else if (m->v->ops->vrf_find(m->v->kern, name, &vrf, &k) == 0)
+	if (!separates(v->ops))
+		kern_fault_set(&k, KERN_REFUSED, 0, NOT_APART, v->ops->name);
+	else if (v->ops->vrf_find(v->kern, name, &vrf, &k) == 0)
 		return;
-	snprintf(m->text, m->len, "VPN \"%.*s\" is held up: %s", (int)r->name.len,
+	snprintf(text, len, "VPN \"%.*s\" is held up: %s", (int)r->name.len,
 	    (const char *)r->name.p, k.text);
-}
-
-bool vpn_vrf_trouble(const struct vpn *v, char *text, size_t len)
-{
-	struct missing m = {.v = v, .text = text, .len = len};
-
-	text[0] = '\0';
-	if (v->store)
-		pib_store_each(v->store, &pib_ce_vpn_class, note_missing, &m);
-	return text[0] != '\0';
 }

@@ -1636,6 +1636,29 @@ START_TEST(vrf_changes)
 }
 END_TEST
 
+/* what the site sends to the VPN whose VRF is gone is discarded, to what comes meanwhile too */
+START_TEST(vrf_is_gone)
+{
+	struct pib_txn *t;
+
+	join();
+	put_vrf("blue");
+	mem_net_no_vrf(kern_mem_net(a.kern), "blue");
+	ce_restart(&a);
+	ck_assert_ptr_nonnull(strstr(trouble(), "held up: there is no VRF device blue"));
+	ck_assert_uint_eq(dump_has("policy out 10.1.0.0/16 > 10.2.0.0/16 discard"), 1);
+	t = pib_txn_begin(a.store);
+	INSTALL(t, ce_vpn_peer, peer(3));
+	INSTALL(t, ce_vpn_peer_prefix, peer_prefix(3));
+	must(&a, t);
+	ck_assert_uint_eq(dump_has("policy out 10.1.0.0/16 > 10.3.0.0/16 discard"), 1);
+	mem_net_no_vrf(kern_mem_net(a.kern), "");
+	ce_restart(&a);
+	ck_assert_str_eq(trouble(), "");
+	ck_assert_uint_eq(dump_has("policy out 10.1.0.0/16 > 10.2.0.0/16 discard"), 0);
+}
+END_TEST
+
 /* with a back end that cannot what rows ask for that were taken with another */
 START_TEST(back_end_without_vrfs)
 {
@@ -1655,6 +1678,18 @@ START_TEST(back_end_without_vrfs)
 	ck_assert_uint_eq(dump_has("mark"), 0);
 	ck_assert_uint_eq(dump_has("route ") + dump_has("device "), 0);
 	ck_assert_uint_eq(dump_has("policy out 10.1.0.0/16 > 10.2.0.0/16 discard"), 1);
+	/* also where there is more since */
+	t = pib_txn_begin(a.store);
+	INSTALL(t, ce_vpn_peer, peer(3));
+	INSTALL(t, ce_vpn_peer_prefix, peer_prefix(3));
+	must(&a, t);
+	ck_assert_uint_eq(dump_has("policy out 10.1.0.0/16 > 10.3.0.0/16 discard"), 1);
+	ck_assert_uint_eq(dump_has("protect"), 0);
+	t = pib_txn_begin(a.store);
+	remove_row(t, &pib_ce_vpn_peer_prefix_class, 103);
+	remove_row(t, &pib_ce_vpn_peer_class, 3);
+	must(&a, t);
+	ck_assert_uint_eq(dump_has("10.3.0.0/16"), 0);
 	/* what others are told stays */
 	exchange();
 	ck_assert_uint_eq(dump_has("sa "), 0);
@@ -1779,6 +1814,7 @@ int main(void)
 	tcase_add_test(t, host_is_followed);
 	tcase_add_test(t, soft_expiry_rekeys);
 	tcase_add_test(t, vrf_changes);
+	tcase_add_test(t, vrf_is_gone);
 	tcase_add_test(t, back_end_without_vrfs);
 	tcase_add_test(t, row79_policy_over_leaves_discards_and_no_keys);
 	suite_add_tcase(s, t);
