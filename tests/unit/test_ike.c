@@ -139,132 +139,14 @@ END_TEST
 
 /* --- a connection -------------------------------------------------------------- */
 
-/* A charon whose queue is full at first; it answers to registrations and to nothing else. */
-struct busy {
-	struct event_base *base;
-	struct sockaddr_un at;
-	int listener;
-	int queued;	       /* has the one place there is */
-	struct event *on_conn; /* then of what it accepted */
-	unsigned ups, downs, replies;
-};
-
-static void on_packet(evutil_socket_t fd, short what, void *arg)
-{
-	uint8_t in[256], *out;
-	size_t len;
-
-	(void)what;
-	(void)arg;
-	if (read(fd, in, sizeof(in)) < 5 || in[4] != VICI_EVENT_REGISTER)
-		return;
-	out = vici_packet_build(VICI_EVENT_CONFIRM, NULL, NULL, &len);
-	ck_assert_int_eq(write(fd, out, len), (ssize_t)len);
-	free(out);
-}
-
-static void on_conn(evutil_socket_t fd, short what, void *arg)
-{
-	struct busy *d = arg;
-
-	(void)what;
-	event_free(d->on_conn);
-	d->on_conn = event_new(d->base, accept(fd, NULL, NULL), EV_READ | EV_PERSIST, on_packet, d);
-	event_add(d->on_conn, NULL);
-}
-
-static void on_late(evutil_socket_t fd, short what, void *arg)
-{
-	struct busy *d = arg;
-	int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-
-	(void)fd;
-	(void)what;
-	ck_assert_int_eq(connect(probe, (struct sockaddr *)&d->at, sizeof(d->at)), -1);
-	ck_assert_int_eq(errno, EAGAIN);
-	close(probe);
-	close(accept(d->listener, NULL, NULL));
-	event_add(d->on_conn, NULL);
-}
-
-static void on_reply(void *arg, bool ok, const struct vici_view *reply, const char *why)
-{
-	struct busy *d = arg;
-
-	ck_assert(!ok && !reply);
-	ck_assert_str_eq(why, "closed");
-	d->replies++;
-}
-
-static void on_up(void *arg)
-{
-	struct busy *d = arg;
-
-	d->ups++;
-	event_base_loopbreak(d->base);
-}
-
-static void on_down(void *arg, const char *why)
-{
-	struct busy *d = arg;
-
-	(void)why;
-	d->downs++;
-	event_base_loopbreak(d->base);
-}
-
-START_TEST(connection_waits_for_a_place)
-{
-	static const char *const events[] = {"control-log", NULL};
-	static const struct vici_ops ops = {.up = on_up, .down = on_down};
-	const struct timeval soon = {.tv_usec = 100000}, limit = {.tv_sec = 30};
-	char dir[] = "/tmp/test_ike.XXXXXX";
-	struct busy d = {.at.sun_family = AF_UNIX};
-	struct event *late;
-	struct vici *v;
-
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-	snprintf(d.at.sun_path, sizeof(d.at.sun_path), "%s/vici", dir);
-	d.base = event_base_new();
-	d.listener = socket(AF_UNIX, SOCK_STREAM, 0);
-	d.queued = socket(AF_UNIX, SOCK_STREAM, 0);
-	ck_assert_int_eq(bind(d.listener, (struct sockaddr *)&d.at, sizeof(d.at)), 0);
-	ck_assert_int_eq(listen(d.listener, 0), 0);
-	ck_assert_int_eq(connect(d.queued, (struct sockaddr *)&d.at, sizeof(d.at)), 0);
-	d.on_conn = event_new(d.base, d.listener, EV_READ, on_conn, &d);
-	late = evtimer_new(d.base, on_late, &d);
-	evtimer_add(late, &soon);
-	v = vici_new(d.base, d.at.sun_path, events, true, &ops, &d);
-	event_base_loopexit(d.base, &limit);
-	event_base_dispatch(d.base);
-	ck_assert_uint_eq(d.downs, 0);
-	ck_assert_uint_eq(d.ups, 1);
-	/* whoever waits for an answer hears of the end, once */
-	ck_assert_int_eq(vici_request(v, "version", NULL, 0, on_reply, &d), 0);
-	ck_assert_int_eq(vici_request(v, "stats", NULL, 0, on_reply, &d), 0);
-	event_base_loop(d.base, EVLOOP_NONBLOCK);
-	vici_free(v);
-	ck_assert_uint_eq(d.replies, 2);
-	ck_assert_uint_eq(d.downs, 0);
-	close(event_get_fd(d.on_conn));
-	event_free(d.on_conn);
-	event_free(late);
-	event_base_free(d.base);
-	close(d.listener);
-	close(d.queued);
-	unlink(d.at.sun_path);
-	rmdir(dir);
-}
-END_TEST
-
-/* --- rekeys --------------------------------------------------------------------- */
-
-/* A charon that answers to registrations and counts rekeys. */
+/* A charon that answers to registrations and, unless it is dumb, to rekeys, which it counts. */
 struct charon {
+	char dir[32];
 	struct event_base *base;
 	struct sockaddr_un at;
 	int listener;
 	struct event *on_conn; /* then of what it accepted */
+	bool dumb;
 	unsigned rekeys;
 	uint32_t child; /* of the last */
 };
@@ -282,6 +164,8 @@ static void charon_read(evutil_socket_t fd, short what, void *arg)
 		return;
 	if (p.type == VICI_EVENT_REGISTER) {
 		out = vici_packet_build(VICI_EVENT_CONFIRM, NULL, NULL, &len);
+	} else if (d->dumb) {
+		return;
 	} else {
 		ck_assert_str_eq(p.name, "rekey");
 		d->rekeys++;
@@ -303,6 +187,112 @@ static void charon_accept(evutil_socket_t fd, short what, void *arg)
 	event_add(d->on_conn, NULL);
 }
 
+static void charon_open(struct charon *d, int backlog)
+{
+	*d = (struct charon) {.dir = "/tmp/test_ike.XXXXXX", .at.sun_family = AF_UNIX};
+	ck_assert_ptr_nonnull(mkdtemp(d->dir));
+	snprintf(d->at.sun_path, sizeof(d->at.sun_path), "%s/vici", d->dir);
+	d->base = event_base_new();
+	d->listener = socket(AF_UNIX, SOCK_STREAM, 0);
+	ck_assert_int_eq(bind(d->listener, (struct sockaddr *)&d->at, sizeof(d->at)), 0);
+	ck_assert_int_eq(listen(d->listener, backlog), 0);
+	d->on_conn = event_new(d->base, d->listener, EV_READ, charon_accept, d);
+}
+
+static void charon_close(struct charon *d)
+{
+	close(event_get_fd(d->on_conn));
+	event_free(d->on_conn);
+	event_base_free(d->base);
+	close(d->listener);
+	unlink(d->at.sun_path);
+	rmdir(d->dir);
+}
+
+/* A charon whose queue is full at first, and what becomes of it. */
+struct busy {
+	struct charon charon;
+	int queued; /* has the one place there is */
+	unsigned ups, downs, replies;
+};
+
+static void on_late(evutil_socket_t fd, short what, void *arg)
+{
+	struct busy *d = arg;
+	int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	(void)fd;
+	(void)what;
+	ck_assert_int_eq(
+	    connect(probe, (struct sockaddr *)&d->charon.at, sizeof(d->charon.at)), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	close(probe);
+	close(accept(d->charon.listener, NULL, NULL));
+	event_add(d->charon.on_conn, NULL);
+}
+
+static void on_reply(void *arg, bool ok, const struct vici_view *reply, const char *why)
+{
+	struct busy *d = arg;
+
+	ck_assert(!ok && !reply);
+	ck_assert_str_eq(why, "closed");
+	d->replies++;
+}
+
+static void on_up(void *arg)
+{
+	struct busy *d = arg;
+
+	d->ups++;
+	event_base_loopbreak(d->charon.base);
+}
+
+static void on_down(void *arg, const char *why)
+{
+	struct busy *d = arg;
+
+	(void)why;
+	d->downs++;
+	event_base_loopbreak(d->charon.base);
+}
+
+START_TEST(connection_waits_for_a_place)
+{
+	static const char *const events[] = {"control-log", NULL};
+	static const struct vici_ops ops = {.up = on_up, .down = on_down};
+	const struct timeval soon = {.tv_usec = 100000}, limit = {.tv_sec = 30};
+	struct busy d = {0};
+	struct charon *c = &d.charon;
+	struct event *late;
+	struct vici *v;
+
+	charon_open(c, 0);
+	c->dumb = true;
+	d.queued = socket(AF_UNIX, SOCK_STREAM, 0);
+	ck_assert_int_eq(connect(d.queued, (struct sockaddr *)&c->at, sizeof(c->at)), 0);
+	late = evtimer_new(c->base, on_late, &d);
+	evtimer_add(late, &soon);
+	v = vici_new(c->base, c->at.sun_path, events, true, &ops, &d);
+	event_base_loopexit(c->base, &limit);
+	event_base_dispatch(c->base);
+	ck_assert_uint_eq(d.downs, 0);
+	ck_assert_uint_eq(d.ups, 1);
+	/* whoever waits for an answer hears of the end, once */
+	ck_assert_int_eq(vici_request(v, "version", NULL, 0, on_reply, &d), 0);
+	ck_assert_int_eq(vici_request(v, "stats", NULL, 0, on_reply, &d), 0);
+	event_base_loop(c->base, EVLOOP_NONBLOCK);
+	vici_free(v);
+	ck_assert_uint_eq(d.replies, 2);
+	ck_assert_uint_eq(d.downs, 0);
+	event_free(late);
+	charon_close(c);
+	close(d.queued);
+}
+END_TEST
+
+/* --- rekeys --------------------------------------------------------------------- */
+
 static void rekey_up(void *arg)
 {
 	const struct ike *k = arg;
@@ -319,6 +309,8 @@ static void rekey_changed(void *arg)
 {
 	(void)arg;
 }
+
+#define ANY INT64_MIN /* time of the next tick */
 
 static void child_put(struct ike_peer *p, struct ike_child *x, uint32_t id)
 {
@@ -339,96 +331,138 @@ static int64_t tick_at(struct ike *k, struct ike_peer *p, int64_t now_ms)
 	return next;
 }
 
-START_TEST(rekeys_leave_time)
+/* What rekeys are made with: a charon, and a peer with one connection and no CHILD_SA. */
+static struct {
+	struct charon charon;
+	struct ike ike;
+	struct ike_peer *peer;
+	struct ike_child child[3];
+} rekeying;
+
+static void rekeying_setup(void)
 {
 	static const char *const events[] = {"child-rekey", NULL};
 	static const struct vici_ops ops = {.up = rekey_up, .down = rekey_down};
 	const struct timeval limit = {.tv_sec = 30};
-	char dir[] = "/tmp/test_ike.XXXXXX";
-	struct charon d = {.at.sun_family = AF_UNIX};
-	struct ike k = {.ops.changed = rekey_changed};
-	struct ike_child one, two, three;
+	struct charon *d = &rekeying.charon;
+	struct ike *k = &rekeying.ike;
 	struct ike_peer *p;
 
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-	snprintf(d.at.sun_path, sizeof(d.at.sun_path), "%s/vici", dir);
-	k.base = d.base = event_base_new();
-	d.listener = socket(AF_UNIX, SOCK_STREAM, 0);
-	ck_assert_int_eq(bind(d.listener, (struct sockaddr *)&d.at, sizeof(d.at)), 0);
-	ck_assert_int_eq(listen(d.listener, 5), 0);
-	d.on_conn = event_new(d.base, d.listener, EV_READ, charon_accept, &d);
-	event_add(d.on_conn, NULL);
-	k.vici = vici_new(d.base, d.at.sun_path, events, true, &ops, &k);
-	event_base_loopexit(d.base, &limit);
-	event_base_dispatch(d.base);
-	ck_assert(vici_is_up(k.vici));
-	p = ike_peer_get(&k, 7);
-	p->conn = ike_conn_get(&k, "copsvpn-x");
+	charon_open(d, 5);
+	*k = (struct ike) {.base = d->base, .ops.changed = rekey_changed};
+	event_add(d->on_conn, NULL);
+	k->vici = vici_new(d->base, d->at.sun_path, events, true, &ops, k);
+	event_base_loopexit(d->base, &limit);
+	event_base_dispatch(d->base);
+	ck_assert(vici_is_up(k->vici));
+	rekeying.peer = p = ike_peer_get(k, 7);
+	p->conn = ike_conn_get(k, "copsvpn-x");
 	p->wanted = true;
 	snprintf(p->child, sizeof(p->child), "c7-x");
-	ck_assert_int_eq(ike_settle_ms(p), INT64_MIN);
-	ck_assert(!ike_rekey(&k, 7, false, 10000)); /* there is none */
+}
 
-	/* not before it was the only one for a while */
-	child_put(p, &one, 1);
-	ck_assert_int_eq(tick_at(&k, p, 10000), INT64_MAX);
-	ck_assert(!ike_rekey(&k, 7, true, 10100)); /* the other end leads */
-	ck_assert(ike_rekey(&k, 7, false, 10100));
-	ck_assert_int_eq(tick_at(&k, p, 11499), 11500);
-	ck_assert_uint_eq(d.rekeys, 0);
-	(void)tick_at(&k, p, 11500);
-	ck_assert_uint_eq(d.rekeys, 1);
-	ck_assert_uint_eq(d.child, 1);
+static void rekeying_teardown(void)
+{
+	struct ike *k = &rekeying.ike;
 
-	/* nor while the one before has not left, of which charon tells when it is asked */
-	one.moving = true;
-	one.installed = false;
-	child_put(p, &two, 2);
-	ck_assert_int_eq(tick_at(&k, p, 11600), INT64_MAX); /* an event tells */
-	ck_assert(ike_rekey(&k, 7, false, 11700));
-	one.deleting = true;
-	p->conn->stale = false;
-	ck_assert_int_eq(tick_at(&k, p, 11800), 12100);
-	ck_assert(!p->conn->stale);
-	ck_assert_int_eq(tick_at(&k, p, 12100), 12100);
-	ck_assert(p->conn->stale);
-	one.deleting = one.moving = false;
-	ck_assert_int_eq(tick_at(&k, p, 12200), 13700);
-	ck_assert_uint_eq(d.rekeys, 1);
-	(void)tick_at(&k, p, 13700);
-	ck_assert_uint_eq(d.rekeys, 2);
-	ck_assert_uint_eq(d.child, 2);
+	vici_free(k->vici);
+	HASH_DEL(k->conns, rekeying.peer->conn);
+	free(rekeying.peer->conn);
+	HASH_DEL(k->peers, rekeying.peer);
+	free(rekeying.peer);
+	charon_close(&rekeying.charon);
+}
 
-	/* nor if the other end was first */
-	ck_assert(ike_rekey(&k, 7, false, 13800));
-	two.installed = false;
-	child_put(p, &three, 3);
-	ck_assert_int_eq(tick_at(&k, p, 14000), INT64_MAX);
-	(void)tick_at(&k, p, 60000);
-	ck_assert_uint_eq(d.rekeys, 2);
+/* The next CHILD_SA is there, the one before has been replaced by it or is on its way out. */
+static void child_next(uint32_t id, bool moving)
+{
+	struct ike_child *x = rekeying.child;
 
-	/* one that is asked for late is done at once; one that cannot be seen to be alone, in the
-	 * end */
-	ck_assert(ike_rekey(&k, 7, false, 61000));
-	(void)tick_at(&k, p, 61000);
-	ck_assert_uint_eq(d.rekeys, 3);
-	two.moving = true;
-	ck_assert(ike_rekey(&k, 7, false, 62000));
-	ck_assert_int_eq(tick_at(&k, p, 62000), 92000);
-	(void)tick_at(&k, p, 92000);
-	ck_assert_uint_eq(d.rekeys, 4);
+	if (id > 1) {
+		x[id - 2].moving = moving;
+		x[id - 2].installed = false;
+	}
+	child_put(rekeying.peer, &x[id - 1], id);
+}
 
-	vici_free(k.vici);
-	HASH_DEL(k.conns, p->conn);
-	free(p->conn);
-	HASH_DEL(k.peers, p);
-	free(p);
-	close(event_get_fd(d.on_conn));
-	event_free(d.on_conn);
-	event_base_free(d.base);
-	close(d.listener);
-	unlink(d.at.sun_path);
-	rmdir(dir);
+/* At that time: what the tick says of the next one, and how many rekeys charon was asked for by
+ * then. */
+static void tick_is(int64_t now_ms, int64_t next_ms, unsigned rekeys)
+{
+	int64_t next = tick_at(&rekeying.ike, rekeying.peer, now_ms);
+
+	if (next_ms != ANY)
+		ck_assert_int_eq(next, next_ms);
+	ck_assert_uint_eq(rekeying.charon.rekeys, rekeys);
+}
+
+static bool asked_at(int64_t now_ms)
+{
+	return ike_rekey(&rekeying.ike, 7, false, now_ms);
+}
+
+/* Not before it was the only one for a while. */
+START_TEST(rekey_waits_for_its_turn)
+{
+	ck_assert_int_eq(ike_settle_ms(rekeying.peer), INT64_MIN);
+	ck_assert(!asked_at(10000)); /* there is none */
+	child_next(1, false);
+	tick_is(10000, INT64_MAX, 0);
+	ck_assert(!ike_rekey(&rekeying.ike, 7, true, 10100)); /* the other end leads */
+	ck_assert(asked_at(10100));
+	tick_is(11499, 11500, 0);
+	tick_is(11500, ANY, 1);
+	ck_assert_uint_eq(rekeying.charon.child, 1);
+}
+END_TEST
+
+/* Nor while the one before has not left, of which charon tells when it is asked. */
+START_TEST(rekey_waits_for_the_one_before)
+{
+	struct ike_child *one = &rekeying.child[0];
+	struct ike_conn *conn = rekeying.peer->conn;
+
+	child_next(1, false);
+	child_next(2, true);
+	tick_is(11600, INT64_MAX, 0); /* an event tells */
+	ck_assert(asked_at(11700));
+	one->deleting = true;
+	conn->stale = false;
+	tick_is(11800, 12100, 0);
+	ck_assert(!conn->stale);
+	tick_is(12100, 12100, 0);
+	ck_assert(conn->stale);
+	one->deleting = one->moving = false;
+	tick_is(12200, 13700, 0);
+	tick_is(13700, ANY, 1);
+	ck_assert_uint_eq(rekeying.charon.child, 2);
+}
+END_TEST
+
+/* Nor if the other end was first. */
+START_TEST(rekey_of_the_other_end_counts)
+{
+	child_next(1, false);
+	tick_is(10000, INT64_MAX, 0);
+	ck_assert(asked_at(10100));
+	child_next(2, false);
+	tick_is(10200, INT64_MAX, 0);
+	tick_is(60000, ANY, 0);
+}
+END_TEST
+
+/* One that is asked for late is done at once; one that cannot be seen to be alone, in the end. */
+START_TEST(rekey_is_not_put_off_for_ever)
+{
+	child_next(1, false);
+	child_next(2, false);
+	tick_is(14000, INT64_MAX, 0);
+	ck_assert(asked_at(61000));
+	tick_is(61000, ANY, 1);
+	rekeying.child[0].moving = true;
+	ck_assert(asked_at(62000));
+	tick_is(62000, 92000, 1);
+	tick_is(92000, ANY, 2);
 }
 END_TEST
 
@@ -594,7 +628,7 @@ END_TEST
 int main(void)
 {
 	Suite *s = suite_create("ike");
-	TCase *t = tcase_create("ike");
+	TCase *t = tcase_create("ike"), *rekeys = tcase_create("rekeys");
 	SRunner *r;
 	int failed;
 
@@ -602,12 +636,17 @@ int main(void)
 	tcase_add_test(t, message_damaged);
 	tcase_add_test(t, message_limits);
 	tcase_add_test(t, connection_waits_for_a_place);
-	tcase_add_test(t, rekeys_leave_time);
 	tcase_add_test(t, transform_words);
 	tcase_add_test(t, names_say_what_is_meant);
 	tcase_add_test(t, transport_is_of_ip_in_ip);
 	tcase_add_test(t, psk_files);
 	suite_add_tcase(s, t);
+	tcase_add_checked_fixture(rekeys, rekeying_setup, rekeying_teardown);
+	tcase_add_test(rekeys, rekey_waits_for_its_turn);
+	tcase_add_test(rekeys, rekey_waits_for_the_one_before);
+	tcase_add_test(rekeys, rekey_of_the_other_end_counts);
+	tcase_add_test(rekeys, rekey_is_not_put_off_for_ever);
+	suite_add_tcase(s, rekeys);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
