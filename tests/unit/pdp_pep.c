@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/diag.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "common/suites.h"
 #include "common/tls.h"
@@ -226,6 +227,23 @@ json_t *call_end(struct world *w, struct call *c)
 	pthread_join(c->thread, NULL);
 	ck_assert_ptr_nonnull(c->reply);
 	return c->reply;
+}
+
+json_t *world_call(struct world *w, const char *cmd, json_t *args, const char **code)
+{
+	struct call c = {.cmd = cmd, .args = args};
+	static char text[40];
+	json_t *answer, *result;
+
+	call_start(w, &c);
+	answer = call_end(w, &c);
+	result = json_incref(json_object_get(answer, "result"));
+	snprintf(text, sizeof(text), "%s",
+	    json_get_string(json_object_get(answer, "error"), "code", ""));
+	if (code != NULL)
+		*code = text;
+	json_decref(answer);
+	return result;
 }
 
 /* --------------------------------------------------------------------- PEP */
@@ -567,6 +585,40 @@ void pep_clear(struct pep *p)
 	if (p->other.rows != NULL)
 		pib_store_free(p->other.rows);
 	pib_schema_free(p->schema);
+}
+
+void peps_init(struct pep *p, size_t n, struct world *w)
+{
+	char name[32];
+
+	for (size_t i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "ce%zu", i);
+		pep_init(&p[i], w, name);
+	}
+}
+
+void peps_clear(struct pep *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		ck_assert_uint_eq(p[i].faults, 0);
+		ck_assert_uint_eq(p[i].gap, 0);
+		pep_clear(&p[i]);
+	}
+}
+
+struct sync_info pep_info(const struct pep *p)
+{
+	struct sync_info s = {0};
+
+	ck_assert_msg(sync_info(p->w->pdp->sync, p->name, &s), "%s is not known", p->name);
+	return s;
+}
+
+bool pep_in_sync(const struct pep *p)
+{
+	struct sync_info s = pep_info(p);
+
+	return s.state == SYNC_IDLE && s.known && !s.failed && s.applied >= s.wanted;
 }
 
 static void put_row(struct buf *b, const struct pib_class *cls, uint32_t instance, const void *row)

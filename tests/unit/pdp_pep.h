@@ -18,6 +18,7 @@
 #include "common/sitekey.h"
 #include "libcops/cops_io.h"
 #include "pdp/pdp.h"
+#include "pdp/sync.h"
 #include "pib/pib_store.h"
 
 struct world {
@@ -112,6 +113,9 @@ void world_identity(struct world *w, const char *name);
 void settle(struct world *w, int ms); /* run that long */
 
 void pep_init(struct pep *p, struct world *w, const char *name);
+/* ce0 ..., not connected; peps_clear() wants that all went well with them. */
+void peps_init(struct pep *p, size_t n, struct world *w);
+void peps_clear(struct pep *p, size_t n);
 void pep_connect(struct pep *p);
 void pep_drop(struct pep *p); /* the TCP connection is cut */
 void pep_clear(struct pep *p);
@@ -131,6 +135,9 @@ void pep_withdraw(struct pep *p, uint32_t member, uint32_t epoch);
 /* Report on the decision that was held. */
 void pep_release(struct pep *p);
 size_t pep_rows(struct pep *p, const char *cls);
+/* What the server knows of it, which must be something; whether that is: it has everything. */
+struct sync_info pep_info(const struct pep *p);
+bool pep_in_sync(const struct pep *p);
 /* Are its rows exactly those that the server would send in full? */
 bool pep_matches(struct pep *p);
 
@@ -146,6 +153,9 @@ struct call {
 };
 void call_start(struct world *w, struct call *c);
 json_t *call_end(struct world *w, struct call *c); /* the whole answer, new reference */
+/* Both; the result (new reference, or NULL), and the error's code ("": none) unless code is NULL.
+ */
+json_t *world_call(struct world *w, const char *cmd, json_t *args, const char **code);
 
 /* Apply a document; its result. */
 enum change_result world_apply(struct world *w, const char *xml);

@@ -22,22 +22,15 @@ static struct pep pep[PEPS];
 
 static void setup(void)
 {
-	char name[16];
-
 	world_init(&w, false);
-	for (int i = 0; i < PEPS; i++) {
-		snprintf(name, sizeof(name), "ce%d", i);
-		pep_init(&pep[i], &w, name);
+	peps_init(pep, PEPS, &w);
+	for (int i = 0; i < PEPS; i++)
 		pep[i].site = true;
-	}
 }
 
 static void teardown(void)
 {
-	for (int i = 0; i < PEPS; i++) {
-		ck_assert_uint_eq(pep[i].faults, 0);
-		pep_clear(&pep[i]);
-	}
+	peps_clear(pep, PEPS);
 	world_clear(&w);
 }
 
@@ -45,8 +38,7 @@ static bool in_sync(int i)
 {
 	struct sync_info s;
 
-	return sync_info(w.pdp->sync, pep[i].name, &s) && s.state == SYNC_IDLE && s.known &&
-	       !s.failed && s.applied >= s.wanted;
+	return sync_info(w.pdp->sync, pep[i].name, &s) && pep_in_sync(&pep[i]);
 }
 
 static bool all_in_sync(int n)
@@ -83,27 +75,10 @@ static void mesh_up(bool allow)
 	until(&w, all_in_sync(PEPS));
 }
 
-/* A command; its result, or its error's code in *code. */
-static json_t *command(const char *cmd, json_t *args, const char **code)
-{
-	struct call c = {.cmd = cmd, .args = args};
-	static char text[40];
-	json_t *reply, *result;
-
-	call_start(&w, &c);
-	reply = call_end(&w, &c);
-	result = json_incref(json_object_get(reply, "result"));
-	snprintf(
-	    text, sizeof(text), "%s", json_get_string(json_object_get(reply, "error"), "code", ""));
-	*code = text;
-	json_decref(reply);
-	return result;
-}
-
 static void done(const char *cmd, json_t *args)
 {
 	const char *code;
-	json_t *r = command(cmd, args, &code);
+	json_t *r = world_call(&w, cmd, args, &code);
 
 	ck_assert_msg(code[0] == '\0', "%s: %s", cmd, code);
 	json_decref(r);
@@ -112,7 +87,7 @@ static void done(const char *cmd, json_t *args)
 static void refused_as(const char *expected, const char *cmd, json_t *args)
 {
 	const char *code;
-	json_t *r = command(cmd, args, &code);
+	json_t *r = world_call(&w, cmd, args, &code);
 
 	ck_assert_str_eq(code, expected);
 	json_decref(r);
@@ -123,7 +98,7 @@ static const char *departure(const char *key)
 {
 	static char text[200];
 	const char *code;
-	json_t *r = command("show vpn", json_pack("{s:s}", "name", "v"), &code);
+	json_t *r = world_call(&w, "show vpn", json_pack("{s:s}", "name", "v"), &code);
 	json_t *list = json_object_get(r, "departures");
 
 	ck_assert_uint_le(json_array_size(list), 1);
@@ -136,7 +111,7 @@ static const char *first_wait(void)
 {
 	static char text[200];
 	const char *code;
-	json_t *r = command("show vpn", json_pack("{s:s}", "name", "v"), &code);
+	json_t *r = world_call(&w, "show vpn", json_pack("{s:s}", "name", "v"), &code);
 	json_t *d = json_array_get(json_object_get(r, "departures"), 0);
 	const char *s = json_string_value(json_array_get(json_object_get(d, "waits_for"), 0));
 
@@ -258,7 +233,7 @@ START_TEST(leave_allowed)
 		ck_assert(pep_matches(&pep[i]));
 	}
 	ck_assert_str_eq(departure("how"), "left");
-	r = command("show history", NULL, &code);
+	r = world_call(&w, "show history", NULL, &code);
 	ck_assert_str_eq(json_get_string(json_array_get(r, 0), "who", ""), "ce3");
 	ck_assert_str_eq(json_get_string(json_array_get(r, 0), "comment", ""), "moved");
 	json_decref(r);
@@ -289,7 +264,7 @@ END_TEST
 static size_t requests(void)
 {
 	const char *code;
-	json_t *r = command("show requests", NULL, &code);
+	json_t *r = world_call(&w, "show requests", NULL, &code);
 	size_t n = json_array_size(r);
 
 	json_decref(r);
@@ -376,11 +351,11 @@ START_TEST(leave_in_bad_words)
 	pep[3].why = "m\xff\xfeve";
 	pep_request(&pep[3], false, NULL, 0);
 	until(&w, pep[3].asked == 0);
-	r = command("show requests", NULL, &code);
+	r = world_call(&w, "show requests", NULL, &code);
 	ck_assert_str_eq(json_get_string(json_array_get(r, 0), "reason", ""), "m??ve");
 	json_decref(r);
 	done("allow", json_pack("{s:s, s:s, s:b}", "ce", "ce3", "vpn", "v", "no-wait", 1));
-	r = command("show history", NULL, &code);
+	r = world_call(&w, "show history", NULL, &code);
 	ck_assert_str_eq(json_get_string(json_array_get(r, 0), "comment", ""), "m??ve");
 	json_decref(r);
 }
@@ -417,7 +392,7 @@ START_TEST(reinstated_on_a_full_disk)
 	refused_as("failed", "reinstate", json_pack("{s:s}", "ce", "ce3"));
 	w.pdp->db.ops = &store_sqlite_ops;
 	ck_assert(acl_revoked(w.pdp->acl, "ce3"));
-	r = command("show ce", json_pack("{s:s}", "name", "ce3"), &code);
+	r = world_call(&w, "show ce", json_pack("{s:s}", "name", "ce3"), &code);
 	ck_assert_str_eq(json_get_string(r, "state", ""), "revoked");
 	ck_assert_str_eq(json_get_string(r, "reason", ""), "stolen");
 	json_decref(r);
@@ -449,7 +424,7 @@ START_TEST(revoked)
 	ck_assert_uint_eq(pep[3].cc_error, COPS_ERR_AUTH_FAILURE);
 	ck_assert(!pep[3].up);
 
-	r = command("check", json_pack("{s:o}", "content", json_string("<x/>")), &code);
+	r = world_call(&w, "check", json_pack("{s:o}", "content", json_string("<x/>")), &code);
 	ck_assert_str_eq(code, "refused");
 	json_decref(r);
 	apply_mesh(PEPS, false); /* also through later documents, and a restart */
@@ -464,7 +439,7 @@ START_TEST(revoked)
 	ck_assert_uint_eq(blocked(2), 1);
 	until(&w, gone(3) != NULL && gone(3)->waits == 0);
 	ck_assert_str_eq(departure("how"), "revoked");
-	r = command("show ce", json_pack("{s:s}", "name", "ce3"), &code);
+	r = world_call(&w, "show ce", json_pack("{s:s}", "name", "ce3"), &code);
 	ck_assert_str_eq(json_get_string(r, "state", ""), "revoked");
 	ck_assert_str_eq(json_get_string(r, "reason", ""), "stolen");
 	json_decref(r);
@@ -518,8 +493,7 @@ START_TEST(learned_is_withheld)
 	net[2].prefix = NULL; /* gone before that */
 	pep_learned(&pep[0], false, NULL, 0, &net[2], 1);
 	until(&w, all_in_sync(3) && pep_rows(&pep[2], "ceVpnPeerPrefix") == 4);
-	pep_drop(&pep[2]); /* misses it */
-	settle(&w, 50);
+	away(2); /* misses it */
 	done("revoke", json_pack("{s:s, s:b}", "ce", "ce0", "no-wait", 1));
 	until(&w, pep[0].ended && in_sync(1) && !learned_pending(w.pdp->db.learned));
 	ck_assert_uint_eq(blocked(1), 3);

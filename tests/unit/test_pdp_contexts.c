@@ -19,39 +19,25 @@ static unsigned ends;
 
 static void setup(void)
 {
-	char name[16];
-
 	world_init(&w, false);
-	for (int i = 0; i < PEPS; i++) {
-		snprintf(name, sizeof(name), "ce%d", i);
-		pep_init(&pep[i], &w, name);
-	}
+	peps_init(pep, PEPS, &w);
 	ends = 0;
 }
 
 static void teardown(void)
 {
-	for (int i = 0; i < PEPS; i++) {
-		ck_assert_uint_eq(pep[i].faults, 0);
-		ck_assert_uint_eq(pep[i].gap, 0);
-		pep_clear(&pep[i]);
-	}
+	peps_clear(pep, PEPS);
 	world_clear(&w);
 }
 
 static struct sync_info info(int i)
 {
-	struct sync_info s = {0};
-
-	ck_assert(sync_info(w.pdp->sync, pep[i].name, &s));
-	return s;
+	return pep_info(&pep[i]);
 }
 
 static bool in_sync(int i)
 {
-	struct sync_info s = info(i);
-
-	return s.state == SYNC_IDLE && s.known && !s.failed && s.applied >= s.wanted;
+	return pep_in_sync(&pep[i]);
 }
 
 static bool all_in_sync(void)

@@ -24,38 +24,25 @@ static const char *space; /* of the VPN */
 
 static void setup(void)
 {
-	char name[16];
-
 	space = "";
 	world_init(&w, false);
-	for (int i = 0; i < PEPS; i++) {
-		snprintf(name, sizeof(name), "ce%d", i);
-		pep_init(&pep[i], &w, name);
-	}
+	peps_init(pep, PEPS, &w);
 }
 
 static void teardown(void)
 {
-	for (int i = 0; i < PEPS; i++) {
-		ck_assert_uint_eq(pep[i].faults, 0);
-		pep_clear(&pep[i]);
-	}
+	peps_clear(pep, PEPS);
 	world_clear(&w);
 }
 
 static struct sync_info info(int i)
 {
-	struct sync_info s = {0};
-
-	ck_assert(sync_info(w.pdp->sync, pep[i].name, &s));
-	return s;
+	return pep_info(&pep[i]);
 }
 
 static bool in_sync(int i)
 {
-	struct sync_info s = info(i);
-
-	return s.state == SYNC_IDLE && s.known && !s.failed && s.applied >= s.wanted;
+	return pep_in_sync(&pep[i]);
 }
 
 static bool all_in_sync(void)
@@ -151,35 +138,30 @@ static void all_match(void)
 /* "show learned": the line of a network of ce, as "state|reason"; "": none. */
 static const char *shown(const char *ce, const char *prefix)
 {
-	struct call c = {.cmd = "show learned", .args = json_pack("{s:s}", "name", ce)};
+	json_t *list = world_call(&w, "show learned", json_pack("{s:s}", "name", ce), NULL), *o;
 	static char text[400];
-	json_t *answer, *o;
 	size_t i;
 
-	call_start(&w, &c);
-	answer = call_end(&w, &c);
+	ck_assert(json_is_array(list));
 	text[0] = '\0';
-	json_array_foreach(json_object_get(answer, "result"), i, o)
+	json_array_foreach(list, i, o)
 	{
 		ck_assert(json_get_int(o, "since_at", 0) > 0);
 		if (strcmp(json_get_string(o, "prefix", ""), prefix) == 0)
 			snprintf(text, sizeof(text), "%s|%s", json_get_string(o, "state", ""),
 			    json_get_string(o, "reason", ""));
 	}
-	json_decref(c.reply);
+	json_decref(list);
 	return text;
 }
 
 /* "show vpn": how many networks of ce are in use and how many are refused, as "3/2". */
 static const char *counted(const char *ce)
 {
-	struct call c = {.cmd = "show vpn", .args = json_pack("{s:s}", "name", "v")};
+	json_t *answer = world_call(&w, "show vpn", json_pack("{s:s}", "name", "v"), NULL), *o;
 	static char text[64];
-	json_t *answer, *o;
 	size_t i;
 
-	call_start(&w, &c);
-	answer = json_object_get(call_end(&w, &c), "result");
 	text[0] = '\0';
 	json_array_foreach(json_object_get(answer, "members"), i, o)
 	{
@@ -188,7 +170,7 @@ static const char *counted(const char *ce)
 			    (long long)json_get_int(o, "learned", -1),
 			    (long long)json_get_int(o, "learned_refused", -1));
 	}
-	json_decref(c.reply);
+	json_decref(answer);
 	return text;
 }
 

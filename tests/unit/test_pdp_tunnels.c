@@ -19,38 +19,26 @@ static struct pep pep[PEPS];
 
 static void setup(void)
 {
-	char name[16];
-
 	world_init(&w, false);
-	for (int i = 0; i < PEPS; i++) {
-		snprintf(name, sizeof(name), "ce%d", i);
-		pep_init(&pep[i], &w, name);
+	peps_init(pep, PEPS, &w);
+	for (int i = 0; i < PEPS; i++)
 		pep[i].reports = true;
-	}
 }
 
 static void teardown(void)
 {
-	for (int i = 0; i < PEPS; i++) {
-		ck_assert_uint_eq(pep[i].faults, 0);
-		pep_clear(&pep[i]);
-	}
+	peps_clear(pep, PEPS);
 	world_clear(&w);
 }
 
 static struct sync_info info(int i)
 {
-	struct sync_info s = {0};
-
-	ck_assert(sync_info(w.pdp->sync, pep[i].name, &s));
-	return s;
+	return pep_info(&pep[i]);
 }
 
 static bool in_sync(int i)
 {
-	struct sync_info s = info(i);
-
-	return s.state == SYNC_IDLE && s.known && !s.failed && s.applied >= s.wanted;
+	return pep_in_sync(&pep[i]);
 }
 
 static size_t links(int i)
@@ -117,24 +105,13 @@ static struct pib_ce_vpn_peer_status row(int to, int32_t state, int32_t why)
 
 static json_t *call(const char *ce, bool down, const char **code)
 {
-	struct call c = {.cmd = "show tunnels", .args = json_pack("{s:s}", "vpn", "v")};
-	json_t *result, *answer;
-	static char text[32];
+	json_t *args = json_pack("{s:s}", "vpn", "v");
 
 	if (ce != NULL)
-		json_object_set_new(c.args, "ce", json_string(ce));
+		json_object_set_new(args, "ce", json_string(ce));
 	if (down)
-		json_object_set_new(c.args, "down", json_true());
-	call_start(&w, &c);
-	answer = call_end(&w, &c);
-	result = json_incref(json_object_get(answer, "result"));
-	if (code != NULL) {
-		snprintf(text, sizeof(text), "%s",
-		    json_get_string(json_object_get(answer, "error"), "code", ""));
-		*code = text;
-	}
-	json_decref(c.reply);
-	return result;
+		json_object_set_new(args, "down", json_true());
+	return world_call(&w, "show tunnels", args, code);
 }
 
 /* The line of a tunnel as ce sees it. */
