@@ -67,6 +67,13 @@ static void again(int i)
 	pep_connect(&pep[i]);
 }
 
+/* Its connection is cut, and the server has seen it. */
+static void away(int i)
+{
+	pep_drop(&pep[i]);
+	until(&w, pep_info(&pep[i]).state == SYNC_OFFLINE);
+}
+
 static void mesh_up(bool allow)
 {
 	apply_mesh(PEPS, allow);
@@ -152,7 +159,7 @@ static size_t blocked(int i)
 START_TEST(removal_is_confirmed)
 {
 	mesh_up(false);
-	pep_drop(&pep[2]);
+	away(2);
 	pep[1].owed = 3; /* said before the report on what comes */
 	pep_request(&pep[1], false, NULL, 0);
 	until(&w, pep[1].asked == 0);
@@ -298,8 +305,7 @@ START_TEST(leave_held)
 	pep[3].leave = 1;
 	pep_request(&pep[3], false, NULL, 0);
 	until(&w, requests() == 1);
-	pep_drop(&pep[3]);
-	settle(&w, 50);
+	away(3);
 	done("deny", json_pack("{s:s, s:s}", "ce", "ce3", "vpn", "v"));
 	world_restart(&w);
 	errors = pep[3].frwk_errors;
@@ -405,8 +411,7 @@ START_TEST(revoked)
 	json_t *r;
 
 	mesh_up(false);
-	pep_drop(&pep[2]); /* misses it */
-	settle(&w, 50);
+	away(2); /* misses it */
 	done("revoke", json_pack("{s:s, s:s, s:b}", "ce", "CE3", "reason", "stolen", "no-wait", 1));
 	until(&w, pep[3].ended);
 	ck_assert_uint_eq(pep[3].cc_error, COPS_ERR_AUTH_FAILURE);
@@ -531,8 +536,7 @@ END_TEST
 START_TEST(revoked_peer_is_not_waited_for)
 {
 	mesh_up(false);
-	pep_drop(&pep[2]);
-	settle(&w, 50);
+	away(2);
 	apply_mesh(3, false);
 	until(&w, gone(3) != NULL && gone(3)->waits == 1);
 	done("revoke", json_pack("{s:s, s:b}", "ce", "ce2", "no-wait", 1));

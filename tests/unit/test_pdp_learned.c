@@ -219,18 +219,47 @@ START_TEST(taken_and_withdrawn)
 }
 END_TEST
 
+/* What worker threads bring: a CE reports this IPv4 network as its row 1. */
+static void brought(const char *ce, const char *net)
+{
+	struct pdp_request *req = calloc(1, sizeof(*req) + sizeof(req->row[0]));
+	struct pib_ce_vpn_site_prefix row = {.id = 1, .vpn = vpn(), .addr_type = 1};
+	struct learned_batch *batch;
+	struct pib_fault f;
+	struct prefix p;
+	struct buf epd;
+
+	ck_assert_int_eq(prefix_parse(&p, net), PREFIX_OK);
+	row.addr = (struct pib_octets) {p.addr.octets, 4};
+	row.prefix_length = p.len;
+	buf_init(&epd, 0);
+	pib_epd_put(&epd, &pib_ce_vpn_site_prefix_class, &row);
+	req->rows = 1;
+	req->row[0] = (struct pdp_row) {.cls = &pib_ce_vpn_site_prefix_class,
+	    .instance = 1,
+	    .epd = epd.data,
+	    .epd_len = (uint32_t)epd.len};
+	batch = learned_read(w.pdp->db.learned, w.pdp->db.registry, ce, req, &f);
+	ck_assert_ptr_nonnull(batch);
+	learned_take(batch);
+	buf_clear(&epd);
+	free(req);
+}
+
+/* What two sites reported before the turn ended is one transaction, and one LSN of the VPN's. */
 START_TEST(batch_is_one_commit)
 {
+	char err[DB_ERR_LEN];
 	uint64_t lsn;
 
 	up("");
 	lsn = w.pdp->db.lsn;
-	REPORT(0, false, {1, 0, "10.10.1.0/24"});
-	REPORT(1, false, {1, 0, "10.11.1.0/24"});
-	for (int i = 0; i < 2; i++) /* both are there before a loop of ours runs */
-		usleep(20000);
+	brought("ce0", "10.10.1.0/24");
+	brought("ce1", "10.11.1.0/24");
+	ck_assert_int_eq(learned_flush(&w.pdp->db, w.pdp->sync, err, sizeof(err)), 0);
+	ck_assert_uint_eq(w.pdp->db.lsn, lsn + 1);
 	quiet();
-	ck_assert_uint_le(w.pdp->db.lsn, lsn + 2);
+	ck_assert_uint_eq(w.pdp->db.lsn, lsn + 1);
 	ck_assert_uint_eq(theirs(2), 4);
 	ck_assert_uint_eq(theirs(0), 3);
 	all_match();
@@ -643,15 +672,8 @@ static char *thousand(const char *extra)
 /* One network of one of 1,000 sites, and the same by an edit of the intent. */
 START_TEST(a_thousand_sites)
 {
-	static const uint8_t net[] = {172, 16, 0, 0};
-	struct pib_ce_vpn_site_prefix row = {
-	    .id = 1, .addr_type = 1, .addr = {net, sizeof(net)}, .prefix_length = 25};
-	struct pdp_request *req = calloc(1, sizeof(*req) + sizeof(req->row[0]));
 	char *xml = thousand(""), *more = thousand("<site prefix=\"10.200.0.0/24\"/>");
-	struct learned *l;
-	struct pib_fault f;
 	struct timespec t = {0};
-	struct buf epd;
 	char err[DB_ERR_LEN];
 	double ms[3];
 
@@ -659,17 +681,8 @@ START_TEST(a_thousand_sites)
 	for (int i = 0; i < PEPS; i++)
 		pep_connect(&pep[i]);
 	until(&w, in_sync(0) && in_sync(1) && in_sync(2));
-	buf_init(&epd, 0);
-	row.vpn = vpn();
-	pib_epd_put(&epd, &pib_ce_vpn_site_prefix_class, &row);
-	req->rows = 1;
-	req->row[0] = (struct pdp_row) {.cls = &pib_ce_vpn_site_prefix_class,
-	    .instance = 1,
-	    .epd = epd.data,
-	    .epd_len = (uint32_t)epd.len};
-	l = w.pdp->db.learned;
 	cpu_ms(&t);
-	learned_take(learned_read(l, w.pdp->db.registry, "ce0", req, &f));
+	brought("ce0", "172.16.0.0/25");
 	ms[0] = cpu_ms(&t);
 	ck_assert_int_eq(learned_flush(&w.pdp->db, w.pdp->sync, err, sizeof(err)), 0);
 	ms[1] = cpu_ms(&t);
@@ -683,8 +696,6 @@ START_TEST(a_thousand_sites)
 	quiet();
 	ck_assert_uint_eq(theirs(1), 1001);
 	all_match();
-	buf_clear(&epd);
-	free(req);
 	free(xml);
 	free(more);
 }
