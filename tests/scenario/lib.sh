@@ -61,10 +61,11 @@ check()
 }
 
 nap() { read -r -t "$1" -u "$NAP" || true; } # without a fork
-# wait_for SECONDS COMMAND...: until it succeeds; its own words are not heard.
+# wait_for SECONDS COMMAND...: until it succeeds; its own words are not heard.  Twice as long where tests/run
+# has other tests beside this one.
 wait_for()
 {
-	local until=$((${EPOCHREALTIME%[.,]*} + $1 + 1))
+	local until=$((${EPOCHREALTIME%[.,]*} + $1 * ${COPS_PATIENCE:-1} + 1))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ "${EPOCHREALTIME%[.,]*}" -lt "$until" ] || return 1
