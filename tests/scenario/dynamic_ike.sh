@@ -5,6 +5,7 @@
 # timeout: 300
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lib_ike.sh"
+. "$(dirname "$0")/lib_routing.sh"
 . "$(dirname "$0")/lib_dynamic.sh"
 
 sites="p r"

@@ -1,7 +1,6 @@
-# lib_dynamic.sh - what scenarios with routing daemons over tunnels share, after lib.sh: FRR and BIRD in the
-# namespace of a CE, with the configurations of examples/routing adapted to it.
+# lib_dynamic.sh - what scenarios with routing daemons over tunnels share, after lib.sh and lib_routing.sh: the
+# configurations of examples/routing, adapted to a CE.
 
-FRR=/usr/lib/frr
 ROUTING=$SCENARIO_TOP/examples/routing
 declare -A INNER # SITE's address inside tunnels
 
@@ -31,26 +30,6 @@ routing_conf()
 		sed "s,10\.255\.0\.3,${INNER[$site]},g; s,10\.3\.0\.0/16,${LAN[$site]},g; s,65003,6500${INNER[$site]##*.},g" \
 			>"$RUN/$site.${example##*/}"
 }
-
-# frr_start SITE DAEMON / bird_start SITE NAME: with $RUN/SITE.DAEMON.conf or $RUN/SITE.NAME.conf.
-frr_start()
-{
-	local site=$1 daemon=$2
-	mkdir -p "$RUN/$site.frr"
-	chmod 711 "$RUN"
-	cp "$RUN/$site.$daemon.conf" "$RUN/$site.frr/$daemon.conf"
-	chown -R frr:frr "$RUN/$site.frr"
-	daemon_start "$site.$daemon" "$site" "$FRR/$daemon" -f "$RUN/$site.frr/$daemon.conf" -i "$RUN/$site.frr/$daemon.pid" \
-		-z "$RUN/$site.frr/zserv" --vty_socket "$RUN/$site.frr" -u frr -g frr -P 0
-	# (a daemon that meets no zebra asks again after ten seconds)
-	[ "$daemon" != zebra ] || wait_for 20 test -S "$RUN/$site.frr/zserv" || die "zebra of $site does not start: $(tail -n 5 "$RUN/$site.zebra.log")"
-}
-frr() { local site=$1; shift; in_ns "$site" vtysh --vty_socket "$RUN/$site.frr" -c "$*"; }
-bird_start()
-{
-	daemon_start "$1.bird" "$1" bird -f -c "$RUN/$1.$2.conf" -s "$RUN/$1.birdctl" -P "$RUN/$1.birdpid"
-}
-bird() { local site=$1; shift; in_ns "$site" birdc -s "$RUN/$site.birdctl" "$@"; }
 
 # Which interface SITE sends to PEER's host by; none: no route but the default.
 way() { ip -n "$1" route get "${HOST[$2]}" | sed -n 's/.* dev \(cv[0-9a-f]*\).*/\1/p'; }

@@ -5,19 +5,14 @@
 # 10,000 routes, the first ones work and the others are counted.
 # timeout: 400
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib_routing.sh"
 
-FRR=/usr/lib/frr
-[ -x $FRR/ospfd ] || die "FRRouting is not installed"
-type bird >/dev/null || die "BIRD is not installed"
-
-# frr SITE-NAMESPACE INTERFACE ROUTER-ID: zebra and ospfd there, with networks of the interface "net*"
-# announced.  (Both want their own user, and folders that it may write.)
-frr()
+# router_make NAMESPACE INTERFACE ROUTER-ID: zebra and ospfd there, with networks of the interface "net*"
+# announced.
+router_make()
 {
-	local ns=$1 dir=$RUN/frr.$1 line
-	mkdir -p "$dir"
-	printf 'log file %s/zebra.log\n' "$dir" >"$dir/zebra.conf"
-	cat >"$dir/ospfd.conf" <<-END
+	printf 'hostname %s\n' "$1" >"$RUN/$1.zebra.conf"
+	cat >"$RUN/$1.ospfd.conf" <<-END
 		interface $2
 		 ip ospf network point-to-point
 		 ip ospf hello-interval 1
@@ -36,21 +31,10 @@ frr()
 		!
 		route-map lan permit 10
 	END
-	chown -R frr "$dir"
-	chmod 755 "$RUN" "$dir"
-	frr_start "$ns"
+	router_start "$1"
 }
-frr_start()
-{
-	local dir=$RUN/frr.$1 daemon
-	for daemon in zebra ospfd; do
-		ip netns exec "$1" $FRR/$daemon -u frr -g frr -f "$dir/$daemon.conf" -z "$dir/zserv" -i "$dir/$daemon.pid" \
-		    --vty_socket "$dir" -P 0 >>"$dir/$daemon.out" 2>&1 &
-		PID[$daemon.$1]=$!
-		wait_for 20 test -S "$dir/zserv" || die "zebra does not start: $(tail -n 3 "$dir/zebra.out")"
-	done
-}
-frr_stop() { daemon_kill "ospfd.$1"; daemon_kill "zebra.$1"; rm -f "$RUN/frr.$1/zserv"; }
+router_start() { frr_start "$1" zebra; frr_start "$1" ospfd; }
+router_stop() { daemon_kill "$1.ospfd"; daemon_kill "$1.zebra"; }
 
 # network_add NAME ADDRESS/LENGTH: a network of the router behind paris.
 network_add() { ip -n h-paris -batch - <<-END
@@ -60,15 +44,15 @@ network_add() { ip -n h-paris -batch - <<-END
 		link set $1 up
 	END
 }
-asks() { in_ns h-lyon ping -n -q -c 1 -W 1 "$1"; }
+asks() { in_ns h-lyon ping -n -q -c 3 -i 0.2 -W 2 "$1"; }
 asks_not() { ! asks "$1"; }
 lan_route() { ip -n paris route show "$1" | grep -q ospf; }
 learned() { ctl_pdp show learned --json | jq -r ".[] | select(.prefix == \"$1\") | .state"; }
 learned_is() { [ "$(learned "$1")" = "$2" ]; }
 at_ce() { ctl_ce paris show learned --json | jq -r ".[] | select(.prefix == \"$1\") | .state"; }
 at_ce_is() { [ "$(at_ce "$1")" = "$2" ]; }
-at_lyon() { ctl_ce lyon show spd --json | jq -e "any(.[]; .dir == \"out\" and .dst == \"$1\" and .action == \"protect\")" >/dev/null; }
-at_lyon_not() { ! at_lyon "$1"; }
+at_lyon() { ctl_ce lyon show spd --json | jq -e "any(.[]; .dir == \"out\" and .dst == \"$1\" and .action == \"protect\")${2:-}" >/dev/null; }
+at_lyon_not() { at_lyon "$1" " | not"; }
 count_at_lyon() { ctl_ce lyon show spd --json | jq '[.[] | select(.dir == "out" and .action == "protect")] | length'; }
 count_is() { [ "$(count_at_lyon)" -eq "$1" ]; }
 
@@ -102,8 +86,8 @@ start_peps paris lyon
 check "copsctl apply" ctl_pdp apply "$RUN/acme.xml"
 check "keys both ways" wait_for 30 keyed office
 for n in 1 2 3; do network_add net$n 10.101.$n.1/24; done
-frr h-paris eth0 192.168.0.2
-frr paris lan 192.168.0.1
+router_make h-paris eth0 192.168.0.2
+router_make paris lan 192.168.0.1
 watch_start
 check "OSPF's routes come to the kernel of paris" wait_for 60 lan_route 10.101.1.0/24
 check "a host behind lyon reaches the router's networks" wait_for 20 asks 10.101.1.1
@@ -143,11 +127,11 @@ END
 check "they are forgotten when they go" eval 'wait_for 20 learned_is 10.2.77.0/24 "" && wait_for 10 learned_is 172.20.0.0/24 ""'
 
 step "FRR at the CE restarts: its routes are gone from the kernel, and not from the VPN"
-frr_stop paris
+router_stop paris
 check "the kernel has them no more" wait_for 10 eval '! lan_route 10.101.1.0/24'
 check "they are held" wait_for 10 at_ce_is 10.101.1.0/24 held
 ctl_ce paris show learned | evidence
-frr_start paris
+router_start paris
 tries=0
 while ! lan_route 10.101.1.0/24 && [ $tries -lt 300 ]; do
 	at_lyon 10.101.1.0/24 || { bad "lyon lost the row of 10.101.1.0/24"; break; }
@@ -160,17 +144,16 @@ check "they are reported, not held" wait_for 10 at_ce_is 10.101.1.0/24 reported
 check "and reached" wait_for 10 asks 10.101.1.1
 
 step "A site with 10,000 networks, by BIRD"
-mkdir "$RUN/bird"
 {
-	printf 'router id 192.168.0.3;\nlog "%s/bird/log" all;\nprotocol device {}\n' "$RUN"
+	printf 'router id 192.168.0.3;\nprotocol device {}\n'
 	printf 'protocol kernel { ipv4 { export all; import none; }; }\nprotocol static {\n\tipv4;\n'
 	for ((i = 0; i < 10000; i++)); do
 		printf '\troute 10.101.%d.%d/32 via 10.1.0.10;\n' $((128 + i / 250)) $((i % 250))
 	done
 	printf '}\n'
-} >"$RUN/bird/conf"
+} >"$RUN/paris.many.conf"
 start=$SECONDS
-daemon_start bird paris bird -f -c "$RUN/bird/conf" -s "$RUN/bird/ctl"
+bird_start paris many
 check "the kernel has them" wait_for 90 eval '[ "$(ip -n paris route show proto bird | wc -l)" -eq 10000 ]'
 say "after $((SECONDS - start)) s"
 over() { ctl_pdp show ce paris.$DOMAIN --json | jq -r '.trouble // ""' | grep -q "$1"; }

@@ -4,8 +4,8 @@
 # clear; what others delete comes back, what others have is respected; addresses and MTUs of the CE are followed.
 # timeout: 300
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib_routing.sh"
 
-FRR=/usr/lib/frr
 sites="hq lyon"
 intent_make() # SITE...
 {
@@ -28,23 +28,28 @@ route_of() { ip -n "$1" route show "$2" proto 67 | sed -n 's/.*\(dev cvn[0-9a-f]
 routed() { [ -n "$(route_of "$1" "$2")" ]; }
 device_mtu() { ip -n "$1" -o link show cvn1 | sed -n 's/.* mtu \([0-9]*\).*/\1/p'; }
 device_mtu_is() { [ "$(device_mtu "$1")" = "$2" ]; }
+device_index() { ip -n "$1" -j link show cvn1 | jq '.[0].ifindex'; }
 ce_says() { ctl_pdp show ce "$1.$DOMAIN" --json | jq -r '(if type == "array" then .[0] else . end) | .'"$2"; }
+repairs() { ctl_ce "$1" show status --json | jq .repairs; }
+repaired() { [ "$(repairs "$1")" -ge $(($2 + $3)) ]; } # SITE BEFORE TIMES
+# A ping from a namespace that can be sent, and gets no reply.
+unanswered()
+{
+	local ns=$1
+	shift
+	in_ns "$ns" ping -n -q "$@"
+	[ $? -eq 1 ]
+}
 trouble_has() { ce_says "$1" trouble | grep -F "$2"; }
 
-# ospf_start NAMESPACE ROUTER-ID [MORE]: zebra and ospfd, on the site's network.
+# ospf_start NAMESPACE ROUTER-ID INTERFACE [MORE]: zebra and ospfd, on the site's network.
 ospf_start()
 {
-	local ns=$1 dir=$RUN/frr.$1 daemon
-	mkdir -p "$dir" && chmod 711 "$RUN"
-	printf 'hostname %s\n' "$ns" >"$dir/zebra.conf"
+	printf 'hostname %s\n' "$1" >"$RUN/$1.zebra.conf"
 	printf 'router ospf\n ospf router-id %s\n network 10.1.0.0/16 area 0\n timers throttle spf 0 50 200\n%s\ninterface %s\n ip ospf hello-interval 1\n ip ospf dead-interval 4\n' \
-	    "$2" "${4:-}" "$3" >"$dir/ospfd.conf"
-	chown -R frr:frr "$dir"
-	for daemon in zebra ospfd; do
-		daemon_start "$ns.$daemon" "$ns" "$FRR/$daemon" -f "$dir/$daemon.conf" -i "$dir/$daemon.pid" \
-		    -z "$dir/zserv" --vty_socket "$dir" -u frr -g frr -P 0
-		[ $daemon = ospfd ] || wait_for 30 test -S "$dir/zserv" || die "zebra of $ns does not start: $(tail -n 5 "$RUN/$ns.zebra.log")"
-	done
+	    "$2" "${4:-}" "$3" >"$RUN/$1.ospfd.conf"
+	frr_start "$1" zebra
+	frr_start "$1" ospfd
 }
 learned() { ip -n h-hq route show "$1" proto ospf | grep via; }
 learned_not() { ! learned "$1"; }
@@ -95,27 +100,33 @@ check "but packets as large as fit" [ "$(captured_count all 'ip proto 50 and gre
 assert_only_esp all
 
 step "Policies flushed while the agent stands still, without lockdown"
-repairs=$(ce_says hq repairs)
 kill -STOP "${PID[hq]}"
 ip -n hq xfrm policy flush
-in_ns h-hq ping -n -q -i 0.1 -c 10 -W 0.3 "${HOST[lyon]}" 2>&1 | evidence
-in_ns hq ping -n -q -i 0.1 -c 5 -W 0.3 "${HOST[lyon]}" >/dev/null 2>&1
+check "there is no policy" [ -z "$(ip -n hq xfrm policy)" ]
+check "nothing is answered" unanswered h-hq -i 0.1 -c 10 -W 0.3 "${HOST[lyon]}"
+check "nor from hq itself" unanswered hq -i 0.1 -c 5 -W 0.3 "${HOST[lyon]}"
 kill -CONT "${PID[hq]}"
 check "hq's host reaches lyon's again" wait_for 30 reaches hq lyon
 assert_none_in_clear "with no policy and no lockdown"
 watch_start
 
-step "Route and interface deleted, set down, renamed"
-ip -n hq route del 10.2.0.0/16 dev cvn1
+step "Route and interface deleted, set down"
+hq_was=$(repairs hq)
+lyon_was=$(repairs lyon)
+ip -n hq route del 10.2.0.0/16 dev cvn1 || bad "the route cannot be deleted"
 check "the route is back" wait_for 20 routed hq 10.2.0.0/16
-ip -n hq route replace 10.2.0.0/16 dev lan metric 67
+check "hq counts it" wait_for 20 repaired hq "$hq_was" 1
+ip -n hq route replace 10.2.0.0/16 dev lan metric 67 || bad "the route cannot be replaced"
 check "and when another takes its place" wait_for 20 routed hq 10.2.0.0/16
-ip -n lyon link del cvn1
+check "hq counts that too" wait_for 20 repaired hq "$hq_was" 2
+ip -n lyon link del cvn1 || bad "the interface cannot be deleted"
 check "the interface is back with its route" wait_for 20 routed lyon 10.1.0.0/16
-ip -n lyon link set cvn1 down
+check "lyon counts it" wait_for 20 repaired lyon "$lyon_was" 1
+ip -n lyon link set cvn1 down || bad "the interface cannot be set down"
 check "and up again" wait_for 20 routed lyon 10.1.0.0/16
 check "hq's host reaches lyon's" wait_for 20 reaches hq lyon
-check "the policy server is told of the repairs" wait_for 20 eval '[ "$(ce_says hq repairs)" -gt "$repairs" ]'
+check "lyon counts that too" wait_for 20 repaired lyon "$lyon_was" 2
+check "the policy server is told of the repairs" wait_for 20 eval '[ "$(ce_says hq repairs)" -eq "$(repairs hq)" ]'
 
 step "A route of somebody else's with our metric; then the third site"
 ip -n hq route add 10.3.0.0/16 dev lan metric 67
@@ -131,10 +142,10 @@ check "the router behind hq has it by OSPF" wait_for 30 learned 10.3.0.0/16
 step "The agent stops and starts"
 daemon_kill hq
 check "routes stay" routed hq 10.3.0.0/16
-index=$(in_ns hq cat /sys/class/net/cvn1/ifindex 2>/dev/null || ip -n hq -o link show cvn1 | cut -d: -f1)
+index=$(device_index hq)
 start_peps hq
 check "hq is in sync" wait_for 30 sessions_are 3 "in sync"
-check "the interface is the one before" [ "$(in_ns hq cat /sys/class/net/cvn1/ifindex 2>/dev/null || ip -n hq -o link show cvn1 | cut -d: -f1)" = "$index" ]
+check "the interface is the one before" [ "${index:-none}" = "$(device_index hq)" ]
 check "routes are as they were" routed hq 10.2.0.0/16
 
 step "The third site leaves"
