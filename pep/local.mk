@@ -66,7 +66,9 @@ pep_libpep_la_SOURCES += \
 # controller keying
 pep_libpep_la_SOURCES += \
 	pep/durable.c pep/durable.h \
-	pep/keying.c pep/keying.h \
+	pep/keying.c pep/keying.h pep/keying_int.h \
+	pep/keying_plan.c \
+	pep/keying_life.c \
 	pep/keying_crypto.c pep/keying_crypto.h \
 	pep/keying_derive.c pep/keying_derive.h \
 	pep/keying_epochs.c pep/keying_epochs.h
