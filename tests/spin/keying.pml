@@ -133,7 +133,7 @@ inline look()
 	    ce[a].in == SA(ce[b].last, ce[a].last))
 #define settled (NEW_ONLY(0, 1) && NEW_ONLY(1, 0))
 
-/* ------------------------------------------------------------------ a member (pep/keying.c) */
+/* ------------------------------------------------------------------ a member (pep/keying_plan.c, keying_life.c) */
 
 /* keying_plan(): SAs from rows, own epochs and what is in the kernel. */
 inline plan_in(i)

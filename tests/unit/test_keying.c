@@ -971,8 +971,9 @@ static void schedule(const struct kind *k, unsigned seed)
 	for (unsigned i = 0; i < w.nodes; i++)
 		list_take(&w.node[i]);
 	quiesce(strict);
-	if (!all_rest())
-		quiesce(strict); /* a lifetime came to its end just now */
+	/* A lifetime may have come to its end just now, and what is old lingers up to WAIT_MAX_MS. */
+	for (unsigned i = 0; i < 4 && !all_rest(); i++)
+		quiesce(strict);
 	all_is_new();
 	world_close();
 }
