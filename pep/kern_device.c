@@ -78,63 +78,53 @@ static int link_up(struct rtnl *t, unsigned index, uint32_t mtu)
 	return rtnl_talk(t, NULL, NULL);
 }
 
-struct found {
-	struct found *next;
-	struct kern_device d;
-};
-
-struct dump {
-	struct found *found;
-	uint32_t only; /* 0: all */
-	bool no_memory;
-};
-
 /* Policies of its index are of no use to another one. */
 static bool has_index(uint32_t vpn, int index)
 {
 	return vpn > KERN_DEVICE_VPN_MAX || index == (int)KERN_DEVICE_INDEX(vpn);
 }
 
-static int on_link(const struct nlmsghdr *h, void *arg)
+/* Whose it is, of ours; 0: it is not.  One that somebody gave another name is told by its index. */
+static uint32_t vpn_of(const struct nlmsghdr *h, bool *named)
 {
 	const struct ifinfomsg *i = mnl_nlmsg_get_payload(h);
 	const struct nlattr *name = rtnl_attr(h, sizeof(*i), IFLA_IFNAME, 1);
 	const struct nlattr *group = rtnl_attr(h, sizeof(*i), IFLA_GROUP, sizeof(uint32_t));
-	const struct nlattr *mtu = rtnl_attr(h, sizeof(*i), IFLA_MTU, sizeof(uint32_t));
 	const struct nlattr *kind = rtnl_attr_in(
 	    rtnl_attr(h, sizeof(*i), IFLA_LINKINFO, 0), IFLA_INFO_KIND, sizeof(KIND) - 1);
 	uint32_t id = name == NULL ? 0 : kern_device_of(mnl_attr_get_str(name));
-	struct dump *d = arg;
-	struct found *f;
+	uint32_t index = (uint32_t)i->ifi_index;
 
-	if (id == 0 || (d->only != 0 && id != d->only) || group == NULL || kind == NULL ||
-	    mnl_attr_get_u32(group) != KERN_LINK_GROUP ||
+	if (group == NULL || kind == NULL || mnl_attr_get_u32(group) != KERN_LINK_GROUP ||
 	    memcmp(mnl_attr_get_payload(kind), KIND, sizeof(KIND) - 1) != 0)
-		return MNL_CB_OK;
-	if ((f = calloc(1, sizeof(*f))) == NULL) {
-		d->no_memory = true;
-		return MNL_CB_OK;
-	}
-	f->d = (struct kern_device) {.vpn = id,
-	    .mtu = mtu == NULL ? 0 : mnl_attr_get_u32(mtu),
-	    .broken = (i->ifi_flags & IFF_UP) == 0 || !has_index(id, i->ifi_index)};
-	f->next = d->found;
-	d->found = f;
+		return 0;
+	*named = id != 0;
+	if (id != 0)
+		return id;
+	return index > KERN_DEVICE_INDEX(0) && index <= KERN_DEVICE_INDEX(KERN_DEVICE_VPN_MAX)
+		   ? index - KERN_DEVICE_INDEX(0)
+		   : 0;
+}
+
+static int on_one(const struct nlmsghdr *h, void *arg)
+{
+	bool named, *ours = arg;
+
+	*ours = vpn_of(h, &named) != 0;
 	return MNL_CB_OK;
 }
 
-/* One that is there: of ours? */
-static bool is_ours(struct rtnl *t, uint32_t vpn, unsigned index)
+/* Is the interface of this index one of ours?  0 or an errno value. */
+static int is_ours(struct rtnl *t, unsigned index, bool *ours)
 {
-	struct dump d = {.only = vpn};
 	struct ifinfomsg *i;
-	bool ours;
+	int err;
 
+	*ours = false;
 	rtnl_begin(t, RTM_GETLINK, 0, sizeof(*i), &i);
 	i->ifi_index = (int)index;
-	ours = rtnl_talk(t, on_link, &d) == 0 && d.found != NULL;
-	free(d.found);
-	return ours;
+	err = rtnl_talk(t, on_one, ours);
+	return err == ENODEV ? 0 : err;
 }
 
 static int link_del(struct rtnl *t, unsigned index)
@@ -146,21 +136,40 @@ static int link_del(struct rtnl *t, unsigned index)
 	return rtnl_talk(t, NULL, NULL);
 }
 
+/* What of ours has the index, whatever its name is now, or the name. */
+static int own_del(struct rtnl *t, uint32_t vpn, const char *name)
+{
+	unsigned at[] = {vpn <= KERN_DEVICE_VPN_MAX ? KERN_DEVICE_INDEX(vpn) : 0, 0};
+	bool ours, found = false;
+	int err = 0;
+
+	for (size_t n = 0; n < sizeof(at) / sizeof(at[0]) && err == 0; n++) {
+		if (n > 0)
+			at[n] = if_nametoindex(name);
+		if (at[n] == 0 || (err = is_ours(t, at[n], &ours)) != 0 || !ours)
+			continue;
+		found = true;
+		err = link_del(t, at[n]);
+	}
+	return err == 0 && !found ? ENODEV : err;
+}
+
 int kern_device_put(struct kern *k, const struct kern_device *d, struct kern_fault *f)
 {
 	struct rtnl *t = kern_net_of(k);
 	char name[KERN_IF_NAME_LEN];
+	bool ours = false;
 	unsigned index;
 	int err;
 
 	err = link_new(t, kern_device_name(d->vpn, name), d->vpn, d->mtu);
 	index = if_nametoindex(name);
-	if (err == EEXIST && index != 0 && is_ours(t, d->vpn, index)) {
+	if (err == EEXIST && index != 0 && has_index(d->vpn, (int)index) &&
+	    is_ours(t, index, &ours) == 0 && ours) {
 		err = 0;
-		if (!has_index(d->vpn, (int)index) && (err = link_del(t, index)) == 0) {
-			err = link_new(t, name, d->vpn, d->mtu);
-			index = if_nametoindex(name);
-		}
+	} else if (err == EEXIST && own_del(t, d->vpn, name) == 0) {
+		err = link_new(t, name, d->vpn, d->mtu);
+		index = if_nametoindex(name);
 	}
 	if (err == 0 && index == 0)
 		err = ENODEV;
@@ -173,14 +182,45 @@ int kern_device_put(struct kern *k, const struct kern_device *d, struct kern_fau
 
 int kern_device_del(struct kern *k, uint32_t vpn, struct kern_fault *f)
 {
-	struct rtnl *t = kern_net_of(k);
 	char name[KERN_IF_NAME_LEN];
-	unsigned index = if_nametoindex(kern_device_name(vpn, name));
-	int err = ENODEV;
+	int err = own_del(kern_net_of(k), vpn, kern_device_name(vpn, name));
 
-	if (index != 0 && is_ours(t, vpn, index))
-		err = link_del(t, index);
 	return err != 0 ? rtnl_refused(f, err, "no interface", name) : 0;
+}
+
+/* --- what is there --------------------------------------------------------------------- */
+
+struct found {
+	struct found *next;
+	struct kern_device d;
+};
+
+struct dump {
+	struct found *found;
+	bool no_memory;
+};
+
+static int on_link(const struct nlmsghdr *h, void *arg)
+{
+	const struct ifinfomsg *i = mnl_nlmsg_get_payload(h);
+	const struct nlattr *mtu = rtnl_attr(h, sizeof(*i), IFLA_MTU, sizeof(uint32_t));
+	bool named = false;
+	uint32_t id = vpn_of(h, &named);
+	struct dump *d = arg;
+	struct found *f;
+
+	if (id == 0)
+		return MNL_CB_OK;
+	if ((f = calloc(1, sizeof(*f))) == NULL) {
+		d->no_memory = true;
+		return MNL_CB_OK;
+	}
+	f->d = (struct kern_device) {.vpn = id,
+	    .mtu = mtu == NULL ? 0 : mnl_attr_get_u32(mtu),
+	    .broken = !named || (i->ifi_flags & IFF_UP) == 0 || !has_index(id, i->ifi_index)};
+	f->next = d->found;
+	d->found = f;
+	return MNL_CB_OK;
 }
 
 static int dump_once(struct rtnl *t, void (*fn)(void *arg, const struct kern_device *d), void *arg)
