@@ -312,11 +312,8 @@ int kern_tunnel_put(struct kern *k, const struct kern_tunnel *t, const struct ke
     struct kern_fault *f)
 {
 	char name[KERN_TUNNEL_NAME_LEN];
-	struct rtnl *s = kern_net_of(k);
-	int ret;
 
-	ret = change(s, t, was, kern_tunnel_name(t->id, name), f);
-	return ret;
+	return change(kern_net_of(k), t, was, kern_tunnel_name(t->id, name), f);
 }
 
 int kern_tunnel_say(struct kern *k, const struct kern_tunnel *t, struct kern_fault *f)
@@ -463,7 +460,7 @@ static int on_route(const struct nlmsghdr *h, void *arg)
 		return MNL_CB_OK;
 	if (r->rtm_type == RTN_LOCAL && r->rtm_protocol == KERN_ROUTE_PROTOCOL)
 		(void)rtnl_addr(rtnl_attr(h, sizeof(*r), RTA_DST, 4), &f->t.inner);
-	if (!rtnl_route(h, &table, &dst) || table != RT_TABLE_MAIN)
+	if (!rtnl_route(h, &table, &dst) || table != RT_TABLE_MAIN || r->rtm_type != RTN_UNICAST)
 		return MNL_CB_OK;
 	add_route(d, f, &dst);
 	(void)rtnl_addr(rtnl_attr(h, sizeof(*r), RTA_PREFSRC, 4), &f->t.src);
@@ -513,6 +510,7 @@ static int dump_once(struct kern *k, void (*fn)(void *arg, const struct kern_tun
 	if (err == 0 && d.found != NULL) {
 		rtnl_begin(s, RTM_GETROUTE, NLM_F_DUMP, sizeof(*r), &r);
 		r->rtm_family = AF_INET;
+		r->rtm_protocol = KERN_ROUTE_PROTOCOL; /* a kernel that can sends no others */
 		err = rtnl_talk(s, on_route, &d);
 	}
 	if (d.no_memory)
