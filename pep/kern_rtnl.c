@@ -16,6 +16,7 @@
 
 struct rtnl {
 	struct mnl_socket *s; /* NULL: broken, and to be opened anew */
+	uint32_t port; /* of the socket before, too: who does not want to hear of us knows it */
 	uint32_t seq;
 	union {
 		struct nlmsghdr hdr;
@@ -37,8 +38,11 @@ static int socket_open(struct rtnl *t)
 	(void)mnl_socket_setsockopt(t->s, NETLINK_GET_STRICT_CHK, &one, sizeof(one));
 	if (setsockopt(
 		mnl_socket_get_fd(t->s), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) == 0 &&
-	    mnl_socket_bind(t->s, 0, MNL_SOCKET_AUTOPID) == 0)
+	    (mnl_socket_bind(t->s, 0, (pid_t)t->port) == 0 ||
+		mnl_socket_bind(t->s, 0, MNL_SOCKET_AUTOPID) == 0)) {
+		t->port = mnl_socket_get_portid(t->s);
 		return 0;
+	}
 	err = errno;
 	mnl_socket_close(t->s);
 	t->s = NULL;
@@ -68,7 +72,7 @@ void rtnl_close(struct rtnl *t)
 
 uint32_t rtnl_port(const struct rtnl *t)
 {
-	return t->s == NULL ? 0 : mnl_socket_get_portid(t->s);
+	return t->port;
 }
 
 struct nlmsghdr *rtnl_begin(struct rtnl *t, uint16_t type, uint16_t flags, size_t len, void *extra)
