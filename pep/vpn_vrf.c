@@ -40,6 +40,19 @@ static uint32_t mark_of(uint32_t table, uint32_t mask)
 	return lowest == 0 || mark >= mask ? 0 : (uint32_t)mark;
 }
 
+/* One whose table has no mark is as good as none. */
+static int find(const struct kern_ops *ops, struct kern *kern, const char *name, uint32_t mask,
+    struct kern_vrf *vrf, struct kern_fault *k)
+{
+	if (ops->vrf_find(kern, name, vrf, k) < 0)
+		return -1;
+	if (mark_of(vrf->table, mask) != 0)
+		return 0;
+	return kern_fault_set(k, KERN_ABSENT, 0,
+	    "table %u of VRF %s does not fit into mark-mask 0x%x", (unsigned)vrf->table, name,
+	    (unsigned)mask);
+}
+
 static int check(const struct vpn_env *env, const struct pib_ce_vpn *v, struct vpn_faults *f)
 {
 	if (v->vrf.len >= sizeof(((struct vpn_net *)NULL)->vrf) ||
@@ -76,7 +89,7 @@ int vpn_vrf_load(struct vpn_net *n, const struct vpn_env *env, struct vpn_faults
 	n->near.scope.device = KERN_DEVICE_INDEX(v->id);
 	n->near.scope.mark.mask = env->mark_mask;
 	n->member.mark.mask = env->mark_mask;
-	if (env->ops->vrf_find(env->kern, n->vrf, &vrf, &k) < 0) {
+	if (find(env->ops, env->kern, n->vrf, env->mark_mask, &vrf, &k) < 0) {
 		if (k.kind != KERN_ABSENT || !env->lenient)
 			return vrf_fault(f, v, PIB_CPERR_VALUE_SUP, k.text);
 		/* its tunnels wait for it; what they bring meanwhile goes nowhere */
@@ -87,11 +100,7 @@ int vpn_vrf_load(struct vpn_net *n, const struct vpn_env *env, struct vpn_faults
 	n->vrf_index = vrf.index;
 	n->table = vrf.table;
 	n->near.scope.mark.value = n->member.mark.value = mark_of(vrf.table, env->mark_mask);
-	if (n->member.mark.value != 0)
-		return 0;
-	return vpn_fault(f, &pib_ce_vpn_class, v->id, PIB_CPERR_VALUE_SUP, PIB_CE_VPN_COL_VRF,
-	    "table %u of VRF %s does not fit into mark-mask 0x%x", (unsigned)vrf.table, n->vrf,
-	    (unsigned)env->mark_mask);
+	return 0;
 }
 
 /* --- rules -------------------------------------------------------------------- */
@@ -117,6 +126,7 @@ static void add_rule(void *arg, const struct pib_row *row)
 {
 	const struct pib_ce_vpn *r = row->data;
 	struct rules *l = arg;
+	struct kern_rule rule = {.mark.mask = l->v->conf->mark_mask};
 	struct kern_vrf vrf;
 	struct kern_fault k;
 	char name[KERN_IF_NAME_LEN] = "";
@@ -128,13 +138,13 @@ static void add_rule(void *arg, const struct pib_row *row)
 		l->unsure = true;
 		return;
 	}
-	if (l->v->ops->vrf_find(l->v->kern, name, &vrf, &k) < 0) {
+	if (find(l->v->ops, l->v->kern, name, rule.mark.mask, &vrf, &k) < 0) {
 		l->unsure |= k.kind != KERN_ABSENT; /* else there is nothing to lead to */
 		return;
 	}
-	l->rule[l->count].table = vrf.table;
-	l->rule[l->count].mark.mask = l->v->conf->mark_mask;
-	l->rule[l->count++].mark.value = mark_of(vrf.table, l->v->conf->mark_mask);
+	rule.table = vrf.table;
+	rule.mark.value = mark_of(vrf.table, rule.mark.mask);
+	l->rule[l->count++] = rule;
 }
 
 void vpn_vrf_settle(struct vpn *v, const struct pib_store *store)
@@ -199,7 +209,7 @@ void vpn_vrf_trouble(const struct vpn *v, uint32_t vpn, char *text, size_t len)
 	memcpy(name, r->vrf.p, r->vrf.len);
 	if (!separates(v->ops))
 		kern_fault_set(&k, KERN_REFUSED, 0, NOT_APART, v->ops->name);
-	else if (v->ops->vrf_find(v->kern, name, &vrf, &k) == 0)
+	else if (find(v->ops, v->kern, name, v->conf->mark_mask, &vrf, &k) == 0)
 		return;
 	snprintf(text, len, "VPN \"%.*s\" is held up: %s", (int)r->name.len,
 	    (const char *)r->name.p, k.text);
