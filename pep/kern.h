@@ -140,7 +140,7 @@ struct kern_device {
 /*
  * A route of ours into one.  Table and destination identify it, as its metric is ours; and whether
  * it is the one behind it, of a worse metric, which discards: in a VRF's table, where the SPD does
- * not see what another route of the table would take.
+ * not see what another route of the table would take; and behind others' routes to the site itself.
  */
 struct kern_route {
 	uint32_t table;
@@ -157,6 +157,7 @@ struct kern_route {
 /* An address of this host that can be sent from, and the interface that has one. */
 struct kern_own {
 	struct addr addr;
+	uint8_t len; /* so many bits of it are a network on that interface's link; all: none is */
 	uint32_t interface; /* its index */
 };
 

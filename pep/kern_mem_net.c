@@ -40,6 +40,7 @@ struct mem_net {
 	struct mem_own own[OWN_MAX];
 	size_t owns;
 	char no_vrf[16];
+	uint32_t vrf_table; /* of every VRF; 0 = it follows from the name */
 	struct kern_rule rule[RULES_MAX];
 	size_t rules;
 	struct kern_net_event event[EVENTS_MAX];
@@ -69,7 +70,7 @@ static void device_drop(struct mem_net *n, struct mem_device *e)
 	struct mem_route *r, *next;
 
 	HASH_ITER (hh, n->routes, r, next) {
-		if (r->route.vpn == e->vpn)
+		if (r->route.vpn == e->vpn && !r->route.discards)
 			route_drop(n, r);
 	}
 	HASH_DEL(n->devices, e);
@@ -146,7 +147,7 @@ int mem_net_route_put(
 	struct mem_route *e = route_find(n, r->table, &r->dst, r->discards);
 	char text[PREFIX_STRLEN];
 
-	if (r->vpn && !device_find(n, r->vpn))
+	if (r->vpn && !r->discards && !device_find(n, r->vpn))
 		return kern_fault_set(
 		    f, KERN_ABSENT, ENODEV, "route to %s", prefix_print(&r->dst, text));
 	if (e && !replace)
@@ -271,6 +272,14 @@ void mem_net_own_put(
 	    &(struct kern_net_event) {.kind = KERN_NET_HOST, .gone = mtu ? (struct addr) {0} : *a});
 }
 
+void mem_net_own_link(struct mem_net *n, const struct addr *a, uint8_t len)
+{
+	for (size_t i = 0; i < n->owns; i++)
+		if (!addr_cmp(&n->own[i].own.addr, a))
+			n->own[i].own.len = len;
+	event(n, &(struct kern_net_event) {.kind = KERN_NET_HOST});
+}
+
 /* --- contents --------------------------------------------------------------- */
 
 size_t mem_net_count(const struct mem_net *n)
@@ -284,7 +293,10 @@ static char *route_line(const struct kern_route *r)
 	char *line;
 
 	if (asprintf(&line, "route %s table %u dev %s%s%s", prefix_print(&r->dst, dst),
-		(unsigned)r->table, r->vpn ? kern_device_name(r->vpn, name) : "-",
+		(unsigned)r->table,
+		r->discards ? "discards"
+		: r->vpn    ? kern_device_name(r->vpn, name)
+			    : "-",
 		r->src.family ? " src " : "", r->src.family ? addr_print(&r->src, src) : "") < 0)
 		return NULL;
 	return line;
@@ -313,6 +325,8 @@ int mem_net_vrf(struct mem_net *n, const char *name, struct kern_vrf *v, struct 
 	if (!strcmp(name, n->no_vrf))
 		return kern_fault_set(f, KERN_ABSENT, 0, "there is no VRF device %s", name);
 	v->table = 1000 + (uint32_t)(fnv_add(FNV_START, name, strlen(name)) % 1000);
+	if (n->vrf_table)
+		v->table = n->vrf_table;
 	v->index = v->table;
 	return 0;
 }
@@ -339,4 +353,15 @@ int mem_net_rules(
 void mem_net_no_vrf(struct mem_net *n, const char *name)
 {
 	snprintf(n->no_vrf, sizeof(n->no_vrf), "%s", name);
+}
+
+void mem_net_vrf_table(struct mem_net *n, uint32_t table)
+{
+	n->vrf_table = table;
+	event(n, &(struct kern_net_event) {.kind = KERN_NET_VRF});
+}
+
+size_t mem_net_rule_count(const struct mem_net *n)
+{
+	return n->rules;
 }

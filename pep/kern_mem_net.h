@@ -41,7 +41,11 @@ void mem_net_foreign_device_del(struct mem_net *n, uint32_t vpn); /* and the rou
 /* An interface with an address, mtu and name; mtu 0: they go. At first there is none. */
 void mem_net_own_put(
     struct mem_net *n, uint32_t interface, const char *name, uint32_t mtu, const struct addr *a);
+/* The network on its link; at first there is none. */
+void mem_net_own_link(struct mem_net *n, const struct addr *a, uint8_t len);
 /* Every name is a VRF device's but this one. */
 void mem_net_no_vrf(struct mem_net *n, const char *name);
+void mem_net_vrf_table(struct mem_net *n, uint32_t table); /* of all; 0: as at first */
+size_t mem_net_rule_count(const struct mem_net *n);
 
 #endif

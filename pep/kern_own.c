@@ -7,14 +7,23 @@
 #include <errno.h>
 #include <linux/rtnetlink.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "pep/kern_net.h"
 #include "pep/kern_rtnl.h"
 
-struct telling {
-	void (*fn)(void *arg, const struct kern_own *a);
-	void *arg;
+#define DUMPS_MAX 8 /* while addresses come and go */
+
+struct found {
+	struct found *next;
+	struct kern_own own;
+};
+
+struct dump {
+	struct found *first;
+	struct found **end;
+	bool no_memory;
 };
 
 /* One that cannot be sent from yet, or never, is none: the kernel refuses routes that name it. */
@@ -23,29 +32,59 @@ static int on_addr(const struct nlmsghdr *h, void *arg)
 	const struct ifaddrmsg *m = mnl_nlmsg_get_payload(h);
 	const struct nlattr *flags = rtnl_attr(h, sizeof(*m), IFA_FLAGS, sizeof(uint32_t));
 	const struct nlattr *local = rtnl_attr(h, sizeof(*m), IFA_LOCAL, 4);
-	const struct telling *t = arg;
-	struct kern_own a = {.interface = m->ifa_index};
+	const struct nlattr *net = rtnl_attr(h, sizeof(*m), IFA_ADDRESS, 4);
+	struct kern_own a = {.len = m->ifa_prefixlen, .interface = m->ifa_index};
 	uint32_t have = flags != NULL ? mnl_attr_get_u32(flags) : m->ifa_flags;
+	struct dump *d = arg;
+	struct addr other;
+	struct found *f;
 
 	if (local == NULL)
-		local = rtnl_attr(h, sizeof(*m), IFA_ADDRESS, 4);
-	if ((have & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) == 0 && m->ifa_scope < RT_SCOPE_LINK &&
-	    rtnl_addr(local, &a.addr) == 0)
-		t->fn(t->arg, &a);
+		local = net;
+	if ((have & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) != 0 || m->ifa_scope >= RT_SCOPE_LINK ||
+	    rtnl_addr(local, &a.addr) != 0)
+		return MNL_CB_OK;
+	if (rtnl_addr(net, &other) == 0 && addr_cmp(&a.addr, &other) != 0)
+		a.len = (uint8_t)(8 * addr_len(&a.addr)); /* the network is the other end's */
+	if ((f = calloc(1, sizeof(*f))) == NULL) {
+		d->no_memory = true;
+		return MNL_CB_OK;
+	}
+	f->own = a;
+	*d->end = f;
+	d->end = &f->next;
 	return MNL_CB_OK;
 }
 
-/* A dump that something changed during tells of some twice: no harm. */
-int kern_own_dump(struct kern *k, void (*fn)(void *arg, const struct kern_own *a), void *arg,
-    struct kern_fault *f)
+/* In the kernel's order: the first one counts. */
+static int dump_once(struct rtnl *t, void (*fn)(void *arg, const struct kern_own *a), void *arg)
 {
-	struct telling t = {.fn = fn, .arg = arg};
+	struct dump d = {.end = &d.first};
 	struct ifaddrmsg *m;
 	int err;
 
-	rtnl_begin(kern_net_of(k), RTM_GETADDR, NLM_F_DUMP, sizeof(*m), &m);
-	err = rtnl_talk(kern_net_of(k), on_addr, &t);
-	return err != 0 && err != EINTR ? rtnl_refused(f, err, "dump of", "addresses") : 0;
+	rtnl_begin(t, RTM_GETADDR, NLM_F_DUMP, sizeof(*m), &m);
+	err = rtnl_talk(t, on_addr, &d);
+	if (d.no_memory)
+		err = ENOMEM;
+	while (d.first != NULL) {
+		struct found *one = d.first;
+		d.first = one->next;
+		if (err == 0)
+			fn(arg, &one->own);
+		free(one);
+	}
+	return err;
+}
+
+int kern_own_dump(struct kern *k, void (*fn)(void *arg, const struct kern_own *a), void *arg,
+    struct kern_fault *f)
+{
+	int err = EINTR; /* something changed during the dump: from the start */
+
+	for (int i = 0; err == EINTR && i < DUMPS_MAX; i++)
+		err = dump_once(kern_net_of(k), fn, arg);
+	return err != 0 ? rtnl_refused(f, err, "dump of", "addresses") : 0;
 }
 
 static int on_link(const struct nlmsghdr *h, void *arg)

@@ -188,7 +188,7 @@ bool rtnl_route(const struct nlmsghdr *h, uint32_t *table, struct prefix *dst)
 	const struct nlattr *t;
 
 	if (mnl_nlmsg_get_payload_len(h) < sizeof(*r) || r->rtm_protocol != KERN_ROUTE_PROTOCOL ||
-	    r->rtm_type != RTN_UNICAST ||
+	    (r->rtm_type != RTN_UNICAST && r->rtm_type != RTN_BLACKHOLE) ||
 	    rtnl_addr(rtnl_attr(h, sizeof(*r), RTA_DST, 4), &dst->addr) != 0)
 		return false;
 	t = rtnl_attr(h, sizeof(*r), RTA_TABLE, sizeof(uint32_t));

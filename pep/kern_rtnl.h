@@ -33,7 +33,8 @@ const struct nlattr *rtnl_attr(const struct nlmsghdr *h, size_t fixed, uint16_t 
 const struct nlattr *rtnl_attr_in(const struct nlattr *nest, uint16_t type, size_t len);
 /* 0, or -1: a is NULL, or no address. */
 int rtnl_addr(const struct nlattr *a, struct addr *to);
-/* Of a message with a struct rtmsg: a route of ours, and in which table. */
+/* Of a message with a struct rtmsg: a route of ours, of type unicast or blackhole; in which table.
+ */
 bool rtnl_route(const struct nlmsghdr *h, uint32_t *table, struct prefix *dst);
 
 #endif

@@ -81,6 +81,9 @@ bool kstate_tunnel_routes(const struct kstate *ks, const struct prefix *dst);
 /* And is this device, or this route? */
 bool kstate_device_known(const struct kstate *ks, uint32_t vpn, uint32_t *mtu);
 bool kstate_route_known(const struct kstate *ks, uint32_t table, const struct prefix *dst);
+/* One of owner's that discards, or one that nobody put anew yet? */
+bool kstate_route_discards(
+    const struct kstate *ks, uint32_t table, const struct prefix *dst, uint64_t owner);
 void kstate_route_each(const struct kstate *ks,
     void (*fn)(void *arg, const struct kern_route *r, uint64_t owner), void *arg);
 bool kstate_owes(const struct kstate *ks);

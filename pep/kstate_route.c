@@ -155,6 +155,15 @@ bool kstate_route_known(const struct kstate *ks, uint32_t table, const struct pr
 	return e && e->state == SHADOW_LIVE;
 }
 
+bool kstate_route_discards(
+    const struct kstate *ks, uint32_t table, const struct prefix *dst, uint64_t owner)
+{
+	const struct shadow_route *e = kstate_route_find(ks, table, dst, true);
+
+	return e && (e->state == SHADOW_LIVE || e->state == SHADOW_OWED_PUT) &&
+	       (e->owner == owner || e->owner == 0);
+}
+
 void kstate_route_each(const struct kstate *ks,
     void (*fn)(void *arg, const struct kern_route *r, uint64_t owner), void *arg)
 {

@@ -73,6 +73,9 @@ enum spd_rank {	     /* at equal specificity the first wins */
 struct spd_prefix {
 	struct prefix prefix;
 	uint32_t row; /* instance of its row */
+	/* of a site's (vpn_host_look()): a link of the host's is exactly this, or in it */
+	bool linked;
+	bool partly;
 };
 
 struct spd_list {

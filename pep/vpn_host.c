@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/fnv.h"
 #include "common/log.h"
 #include "pep/kern_suite.h"
 #include "pep/pep_conf.h"
@@ -33,7 +34,7 @@ struct vpn_host { /* of a VPN that was enforced */
 
 /* --- looking ---------------------------------------------------------------- */
 
-#define OWN_MAX 16 /* addresses within a site that are looked at, of a family */
+#define OWN_MAX 64 /* addresses within a site that are looked at, of a family */
 
 struct owns {
 	struct kern_own own[OWN_MAX];
@@ -61,15 +62,34 @@ static void look_at(void *arg, const struct kern_own *a)
 		o->own[o->count++] = *a;
 }
 
+static void note_link(struct vpn_net *n, const struct kern_own *a)
+{
+	for (size_t i = 0; i < n->near.site.count; i++) {
+		struct spd_prefix *site = &n->near.site.p[i];
+
+		if (!prefix_has(&site->prefix, &a->addr))
+			continue;
+		if (a->len == site->prefix.len) {
+			if (!site->linked)
+				n->here.linked += fnv_add(FNV_START, &site->row, sizeof(site->row));
+			site->linked = true;
+		} else if (a->len < 8 * addr_len(&a->addr)) { /* not an address alone */
+			site->partly = true;
+		}
+	}
+}
+
 /* The first that is of an interface in the VPN's VRF; of none, if it has none. */
-static void choose_own(
-    struct vpn *v, const struct vpn_net *n, const struct owns *o, struct vpn_own *own)
+static void choose_own(struct vpn *v, struct vpn_net *n, const struct owns *o, struct vpn_own *own)
 {
 	struct kern_interface i;
 
-	for (size_t j = 0; j < o->count && !own->addr.family; j++) {
+	for (size_t j = 0; j < o->count; j++) {
 		if (!v->ops->interface_get(v->kern, o->own[j].interface, &i) ||
 		    i.vrf != n->vrf_index)
+			continue;
+		note_link(n, &o->own[j]);
+		if (own->addr.family)
 			continue;
 		own->addr = o->own[j].addr;
 		memcpy(own->interface, i.name, sizeof(own->interface));
@@ -192,6 +212,23 @@ void vpn_host_discard(const struct vpn_net *n, uint64_t owner, const struct spd_
 
 	if (n->vrf[0] && !n->vrf_missing)
 		kplan_route_put(plan, owner, &r, &o);
+}
+
+void vpn_host_site(struct vpn *v, const struct vpn_net *n, uint64_t owner, struct kplan *plan)
+{
+	for (size_t i = 0; !n->vrf_missing && i < n->near.site.count; i++) {
+		const struct spd_prefix *site = &n->near.site.p[i];
+		const struct prefix *dst = &site->prefix;
+		const struct kern_route r = {
+		    .table = n->table, .dst = *dst, .vpn = n->member.vpn, .discards = true};
+		const struct korigin o = {
+		    .cls = &pib_ce_vpn_local_prefix_class, .instance = site->row};
+		bool stays = !site->partly && kstate_route_discards(v->ks, r.table, dst, owner);
+
+		if ((site->linked || stays || vpn_learn_reports(v, n->member.vpn, dst)) &&
+		    !vpn_host_no_route(v, n, &n->member.local, dst))
+			kplan_route_put(plan, owner, &r, &o);
+	}
 }
 
 /* --- what holds ------------------------------------------------------------- */
@@ -337,7 +374,7 @@ void vpn_host_tell(struct vpn *v)
 
 static bool matters(const struct vpn_here *a, const struct vpn_here *b)
 {
-	return a->mtu != b->mtu || addr_cmp(&a->v4.addr, &b->v4.addr) ||
+	return a->mtu != b->mtu || a->linked != b->linked || addr_cmp(&a->v4.addr, &b->v4.addr) ||
 	       addr_cmp(&a->v6.addr, &b->v6.addr);
 }
 
@@ -359,7 +396,7 @@ static void follow(void *arg, const struct pib_row *row)
 		return;
 	if (vpn_host_look(v, &n, &f) == 0) {
 		if (matters(&n.here, &e->now)) {
-			vpn_touch(&g->t, VPN_PART_NET, row->instance, 0);
+			vpn_touch(&g->t, VPN_PART_NET, row->instance, VPN_SITE);
 			vpn_touch_peers(&g->t, v->store, row->instance, VPN_POLICY);
 		} else {
 			e->now = n.here; /* names */

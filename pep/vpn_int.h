@@ -52,6 +52,7 @@ enum vpn_what {
 	VPN_ACK = 32,	 /* of a VPN: what its peers acknowledged */
 	VPN_CHECK = 64,	 /* of a VPN: its row is new, check it against this host */
 	VPN_STALE = 128, /* of a VPN: SAs of another kind are there, its keys are to be renewed */
+	VPN_SITE = 256,	 /* of a VPN: what the site has of its own, of all VPNs together */
 };
 
 struct vpn_touch {
@@ -219,6 +220,8 @@ void vpn_learn_notify(struct vpn *v,
     void (*put)(void *arg, const struct pib_class *cls, uint32_t instance, const void *row),
     void *arg);
 void vpn_learn_refused(struct vpn *v, uint32_t instance);
+/* Is this prefix reported as one of the VPN's site? */
+bool vpn_learn_reports(const struct vpn *v, uint32_t vpn, const struct prefix *dst);
 /* Why not all that was learned is reported; "": it is. */
 const char *vpn_learn_trouble(const struct vpn *v);
 
@@ -250,6 +253,13 @@ void vpn_host_routes(
  */
 void vpn_host_discard(const struct vpn_net *n, uint64_t owner, const struct spd_prefix *far,
     const struct pib_class *cls, struct kplan *plan);
+/*
+ * Behind the site's own routes to its prefixes: what comes out of a tunnel is discarded while such
+ * a route is gone, and does not leave in clear by another one, like the default route.  Only where
+ * there is, or was, a route of others to exactly the prefix, so that none that is shorter is
+ * wanted: a network on a link of this host, or one that is learned.
+ */
+void vpn_host_site(struct vpn *v, const struct vpn_net *n, uint64_t owner, struct kplan *plan);
 /* What the VPN's routes are, as far as it was enforced.  false: it was not. */
 bool vpn_host_net(const struct vpn *v, uint32_t vpn, struct vpn_net *n);
 /* What others did is to be looked at, soon; and addresses and interfaces are. */

@@ -644,6 +644,15 @@ void vpn_learn_refused(struct vpn *v, uint32_t instance)
 		}
 }
 
+bool vpn_learn_reports(const struct vpn *v, uint32_t vpn, const struct prefix *dst)
+{
+	const struct managed *m = NULL;
+
+	if (v->learn)
+		HASH_FIND(hh, v->learn->vpns, &vpn, sizeof(vpn), m);
+	return m && learn_reports(m->learn, dst);
+}
+
 const char *vpn_learn_trouble(const struct vpn *v)
 {
 	return v->learn->trouble;

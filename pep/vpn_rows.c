@@ -58,7 +58,7 @@ static int load_prefix(struct spd_prefix *p, const struct columns *c, uint32_t i
 {
 	struct prefix whole;
 
-	p->row = instance;
+	*p = (struct spd_prefix) {.row = instance};
 	if (load_addr(&p->prefix.addr, c, instance, type, o, f) < 0)
 		return -1;
 	if (len > 8 * addr_len(&p->prefix.addr))

@@ -128,6 +128,8 @@ static void site_of_net(void *arg, const struct pib_row *row)
 	for (size_t i = 0; n && i < n->near.space.count; i++)
 		vpn_host_discard(n, vpn_owner(VPN_OWNER_SITE, 0), &n->near.space.p[i],
 		    &pib_ce_vpn_local_prefix_class, r->plan);
+	if (n)
+		vpn_host_site(r->v, n, vpn_owner(VPN_OWNER_SITE, 0), r->plan);
 }
 
 /* All VPNs together: a prefix of the site may be in several. */
@@ -471,7 +473,7 @@ static void collect(struct run *r)
 	HASH_ITER (hh, r->t->part, e, next) {
 		switch (e->key.part) {
 		case VPN_PART_NET:
-			site |= (e->what & VPN_NEAR) != 0;
+			site |= (e->what & (VPN_NEAR | VPN_SITE)) != 0;
 			if (!vpn_row(r->store, e->key.id))
 				kplan_device_del(r->plan, e->key.id);
 			n = net_get(r, e->key.id); /* and its faults */

@@ -50,7 +50,7 @@ for pair in "r p" "p r" "q s"; do
 	check "$a: $dev to $b is a point-to-point link with addresses and multicast" eval \
 	    "ip -n $a addr show dev $dev | grep 'MULTICAST' && ip -n $a addr show dev $dev | grep 'inet ${INNER[$a]} peer ${INNER[$b]}/32'"
 done
-check "r: no route of ours" eval '[ -z "$(ip -n r route show proto 67)" ]'
+check "r: no route of ours" eval '[ -z "$(ip -n r route show type unicast proto 67)" ]'
 check "r: the hub's end of the tunnel answers" wait_for 20 in_ns r ping -n -c 1 -W 2 "${INNER[p]}"
 check "without routes nobody reaches anybody" reaches_not r s
 

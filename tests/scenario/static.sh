@@ -124,9 +124,38 @@ check "the interface is back with its route" wait_for 20 routed lyon 10.1.0.0/16
 check "lyon counts it" wait_for 20 repaired lyon "$lyon_was" 1
 ip -n lyon link set cvn1 down || bad "the interface cannot be set down"
 check "and up again" wait_for 20 routed lyon 10.1.0.0/16
-check "hq's host reaches lyon's" wait_for 20 reaches hq lyon
 check "lyon counts that too" wait_for 20 repaired lyon "$lyon_was" 2
+
+step "The interface gets another name, while the agent stands still"
+kill -STOP "${PID[lyon]}"
+ip -n lyon link set cvn1 down
+check "renamed" ip -n lyon link set cvn1 name mine
+ip -n lyon link set mine up
+kill -CONT "${PID[lyon]}"
+check "it is made again, with its route" wait_for 20 routed lyon 10.1.0.0/16
+check "and the renamed one is gone" wait_for 10 eval '! ip -n lyon link show mine'
+check "hq's host reaches lyon's" wait_for 20 reaches hq lyon
+check "lyon counts that too" wait_for 20 repaired lyon "$lyon_was" 3
 check "the policy server is told of the repairs" wait_for 20 eval '[ "$(ce_says hq repairs)" -eq "$(repairs hq)" ]'
+
+step "The site's own route goes, and its interface, while another one leads to the SP's network"
+discards() { ip -n "$1" route show type blackhole proto 67 | grep "^blackhole $2 .*metric 4294967000"; }
+external() { frr h-hq "show ip ospf database external" | grep -F "Link State ID: $1 "; }
+check "hq has a default route" eval 'ip -n hq route show default | grep "dev wan"'
+check "hq: behind the route to its own network there is one that discards" discards hq 10.1.0.0/16
+check "lyon: as well" discards lyon 10.2.0.0/16
+ip -n hq route del 10.1.0.0/16 dev lan || bad "the route cannot be deleted"
+check "without the route lyon's host does not reach hq's" reaches_not lyon hq
+check "the router behind hq hears of lyon's network" wait_for 20 external 10.2.0.0
+check "but not that hq discards its own" eval '! external 10.1.0.0'
+ip -n hq route add 10.1.0.0/16 dev lan src 10.1.0.1 proto kernel scope link || bad "the route cannot be added"
+check "with the route it does" wait_for 20 reaches lyon hq
+ip -n hq link set lan down
+check "without the interface it does not" reaches_not lyon hq
+ip -n hq link set lan up
+check "with it it does" wait_for 30 reaches lyon hq
+assert_none_in_clear "with the site's route or interface gone"
+watch_start
 
 step "A route of somebody else's with our metric; then the third site"
 ip -n hq route add 10.3.0.0/16 dev lan metric 67
@@ -146,7 +175,8 @@ index=$(device_index hq)
 start_peps hq
 check "hq is in sync" wait_for 30 sessions_are 3 "in sync"
 check "the interface is the one before" [ "${index:-none}" = "$(device_index hq)" ]
-check "routes are as they were" routed hq 10.2.0.0/16
+check "routes are as they were" eval 'routed hq 10.2.0.0/16 && discards hq 10.1.0.0/16'
+check "and were known as ours" eval '! grep "route to 10.1.0.0/16 of others" "$RUN/hq.log"'
 
 step "The third site leaves"
 intent_make $sites
@@ -168,6 +198,7 @@ check "the route's source follows" wait_for 20 eval '[ "$(route_of lyon 10.1.0.0
 check "copsctl show ce says it" wait_for 20 trouble_has lyon "10.2.0.7 on lan now (was 10.2.0.1"
 ip -n lyon addr add 10.2.0.1/16 dev lan
 ip -n lyon addr del 10.2.0.7/32 dev lan
+check "the route that discards is there" wait_for 20 discards lyon 10.2.0.0/16
 check "and no more when it is as before" wait_for 20 eval '[ -z "$(ce_says lyon trouble)" ]'
 ip -n lyon link set lan down
 ip -n lyon link set lan name inside

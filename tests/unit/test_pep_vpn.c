@@ -1568,6 +1568,82 @@ START_TEST(host_is_followed)
 }
 END_TEST
 
+static void remove_any(void *arg, const struct pib_row *row)
+{
+	(void)pib_txn_remove_row(arg, row->cls, row->instance);
+}
+
+/* Behind a route to the site's network there is one that discards, until the network is another's.
+ */
+START_TEST(site_without_its_route)
+{
+	struct mem_net *net = kern_mem_net(a.kern);
+	struct addr lan, part;
+	struct pib_txn *t;
+
+	addr_parse(&lan, "10.1.0.1");
+	addr_parse(&part, "10.1.0.7");
+	mem_net_own_put(net, 2, "lan", 1500, &lan);
+	mem_net_own_link(net, &lan, 24);
+	join();
+	/* a part of it is on a link: others' routes, which may be shorter, lead to the rest */
+	ck_assert_uint_eq(lines_with("dev discards"), 0);
+	mem_net_own_link(net, &lan, 16);
+	run_ms(300);
+	ck_assert_uint_eq(lines_with("route 10.1.0.0/16 table 254 dev discards"), 1);
+	mem_net_own_put(net, 2, "lan", 0, &lan); /* the interface is gone */
+	run_ms(300);
+	ck_assert_uint_eq(lines_with("route 10.1.0.0/16 table 254 dev discards"), 1);
+	mem_net_own_put(net, 3, "loop", 1500, &part); /* an address alone is no network */
+	mem_net_own_link(net, &part, 32);
+	run_ms(300);
+	ck_assert_uint_eq(lines_with("route 10.1.0.0/16 table 254 dev discards"), 1);
+	mem_net_own_put(net, 3, "loop", 0, &part);
+	mem_net_own_put(net, 2, "lan", 1500, &part);
+	mem_net_own_link(net, &part, 24);
+	run_ms(300);
+	ck_assert_uint_eq(lines_with("dev discards"), 0);
+	mem_net_own_link(net, &part, 16);
+	run_ms(300);
+	ck_assert_uint_eq(lines_with("dev discards"), 1);
+	t = pib_txn_begin(a.store);
+	pib_store_each(a.store, NULL, remove_any, t);
+	must(&a, t);
+	ck_assert_uint_eq(lines_with("dev discards"), 0);
+}
+END_TEST
+
+/* A VRF made anew with a table that has no mark: as if it was gone, and no rule is everybody's. */
+START_TEST(vrf_with_another_table)
+{
+	struct mem_net *net = kern_mem_net(a.kern);
+	struct pib_txn *t;
+
+	join();
+	t = pib_txn_begin(a.store);
+	{
+		CHANGED(ce_vpn, vpn_row_of(1), r.vrf = text("blue"));
+	}
+	must(&a, t);
+	ck_assert_uint_eq(mem_net_rule_count(net), 1);
+	ck_assert_str_eq(trouble(), "");
+	mem_net_vrf_table(net, 70000);
+	run_ms(300);
+	ck_assert_uint_eq(mem_net_rule_count(net), 0);
+	ck_assert_ptr_nonnull(strstr(trouble(), "table 70000 of VRF blue does not fit"));
+	t = pib_txn_begin(a.store);
+	{
+		CHANGED(ce_vpn_peer_prefix, peer_prefix(2), r.addr = ip("10.9.0.0"));
+	}
+	must(&a, t);
+	ck_assert_uint_eq(mem_net_rule_count(net), 0);
+	mem_net_vrf_table(net, 0);
+	run_ms(300);
+	ck_assert_uint_eq(mem_net_rule_count(net), 1);
+	ck_assert_str_eq(trouble(), "");
+}
+END_TEST
+
 START_TEST(soft_expiry_rekeys)
 {
 	struct kern_event e = {.kind = KERN_EV_EXPIRE_SOFT};
@@ -1715,11 +1791,6 @@ static void protect_row(void *arg, const struct pib_class *cls, uint32_t instanc
 	install(arg, cls, row);
 }
 
-static void remove_any(void *arg, const struct pib_row *row)
-{
-	(void)pib_txn_remove_row(arg, row->cls, row->instance);
-}
-
 START_TEST(row79_policy_over_leaves_discards_and_no_keys)
 {
 	struct pib_txn *t;
@@ -1812,6 +1883,8 @@ int main(void)
 	tcase_add_test(t, routes_and_devices);
 	tcase_add_test(t, prefixes_without_a_route);
 	tcase_add_test(t, host_is_followed);
+	tcase_add_test(t, site_without_its_route);
+	tcase_add_test(t, vrf_with_another_table);
 	tcase_add_test(t, soft_expiry_rekeys);
 	tcase_add_test(t, vrf_changes);
 	tcase_add_test(t, vrf_is_gone);
