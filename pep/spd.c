@@ -218,6 +218,28 @@ static void site_pairs(struct spd *s, const struct spd_near *near, const struct 
 			    SPD_SITE, l->row);
 }
 
+/*
+ * Multicast that no router passes on, Linux as little as others (RFC 5771 4, RFC 4291 2.7).  The
+ * CE's routing daemon says hello by it, from an address of the site; its neighbours answer.
+ */
+static void site_link(struct spd *s, const struct spd_near *near, const struct spd_prefix *l)
+{
+	struct prefix link = any(l->prefix.addr.family);
+
+	if (link.addr.family == AF_INET6) {
+		link.addr.octets[0] = 0xff;
+		link.addr.octets[1] = 0x02;
+		link.len = 16;
+	} else {
+		link.addr.octets[0] = 224;
+		link.len = 24;
+	}
+	if (near->discard_other)
+		add(s, KERN_OUT, &l->prefix, &link, KERN_BYPASS, SPD_SITE, l->row);
+	if (near->lockdown)
+		add(s, KERN_IN, &l->prefix, &link, KERN_BYPASS, SPD_SITE, l->row);
+}
+
 static void site_alone(struct spd *s, const struct spd_near *near, const struct spd_prefix *l)
 {
 	struct prefix all = any(l->prefix.addr.family);
@@ -226,6 +248,7 @@ static void site_alone(struct spd *s, const struct spd_near *near, const struct 
 		site_wide(s, near, l);
 	else
 		site_pairs(s, near, l);
+	site_link(s, near, l);
 	if (!near->discard_other)
 		return;
 	add(s, KERN_OUT, &l->prefix, &all, KERN_DISCARD, SPD_OTHER, l->row);

@@ -9,6 +9,8 @@
  *   neighbours out and in any > any, of ND's and MLD's ICMPv6    bypass
  *              fwd any > any of them                             discard
  *   site       out any > l, all directions l > l'                bypass
+ *   link       out l > multicast of a link, if other discards;
+ *              in l > it, with lockdown                          bypass
  *   space      out any > s, in and fwd s > l                     discard
  *   other      out l > any, in and fwd any > l                   discard (if so told)
  *   peer       out n > r, in r > l, fwd r > n                    protect

@@ -66,7 +66,7 @@ cat >"$RUN/acme.xml" <<-END
 	    <ce name="paris.$DOMAIN" address="192.0.2.1"/>
 	    <ce name="lyon.$DOMAIN" address="192.0.2.2"/>
 	    <transform name="strong" encr="aes-cbc-256" integ="hmac-sha2-512-256" lifetime="8h"/>
-	    <vpn name="office" id="00005e:00000001" topology="full-mesh" internet="bypass" transforms="strong"
+	    <vpn name="office" id="00005e:00000001" topology="full-mesh" internet="discard" transforms="strong"
 	         routing="managed">
 	      <space prefix="10.0.0.0/8"/>
 	      <member ce="paris.$DOMAIN" max-learned="1000">

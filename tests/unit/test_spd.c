@@ -263,6 +263,11 @@ START_TEST(other_traffic_discarded)
 	FATE(KERN_IN, "10.1.1.5", "10.1.0.1", BYPASSED);
 	FATE(KERN_OUT, "10.2.3.4", "10.1.0.5", BYPASSED);
 	FATE(KERN_OUT, "192.0.2.1", "192.0.2.102", CLEAR); /* ESP's outer packets */
+	/* hellos of the site's routers, which no router passes on; all other multicast is other */
+	FATE(KERN_OUT, "10.1.0.1", "224.0.0.5", BYPASSED);
+	FATE(KERN_IN, "10.1.0.2", "224.0.0.5", CLEAR);
+	FATE(KERN_OUT, "10.1.0.1", "224.0.1.1", DISCARDED);
+	FATE(KERN_OUT, "10.1.0.1", "239.1.1.1", DISCARDED);
 	/* the control channel is first of all, and once */
 	e = spd.entry;
 	ck_assert_uint_eq(e[0].policy.priority, KERN_PRIO_BASE);
@@ -497,7 +502,8 @@ END_TEST
 
 START_TEST(families_do_not_mix)
 {
-	struct spd_near near = {.site = list("10.1.0.0/16", "2001:db8:1::/48")};
+	struct spd_near near = {
+	    .site = list("10.1.0.0/16", "2001:db8:1::/48"), .discard_other = true};
 	struct spd_list b = list("10.2.0.0/16", "2001:db8:2::/48");
 	struct spd_tunnel tb = tunnel(2);
 
@@ -509,6 +515,9 @@ START_TEST(families_do_not_mix)
 		    spd.entry[i].policy.sel.dst.addr.family);
 	FATE(KERN_OUT, "2001:db8:1::1", "2001:db8:2::1", 2);
 	FATE(KERN_OUT, "10.1.0.1", "10.2.0.1", 2);
+	FATE(KERN_OUT, "2001:db8:1::1", "ff02::5", BYPASSED);
+	FATE(KERN_OUT, "2001:db8:1::1", "ff05::2", DISCARDED);
+	FATE(KERN_OUT, "10.1.0.1", "224.0.0.5", BYPASSED);
 }
 END_TEST
 
@@ -531,7 +540,7 @@ static bool in_order(const struct kern_policy *x, const struct kern_policy *y)
 START_TEST(lockdown)
 {
 	struct spd_near near = {
-	    .site = list("10.1.0.0/24", NULL), .space = list("10.0.0.0/8", NULL)};
+	    .site = list("10.1.0.0/24", NULL), .space = list("10.0.0.0/8", NULL), .lockdown = true};
 	struct spd_list far = list("10.2.0.0/16", NULL);
 	struct spd_tunnel t = tunnel(2);
 	struct prefix ntp = prefix("198.51.100.9");
@@ -574,6 +583,13 @@ START_TEST(lockdown)
 		FATE(KERN_OUT, "192.0.2.1", "203.0.113.1", DISCARDED);
 		FATE(KERN_IN, "203.0.113.1", "192.0.2.1", DISCARDED);
 		FATE(KERN_FWD, "192.0.2.1", "203.0.113.1", DISCARDED);
+		/* on its link the site's multicast, and nobody else's; none is let in elsewhere */
+		FATE(KERN_OUT, "10.1.0.1", "224.0.0.9", BYPASSED);
+		FATE(KERN_IN, "10.1.0.2", "224.0.0.9", BYPASSED);
+		FATE(KERN_OUT, "192.0.2.1", "224.0.0.9", DISCARDED);
+		FATE(KERN_IN, "203.0.113.1", "224.0.0.9", DISCARDED);
+		FATE(KERN_FWD, "203.0.113.1", "224.0.0.9", DISCARDED);
+		FATE(KERN_IN, "10.1.0.2", "239.1.1.1", DISCARDED);
 	}
 	/* what is excepted is the host's own, and of protocols with a number */
 	spd_reset(&spd);
