@@ -37,9 +37,9 @@ int keyring_publish(struct keyring *k, uint32_t m, uint32_t vpn, const uint8_t *
 /* Would it be refused?  Stages nothing.  *known: this very key is there already. */
 int keyring_check(struct keyring *k, uint32_t m, const uint8_t *epd, size_t epd_len, bool *known,
     struct pib_fault *f);
-/* Withdraw the key in a slot (epoch & 15); nothing if there is none. */
-/* Does m have a live key in this slot, with all that is staged? */
+/* Does m have a live key in this slot (epoch & 15), with all that is staged? */
 bool keyring_has(const struct keyring *k, uint32_t m, unsigned slot);
+/* Withdraw the key in a slot; nothing if there is none. */
 void keyring_withdraw(struct keyring *k, uint32_t m, unsigned slot);
 /* Withdraw every key of m that is not in the set of slots. */
 void keyring_keep(struct keyring *k, uint32_t m, uint16_t slots);

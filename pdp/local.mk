@@ -52,7 +52,8 @@ pdp_libpdp_la_SOURCES += \
 	pdp/db.c pdp/db.h \
 	pdp/failure.c pdp/failure.h \
 	pdp/home.c pdp/home.h \
-	pdp/keyring.c pdp/keyring.h \
+	pdp/keyring.c pdp/keyring.h pdp/keyring_int.h \
+	pdp/keyring_stage.c \
 	pdp/learned.c pdp/learned.h pdp/learned_int.h \
 	pdp/learned_flush.c \
 	pdp/learned_judge.c \
