@@ -30,6 +30,7 @@ static unsigned at;
 static enum faults_what what;
 static int error;
 static struct faults_seen seen;
+static enum faults_op met[FAULTS_MET_MAX];
 
 void kern_faults_arm(unsigned n, enum faults_what w, int err)
 {
@@ -43,6 +44,11 @@ void kern_faults_arm(unsigned n, enum faults_what w, int err)
 unsigned kern_faults_operations(void)
 {
 	return count;
+}
+
+enum faults_op kern_faults_met(unsigned n)
+{
+	return met[n % FAULTS_MET_MAX];
 }
 
 const struct faults_seen *kern_faults_seen(void)
@@ -97,12 +103,13 @@ static void note(bool hit, const char *text)
 static enum faults_what meet_any(enum faults_op op, const char *object)
 {
 	static const char *const name[] = {"sa-add", "sa-del", "policy-put", "policy-del",
-	    "device-put", "device-del", "route-put", "route-del"};
+	    "device-put", "device-del", "route-put", "route-del", "tunnel-put", "tunnel-del"};
 	char line[KERN_STRLEN + 20];
 	bool hit;
 
 	read_orders();
 	hit = ++count == at;
+	met[count % FAULTS_MET_MAX] = op;
 	snprintf(line, sizeof(line), "%s %s", name[op], object);
 	note(hit, line);
 	if (!hit)
@@ -152,6 +159,16 @@ static enum faults_what meet_route(enum faults_op op, const struct kern_route *r
 	return w;
 }
 
+static enum faults_what meet_tunnel(enum faults_op op, uint32_t id)
+{
+	char name[KERN_TUNNEL_NAME_LEN];
+	enum faults_what w = meet_any(op, kern_tunnel_name(id, name));
+
+	if (w != FAULTS_NONE)
+		seen.tunnel = id;
+	return w;
+}
+
 static int after(enum faults_what w, int ret, struct kern_fault *f)
 {
 	if (w == FAULTS_KILL_AFTER)
@@ -194,6 +211,19 @@ static int faults_policy_del(struct kern *k, const struct kern_selector *sel, st
 {
 	enum faults_what w = meet(FAULTS_POLICY_DEL, NULL, NULL, sel);
 	return w == FAULTS_REFUSE ? refuse(f) : after(w, real->policy_del(k, sel, f), f);
+}
+
+static int faults_tunnel_put(struct kern *k, const struct kern_tunnel *t,
+    const struct kern_tunnel *was, struct kern_fault *f)
+{
+	enum faults_what w = meet_tunnel(FAULTS_TUNNEL_PUT, t->id);
+	return w == FAULTS_REFUSE ? refuse(f) : after(w, real->tunnel_put(k, t, was, f), f);
+}
+
+static int faults_tunnel_del(struct kern *k, uint32_t id, struct kern_fault *f)
+{
+	enum faults_what w = meet_tunnel(FAULTS_TUNNEL_DEL, id);
+	return w == FAULTS_REFUSE ? refuse(f) : after(w, real->tunnel_del(k, id, f), f);
 }
 
 static int faults_device_put(struct kern *k, const struct kern_device *d, struct kern_fault *f)
@@ -249,6 +279,8 @@ static void wrap(
 	ops->policy_add = faults_policy_add;
 	ops->policy_put = faults_policy_put;
 	ops->policy_del = faults_policy_del;
+	ops->tunnel_put = faults_tunnel_put;
+	ops->tunnel_del = faults_tunnel_del;
 	ops->device_put = faults_device_put;
 	ops->device_del = faults_device_del;
 	ops->route_add = faults_route_add;

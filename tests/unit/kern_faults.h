@@ -25,7 +25,9 @@ enum faults_op {
 	FAULTS_DEVICE_PUT,
 	FAULTS_DEVICE_DEL,
 	FAULTS_ROUTE_PUT,
-	FAULTS_ROUTE_DEL
+	FAULTS_ROUTE_DEL,
+	FAULTS_TUNNEL_PUT,
+	FAULTS_TUNNEL_DEL
 };
 
 struct faults_seen { /* the operation that the fault hit */
@@ -35,11 +37,15 @@ struct faults_seen { /* the operation that the fault hit */
 	struct addr sa_src;
 	struct kern_selector sel;
 	struct kern_route route; /* and the vpn of a device */
+	uint32_t tunnel;
 };
 
 /* The n-th operation from now (1 = the next) meets this fault; n 0: none does. */
 void kern_faults_arm(unsigned n, enum faults_what what, int err);
 unsigned kern_faults_operations(void); /* since it was armed */
+/* What the n-th of them was (from 1; of the last ones). */
+#define FAULTS_MET_MAX 256
+enum faults_op kern_faults_met(unsigned n);
 const struct faults_seen *kern_faults_seen(void);
 
 #endif
