@@ -75,7 +75,8 @@ enum spd_rank {	     /* at equal specificity the first wins */
 struct spd_prefix {
 	struct prefix prefix;
 	uint32_t row; /* instance of its row */
-	/* of a site's (vpn_host_look()): a link of the host's is exactly this, or in it */
+	/* of a site's (vpn_host_look()): a link of the host's, or a learned route, is exactly this;
+	 * a link is in it */
 	bool linked;
 	bool partly;
 };

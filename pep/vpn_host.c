@@ -62,6 +62,13 @@ static void look_at(void *arg, const struct kern_own *a)
 		o->own[o->count++] = *a;
 }
 
+static void note_linked(struct vpn_net *n, struct spd_prefix *site)
+{
+	if (!site->linked)
+		n->here.linked += fnv_add(FNV_START, &site->row, sizeof(site->row));
+	site->linked = true;
+}
+
 static void note_link(struct vpn_net *n, const struct kern_own *a)
 {
 	for (size_t i = 0; i < n->near.site.count; i++) {
@@ -69,14 +76,18 @@ static void note_link(struct vpn_net *n, const struct kern_own *a)
 
 		if (!prefix_has(&site->prefix, &a->addr))
 			continue;
-		if (a->len == site->prefix.len) {
-			if (!site->linked)
-				n->here.linked += fnv_add(FNV_START, &site->row, sizeof(site->row));
-			site->linked = true;
-		} else if (a->len < 8 * addr_len(&a->addr)) { /* not an address alone */
+		if (a->len == site->prefix.len)
+			note_linked(n, site);
+		else if (a->len < 8 * addr_len(&a->addr)) /* not an address alone */
 			site->partly = true;
-		}
 	}
+}
+
+static void note_learned(const struct vpn *v, struct vpn_net *n)
+{
+	for (size_t i = 0; i < n->near.site.count; i++)
+		if (vpn_learn_reports(v, n->member.vpn, &n->near.site.p[i].prefix))
+			note_linked(n, &n->near.site.p[i]);
 }
 
 /* The first that is of an interface in the VPN's VRF; of none, if it has none. */
@@ -108,6 +119,7 @@ int vpn_host_look(struct vpn *v, struct vpn_net *n, struct vpn_faults *f)
 		return vpn_fault_kernel(f, &k, &o);
 	choose_own(v, n, &l.v4, &n->here.v4);
 	choose_own(v, n, &l.v6, &n->here.v6);
+	note_learned(v, n);
 	if (l.outer && v->ops->interface_get(v->kern, l.outer, &i)) {
 		memcpy(n->here.outer, i.name, sizeof(n->here.outer));
 		n->here.mtu = i.mtu;
@@ -225,8 +237,7 @@ void vpn_host_site(struct vpn *v, const struct vpn_net *n, uint64_t owner, struc
 		    .cls = &pib_ce_vpn_local_prefix_class, .instance = site->row};
 		bool stays = !site->partly && kstate_route_discards(v->ks, r.table, dst, owner);
 
-		if ((site->linked || stays || vpn_learn_reports(v, n->member.vpn, dst)) &&
-		    !vpn_host_no_route(v, n, &n->member.local, dst))
+		if ((site->linked || stays) && !vpn_host_no_route(v, n, &n->member.local, dst))
 			kplan_route_put(plan, owner, &r, &o);
 	}
 }

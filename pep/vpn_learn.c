@@ -493,6 +493,8 @@ static void look(struct vpn *v)
 	arm_tick(w);
 	if (!watched) /* what changes is not heard of */
 		arm(w->on_look, RETRY_MS);
+	if (changed)
+		vpn_host_soon(v);
 	if (judge_limit(w) || changed)
 		vpn_publish(v);
 }
@@ -537,6 +539,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	for (struct managed *m = v->learn->vpns; m; m = m->hh.next)
 		changed |= learn_tick(m->learn, vpn_now_ms());
 	arm_tick(v->learn);
+	if (changed)
+		vpn_host_soon(v);
 	if (judge_limit(v->learn) || changed)
 		vpn_publish(v);
 }

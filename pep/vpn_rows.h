@@ -47,7 +47,7 @@ struct vpn_here {
 	struct vpn_own v6;
 	char outer[KERN_IF_NAME_LEN]; /* the interface with the outer address, "" = none ... */
 	uint32_t mtu;		      /* ... and what it takes, 0 = not known */
-	uint64_t linked; /* a sum over the site's prefixes that are on a link of this host */
+	uint64_t linked; /* a sum over the site's prefixes that are a link's, or learned */
 };
 
 /* One VPN as its rows say. */

@@ -459,6 +459,42 @@ START_TEST(restart_of_the_agent)
 }
 END_TEST
 
+static bool discards(const char *dst)
+{
+	char *dump = kern_mem_dump(kern);
+	char line[80];
+	bool found;
+
+	snprintf(line, sizeof(line), "route %s table 254 dev discards", dst);
+	found = strstr(dump, line) != NULL;
+	free(dump);
+	return found;
+}
+
+/* Behind the site's route to what is learned is one that discards; after a boot, when it is. */
+START_TEST(without_its_route)
+{
+	ce_new("");
+	commit(begin(PIB_CE_VPN_ROUTING_MANAGED));
+	route("10.1.7.0/24");
+	until(1);
+	ck_assert(!discards("10.1.7.0/24"));
+	taken = pib_txn_begin(store);
+	pep_client_vpn.notify(self, take_back, NULL);
+	commit(taken);
+	ck_assert(discards("10.1.7.0/24"));
+	pep_client_vpn.stop(self);
+	ce_start();
+	run_ms(300);
+	ck_assert(!discards("10.1.7.0/24"));
+	route("10.1.7.0/24");
+	until(1);
+	for (unsigned i = 0; i < 500 && !discards("10.1.7.0/24"); i++)
+		run_ms(10);
+	ck_assert(discards("10.1.7.0/24"));
+}
+END_TEST
+
 START_TEST(limit)
 {
 	char dst[32];
@@ -611,6 +647,7 @@ int main(void)
 	tcase_add_test(t, filters_of_the_settings);
 	tcase_add_test(t, restart_of_a_daemon);
 	tcase_add_test(t, restart_of_the_agent);
+	tcase_add_test(t, without_its_route);
 	tcase_add_test(t, limit);
 	tcase_add_test(t, limit_under_lockdown);
 	tcase_add_test(t, refused_by_the_server);
