@@ -971,7 +971,7 @@ static void schedule(const struct kind *k, unsigned seed)
 	for (unsigned i = 0; i < w.nodes; i++)
 		list_take(&w.node[i]);
 	quiesce(strict);
-	/* A lifetime may have come to its end just now, and what is old lingers up to WAIT_MAX_MS. */
+	/* A lifetime may have come to its end just now, and the old lingers up to WAIT_MAX_MS. */
 	for (unsigned i = 0; i < 4 && !all_rest(); i++)
 		quiesce(strict);
 	all_is_new();
