@@ -31,6 +31,7 @@ struct side { /* a member, before and after */
 	struct model_member *a;
 	bool touched;
 	bool sight;
+	bool internet;	     /* it reaches what is outside another way, or is there for others */
 	struct piece *piece; /* as others see it */
 	struct piece *own;   /* what only it gets */
 };
@@ -233,9 +234,18 @@ static void pair(struct change *c, const struct vpn_work *w, const struct side *
 
 /* --- what only the member itself gets ------------------------------------------------------- */
 
+static bool internet_differs(const struct model_member *b, const struct model_member *a)
+{
+	struct rows_set x = delta_internet(b);
+	struct rows_set y = delta_internet(a);
+
+	return x.at.how != y.at.how || x.at.peer != y.at.peer ||
+	       delta_prefixes_differ(x.p, x.n, y.p, y.n);
+}
+
 static bool own_differs(const struct side *s)
 {
-	return !s->b || !s->a || rows_vpn_differs(s->b, s->a) ||
+	return !s->b || !s->a || rows_vpn_differs(s->b, s->a) || s->internet ||
 	       delta_prefixes_differ(s->b->site, s->b->sites, s->a->site, s->a->sites);
 }
 
@@ -244,6 +254,8 @@ static const struct piece *own_piece(struct change *c, struct side *s)
 	struct rows_set none = {0};
 	struct rows_set before = s->b ? delta_sites(s->b, VIEW_SELF) : none;
 	struct rows_set after = s->a ? delta_sites(s->a, VIEW_SELF) : none;
+	struct rows_set was = s->b ? delta_internet(s->b) : none;
+	struct rows_set is = s->a ? delta_internet(s->a) : none;
 	const struct model_member *any = s->a ? s->a : s->b;
 	struct rows r;
 
@@ -255,6 +267,7 @@ static const struct piece *own_piece(struct change *c, struct side *s)
 	else if (!s->b || rows_vpn_differs(s->b, s->a))
 		rows_put_vpn(&r, s->a, c->keys);
 	rows_diff_prefixes(&r, &before, &after, any->vpn->id->number);
+	rows_diff_prefixes(&r, &was, &is, any->vpn->id->number);
 	piece_take(c, s->own, &r);
 	return s->own;
 }
@@ -491,7 +504,9 @@ static void mark_side(struct vpn_work *w, struct side *s)
 	bool both = s->b && s->a;
 
 	s->sight = !both || s->b->role != s->a->role || links_differ(s->b, s->a);
-	s->touched = s->sight || rows_peer_differs(s->b, s->a) || rows_self_differs(s->b, s->a) ||
+	s->internet = both && internet_differs(s->b, s->a);
+	s->touched = s->sight || s->internet || rows_peer_differs(s->b, s->a) ||
+		     rows_self_differs(s->b, s->a) ||
 		     delta_prefixes_differ(s->b->site, s->b->sites, s->a->site, s->a->sites);
 	if (s->touched)
 		w->touched[w->touches++] = s;
@@ -674,7 +689,8 @@ static void stamp_side(const struct stamp *st, const struct side *s)
 		stamp_dead(st, any->id);
 	else if (!s->b || rows_peer_differs(s->b, s->a))
 		stamp_rows(st, any->id);
-	if (s->sight || rows_peer_differs(s->b, s->a) || rows_self_differs(s->b, s->a))
+	if (s->sight || s->internet || rows_peer_differs(s->b, s->a) ||
+	    rows_self_differs(s->b, s->a))
 		stamp_aux(st, any->id); /* its ceVpn says the same of it */
 	stamp_prefixes(st, s->b ? s->b->site : NULL, s->b ? s->b->sites : 0,
 	    s->a ? s->a->site : NULL, s->a ? s->a->sites : 0);
@@ -760,6 +776,8 @@ static void stamp_vpn(const struct stamp *st, const struct vpn_work *w)
 	stamp_proposals(st, w);
 	stamp_prefixes(st, w->b ? w->b->space : NULL, w->b ? w->b->spaces : 0,
 	    w->a ? w->a->space : NULL, w->a ? w->a->spaces : 0);
+	stamp_prefixes(st, w->b ? w->b->outside : NULL, w->b ? w->b->outsides : 0,
+	    w->a ? w->a->outside : NULL, w->a ? w->a->outsides : 0);
 	for (size_t i = 0; i < w->touches; i++)
 		stamp_side(st, w->touched[i]);
 	stamp_withheld_new(st, w);

@@ -29,6 +29,13 @@ static inline struct rows_set delta_withheld(const struct model_vpn *v)
 	return (struct rows_set) {.p = v->withheld, .n = v->withhelds, .at = {.how = ROWS_PEER}};
 }
 
+static inline struct rows_set delta_internet(const struct model_member *r)
+{
+	struct rows_set s = {.at = rows_internet_at(r)};
+	s.p = model_internet(r, &s.n);
+	return s;
+}
+
 /* In the same order: are they the same numbers? */
 static inline bool delta_prefixes_differ(
     const struct model_prefix *b, size_t bn, const struct model_prefix *a, size_t an)

@@ -38,6 +38,7 @@ static void full_own(struct gather *g)
 	struct rows_set sites = delta_sites(g->r, VIEW_SELF);
 	struct rows_set space = delta_space(g->r);
 	struct rows_set withheld = delta_withheld(v);
+	struct rows_set internet = delta_internet(g->r);
 
 	rows_put_vpn(&g->rows, g->r, g->keys);
 	for (size_t i = 0; i < v->proposals; i++)
@@ -47,6 +48,7 @@ static void full_own(struct gather *g)
 	rows_diff_prefixes(&g->rows, &none, &sites, v->id->number);
 	rows_diff_prefixes(&g->rows, &none, &space, v->id->number);
 	rows_diff_prefixes(&g->rows, &none, &withheld, v->id->number);
+	rows_diff_prefixes(&g->rows, &none, &internet, v->id->number);
 }
 
 static void full_member(struct gather *g)
@@ -181,6 +183,8 @@ static void dead_prefix(struct gather *g, const struct id_entry *e)
 	const struct model_member *m;
 	enum rows_how how;
 
+	if (e->parent == ID_INTERNET)
+		return; /* whoever had it has a newer aux */
 	if (e->parent == 0) {
 		how = rows_space_at(g->r).how;
 	} else {

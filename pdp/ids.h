@@ -20,13 +20,16 @@ enum id_kind {
 	ID_KINDS
 };
 
+#define ID_INTERNET UINT32_MAX /* ... or this: what is outside of the VPN */
+
 struct id_entry {
 	enum id_kind kind;
 	uint32_t number;
-	uint32_t parent; /* VPN number of a member or proposal; member (0: VPN space) of a prefix */
-	uint32_t vpn;	 /* VPN number of anything but a VPN */
-	bool dead;	 /* not in the model now: a tombstone */
-	uint64_t lsn;	 /* its rows last changed (or it died) then */
+	uint32_t
+	    parent; /* VPN number of a member or proposal; member of a prefix, 0: VPN space, ... */
+	uint32_t vpn; /* VPN number of anything but a VPN */
+	bool dead;    /* not in the model now: a tombstone */
+	uint64_t lsn; /* its rows last changed (or it died) then */
 	uint64_t
 	    aux_lsn; /* VPN: structure (who sees whom) last changed; member: rows only it gets */
 	const char *key; /* owned by ids */

@@ -19,6 +19,7 @@ struct ce_caps {
 	bool udp_encap;
 	bool ike;
 	bool separate; /* VPNs in VRFs of their own */
+	bool dscp_clear; /* of tunnel mode */
 	char backend[33];
 };
 

@@ -259,9 +259,43 @@ static int withhold(struct build *b, struct model_vpn *v, const struct doc_membe
 	return b->why ? -1 : 0;
 }
 
+/* The sites of a member, with those that an extranet adds: in *own, to be freed, if there are such.
+ */
+static const struct doc_prefix *all_sites(
+    struct build *b, const struct doc_member *dm, struct doc_prefix **own, uint32_t *n)
+{
+	const struct doc_prefix *sites = &b->d->site[dm->site.at];
+
+	*own = NULL;
+	*n = dm->site.n;
+	if (!dm->more)
+		return sites;
+	for (const struct doc_member *m = dm->more; m; m = m->more)
+		*n += m->site.n;
+	if (!(*own = array(b, *n, sizeof(**own))))
+		return NULL;
+	memcpy(*own, sites, dm->site.n * sizeof(**own));
+	*n = dm->site.n;
+	for (const struct doc_member *m = dm->more; m; m = m->more)
+		for (uint32_t i = 0; i < m->site.n; i++)
+			(*own)[(*n)++] = b->d->site[m->site.at + i];
+	return *own;
+}
+
+/* Which of its sites are another VPN's. */
+static void mark_extranet(struct model_member *m, const struct doc *d, const struct doc_member *dm)
+{
+	for (const struct doc_member *x = dm; x; x = x->more)
+		for (size_t i = 0; x->from_text && i < m->sites; i++)
+			if (!prefix_cmp(&m->site[i].prefix, &d->site[x->site.at].prefix))
+				m->site[i].extranet = true;
+}
+
 static int build_member(struct build *b, struct model_vpn *v, struct doc_member *dm)
 {
+	struct doc_prefix *own;
 	struct key key;
+	uint32_t n;
 
 	key.len = 0;
 	key_text(&key, b->customer->name);
@@ -272,11 +306,16 @@ static int build_member(struct build *b, struct model_vpn *v, struct doc_member 
 		return -1;
 	if (left_out(b, v->name, dm->ce->name))
 		return b->why ? -1 : withhold(b, v, dm);
+	const struct doc_prefix *sites = all_sites(b, dm, &own, &n);
 	struct model_member *m = &v->member[v->members++];
 	*m = (struct model_member) {
-	    .ce = dm->ce->model, .vpn = v, .id = dm->id, .role = dm->role, .sites = dm->site.n};
-	m->site = build_prefixes(
-	    b, &b->d->site[dm->site.at], dm->site.n, v->id->number, m->id->number);
+	    .ce = dm->ce->model, .vpn = v, .id = dm->id, .role = dm->role, .sites = n};
+	m->extranet = dm->from_text != NULL;
+	if (sites)
+		m->site = build_prefixes(b, sites, n, v->id->number, m->id->number);
+	if (m->site)
+		mark_extranet(m, b->d, dm);
+	free(own);
 	build_routing(b, m, dm);
 	return b->why ? -1 : 0;
 }
@@ -286,12 +325,15 @@ static int build_hubs(struct build *b, struct model_vpn *v, const struct doc_vpn
 	v->hub = array(b, dv->member.n, sizeof(struct model_member *));
 	if (!v->hub)
 		return -1;
-	for (uint32_t i = 0; i < dv->member.n; i++) {
-		const struct doc_member *dm = &b->d->member[dv->member.at + i];
-		struct model_member *m = vpn_member_find(v, dm->id->number);
-		if (dm->role == ROLE_HUB && m)
-			v->hub[v->hubs++] = m;
-	}
+	for (int extranet = 0; extranet <= 1; extranet++) /* the first relays: one of its own */
+		for (uint32_t i = 0; i < dv->member.n; i++) {
+			const struct doc_member *dm = &b->d->member[dv->member.at + i];
+			struct model_member *m = dm->id ? vpn_member_find(v, dm->id->number) : NULL;
+			if (m && dm->role == ROLE_HUB && (dm->from_text != NULL) == extranet)
+				v->hub[v->hubs++] = m;
+		}
+	if (v->hubs && v->hub[0]->extranet)
+		v->relay = false; /* its own are all away */
 	return 0;
 }
 
@@ -301,7 +343,8 @@ static int build_members(struct build *b, struct model_vpn *v, const struct doc_
 	if (!v->member)
 		return -1;
 	for (uint32_t i = 0; i < dv->member.n; i++)
-		if (build_member(b, v, &b->d->member[dv->member.at + i]) < 0)
+		if (!b->d->member[dv->member.at + i].main &&
+		    build_member(b, v, &b->d->member[dv->member.at + i]) < 0)
 			return -1;
 	qsort(v->member, v->members, sizeof(*v->member), member_order);
 	vpn_withheld_sort(v);
@@ -352,6 +395,38 @@ static int build_links(struct build *b, struct model_vpn *v, const struct doc_vp
 	return 0;
 }
 
+/* --- what is outside ------------------------------------------------------------------------ */
+
+static bool wants_internet(const struct model_vpn *v, uint8_t family)
+{
+	for (size_t i = 0; i < v->members; i++)
+		if (v->member[i].internet == INTERNET_VIA_HUB &&
+		    model_has_family(&v->member[i], family))
+			return true;
+	return false;
+}
+
+static void build_internet(struct build *b, struct model_vpn *v)
+{
+	static const uint8_t family[] = {AF_INET, AF_INET6}; /* as prefixes are sorted */
+	char text[PREFIX_STRLEN];
+	struct key key;
+
+	for (size_t i = 0; i < sizeof(family) && !b->why; i++) {
+		struct model_prefix *p = &v->outside[v->outsides];
+
+		if (!wants_internet(v, family[i]))
+			continue;
+		p->prefix.addr.family = family[i];
+		key.len = 0;
+		key_number(&key, v->id->number);
+		key_text(&key, "internet");
+		key_text(&key, prefix_print(&p->prefix, text));
+		p->id = id_get(b, ID_PREFIX, key.text, ID_INTERNET, v->id->number);
+		v->outsides++;
+	}
+}
+
 /* --- VPNs ----------------------------------------------------------------------------------- */
 
 static int build_vpn(struct build *b, struct model_vpn *v, const struct doc_vpn *dv)
@@ -389,6 +464,9 @@ static int build_vpn(struct build *b, struct model_vpn *v, const struct doc_vpn 
 		return -1;
 	v->space = build_prefixes(b, &b->d->space[dv->space.at], dv->space.n, v->id->number, 0);
 	if (b->why || build_proposals(b, v, dv) < 0 || build_members(b, v, dv) < 0)
+		return -1;
+	build_internet(b, v);
+	if (b->why)
 		return -1;
 	return build_links(b, v, dv);
 }

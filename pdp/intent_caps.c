@@ -4,6 +4,8 @@
  * looked at and not pairs of members.  Of controller keying alone: what they said is what their
  * back ends make SAs with, and those of IKE are made by the IKE daemon.
  */
+#include <string.h>
+
 #include "common/suites.h"
 #include "pdp/intent_doc.h"
 
@@ -139,13 +141,35 @@ static void check_separate(struct doc *d, const struct doc_vpn *v, const struct 
 	}
 }
 
+/* Back ends that cannot tell the kernel not to copy it. */
+static void check_dscp(struct doc *d, const struct doc_vpn *v, const struct intent_env *env)
+{
+	struct ce_caps caps;
+
+	for (uint32_t i = 0; i < v->member.n; i++) {
+		const struct doc_member *m = &d->member[v->member.at + i];
+
+		if (m->ce && m->ce->name && env->caps(env->caps_arg, m->ce->name, &caps) &&
+		    !caps.dscp_clear)
+			doc_error(d, v->tag, "dscp", m->tag,
+			    "dscp=\"clear\" cannot be done by ce \"%s\" (%s)", m->ce->name,
+			    caps.backend);
+	}
+}
+
 void intent_check_caps(struct doc *d, const struct intent_env *env)
 {
 	if (env->caps == NULL)
 		return;
 	for (uint32_t i = 0; i < d->vec[DOC_VPN].n; i++) {
-		check_separate(d, &d->vpn[i], env);
-		if (d->vpn[i].transform.n > 0 && !d->vpn[i].ike) /* charon makes its SAs */
-			check_vpn(d, &d->vpn[i], env);
+		const struct doc_vpn *v = &d->vpn[i];
+
+		check_separate(d, v, env);
+		if (v->ike)
+			continue; /* charon makes its SAs */
+		if (v->transform.n > 0)
+			check_vpn(d, v, env);
+		if (v->dscp == DSCP_CLEAR && (!v->mode || !strcmp(v->mode, "tunnel")))
+			check_dscp(d, v, env);
 	}
 }

@@ -262,6 +262,10 @@ static void check_member(
 	if (!m->ce)
 		return;
 	first = find_member(v, m->ce);
+	if (first && m->from_text) {
+		intent_extranet_join(first, m);
+		return;
+	}
 	if (first) {
 		doc_error(
 		    c->d, m->tag, "ce", first->tag, "ce \"%s\" is a member twice", m->ce->name);
@@ -270,6 +274,8 @@ static void check_member(
 	}
 	m->ce->vpn = v;
 	m->ce->member = m;
+	if (m->from_text && v->topology == TOPO_HUB_AND_SPOKE)
+		m->role = ROLE_HUB; /* all of the VPN are to reach it */
 	if (!v->ike && m->ce->managed && !strcmp(m->ce->managed, "no"))
 		doc_error(c->d, m->tag, "ce", m->ce->tag,
 		    "ce \"%s\" is not managed and cannot be in a VPN with keying=\"controller\"",
@@ -283,7 +289,8 @@ static void check_hubs(struct check *c, const struct doc_vpn *v)
 	if (v->topology != TOPO_HUB_AND_SPOKE)
 		return;
 	for (uint32_t i = 0; i < v->member.n; i++)
-		hubs += c->d->member[v->member.at + i].role == ROLE_HUB;
+		hubs += c->d->member[v->member.at + i].role == ROLE_HUB &&
+			!c->d->member[v->member.at + i].from_text;
 	if (!hubs)
 		doc_error(c->d, v->tag, "topology", 0,
 		    "a hub-and-spoke VPN needs a member with role=\"hub\"");
@@ -563,7 +570,8 @@ static void check_prefixes(struct check *c, const struct doc_vpn *v)
 	bool has_space = at > 0;
 	for (uint32_t i = 0; i < v->member.n; i++) {
 		const struct doc_member *m = &d->member[v->member.at + i];
-		at = sweep_add(c, s, at, &d->site[m->site.at], m->site.n, m, false);
+		at = sweep_add(
+		    c, s, at, &d->site[m->site.at], m->site.n, m->main ? m->main : m, false);
 		at = sweep_add(c, s, at, &d->learn[m->learn.at], m->learn.n, m, true);
 	}
 	qsort(s, at, sizeof(*s), swept_order);
@@ -592,10 +600,17 @@ static void outer_addresses(struct check *c, const struct doc_customer *k)
 
 static void check_vpn(struct check *c, struct doc_customer *k, struct doc_vpn *v)
 {
-	check_vpn_attrs(c, k, v);
+	struct doc_member *m = &c->d->member[v->member.at];
+
+	intent_check_extranets(c->d, k, v);
 	for (uint32_t i = 0; i < v->member.n; i++)
-		check_member(c, k, v, &c->d->member[v->member.at + i]);
+		if (!m[i].from_text)
+			check_member(c, k, v, &m[i]);
+	for (uint32_t i = 0; i < v->member.n; i++)
+		if (m[i].from_text)
+			check_member(c, k, v, &m[i]);
 	check_hubs(c, v);
+	intent_check_internet(c->d, v);
 	check_families(c, v);
 	check_links(c, k, v);
 	check_prefixes(c, v);
@@ -609,7 +624,10 @@ static void check_customer(struct check *c, struct doc_customer *k)
 	if (k->ce.n && !c->outer)
 		c->d->failed = true;
 	for (uint32_t i = 0; i < k->vpn.n; i++)
+		check_vpn_attrs(c, k, &c->d->vpn[k->vpn.at + i]);
+	for (uint32_t i = 0; i < k->vpn.n; i++)
 		check_vpn(c, k, &c->d->vpn[k->vpn.at + i]);
+	intent_check_internets(c->d, k);
 	free(c->outer);
 	HASH_CLEAR(hh_tunnel, c->tunnels);
 }

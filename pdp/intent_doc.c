@@ -81,7 +81,6 @@ void doc_read(struct doc *d)
 	d->site = array_of(d, DOC_SITE);
 	d->link = array_of(d, DOC_LINK);
 	d->learn = array_of(d, DOC_LEARN);
-	d->extranet = array_of(d, DOC_EXTRANET);
 }
 
 static bool has_upper(const char *s)

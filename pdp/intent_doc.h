@@ -32,7 +32,6 @@ enum doc_kind {
 	DOC_SITE,
 	DOC_LINK,
 	DOC_LEARN,
-	DOC_EXTRANET,
 	DOC_KINDS,
 	DOC_ROOT = DOC_KINDS, /* <intent> */
 	DOC_UNKNOWN,
@@ -61,8 +60,9 @@ struct doc_ce {
 	const char *address_text, *managed;
 	struct addr address; /* family 0: not known */
 	uint32_t customer;
-	const struct doc_vpn *vpn; /* the VPN looked at last that it is a member of ... */
-	struct doc_member *member; /* ... and as what */
+	const struct doc_member *via_hub; /* a membership whose Internet is behind the hub */
+	const struct doc_vpn *vpn;	  /* the VPN looked at last that it is a member of ... */
+	struct doc_member *member;	  /* ... and as what */
 	struct model_ce *model;
 	UT_hash_handle hh_name, hh_address;
 };
@@ -82,26 +82,27 @@ struct doc_prefix { /* <space>, <site> and <learn> */
 	struct prefix prefix; /* family 0: not known */
 };
 
+/*
+ * <member>, or <extranet>: a member with one site, which is part of a site of a member of another
+ * VPN (pdp/intent_extranet.c).
+ */
 struct doc_member {
 	uint32_t tag;
 	const char *ce_text;
 	const char *role_text;
 	const char *internet_text, *vrf, *tunnel_text, *max_text;
+	const char *from_text; /* <extranet>: the other VPN */
+	const char *prefix_text;
 	struct doc_range site, learn;
-	struct doc_ce *ce; /* NULL: not known, or in the VPN twice */
+	struct doc_ce *ce; /* NULL: not known, in the VPN twice, or only in addition to another */
+	struct doc_member *main; /* <extranet> of a CE that is a member without it: as that one */
+	struct doc_member *more; /* what is in addition to this one */
 	enum model_role role;
 	enum model_internet internet;
 	struct addr tunnel; /* family 0: none */
 	uint32_t max_learned;
 	struct id_entry *id;
 	UT_hash_handle hh_tunnel;
-};
-
-struct doc_extranet {
-	uint32_t tag;
-	const char *from;
-	const char *text;
-	struct prefix prefix; /* family 0: not known */
 };
 
 struct doc_link {
@@ -125,7 +126,7 @@ struct doc_vpn {
 	const char *id, *topology_text, *relay_text, *internet, *keying, *transforms;
 	const char *ike_transforms, *mode, *activation, *idle_text, *auth;
 	const char *routing_text, *hellos, *leave, *dscp_text;
-	struct doc_range space, member, link, extranet;
+	struct doc_range space, member, link;
 	uint8_t vpn_id[7];
 	bool has_id;
 	enum model_topology topology;
@@ -173,7 +174,6 @@ struct doc {
 	struct doc_prefix *site;
 	struct doc_link *link;
 	struct doc_prefix *learn;
-	struct doc_extranet *extranet;
 	char **lower; /* strings of our own */
 	size_t lowers;
 	size_t lower_cap;
@@ -237,10 +237,22 @@ void intent_check_routing(struct doc *d, struct doc_vpn *v);
  */
 void intent_check_dynamic(
     struct doc *d, struct doc_vpn *v, struct doc_member **taken, const struct doc_ce *addresses);
+/*
+ * pdp/intent_internet.c: what goes elsewhere, once roles are known; and of a customer's VPNs
+ * together.
+ */
+void intent_check_internet(struct doc *d, const struct doc_vpn *v);
+void intent_check_internets(struct doc *d, const struct doc_customer *k);
 /* pdp/intent_check.c: meaning. */
 void intent_check(struct doc *d, const struct intent_env *env);
 /* pdp/intent_overlap.c: VPNs of one CE that overlap; after a check without errors. */
 void intent_check_overlap(struct doc *d);
+/*
+ * pdp/intent_extranet.c: which CE an <extranet> of v means (its ce_text), once the names of all of
+ * k's VPNs are known; and that m is of a CE that is a member as first.
+ */
+void intent_check_extranets(struct doc *d, const struct doc_customer *k, const struct doc_vpn *v);
+void intent_extranet_join(struct doc_member *first, struct doc_member *m);
 /* pdp/intent_caps.c: whether CEs can do it. */
 void intent_check_caps(struct doc *d, const struct intent_env *env);
 /* pdp/intent_build.c: snapshots of a document without errors.  -1: *why says what ran out. */

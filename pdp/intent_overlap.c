@@ -146,7 +146,8 @@ static void claim(
 {
 	for (uint32_t i = 0; i < r.n; i++)
 		if (p[r.at + i].prefix.addr.family)
-			l->c[l->n++] = (struct claim) {.prefix = p[r.at + i].prefix, .member = m};
+			l->c[l->n++] = (struct claim) {
+			    .prefix = p[r.at + i].prefix, .member = m && m->main ? m->main : m};
 }
 
 static const struct claims *claims_of(struct work *w, uint32_t vpn)

@@ -58,15 +58,18 @@ static void check_dscp(struct doc *d, struct doc_vpn *v)
 	v->dscp = strcmp(t, "clear") ? DSCP_SET : DSCP_CLEAR;
 	if (v->dscp == DSCP_SET)
 		v->dscp_value = (uint8_t)(strtoul(t, NULL, 10) & 63);
-	doc_error(d, v->tag, "dscp", 0, "dscp=\"%s\" is not supported", t);
+	if (v->dscp == DSCP_SET && (!v->mode || strcmp(v->mode, "ipip-transport")))
+		doc_error(d, v->tag, "dscp", 0,
+		    "dscp=\"%s\" needs mode=\"ipip-transport\": in tunnel mode the DSCP of the "
+		    "packet"
+		    " inside is copied or cleared",
+		    t);
 }
 
 static void check_member(struct doc *d, const struct doc_vpn *v, struct doc_member *m)
 {
 	m->internet = internet_parse(m->internet_text, v->internet_kind);
 	m->max_learned = m->max_text ? (uint32_t)strtoul(m->max_text, NULL, 10) : MAX_LEARNED;
-	if (m->internet_text && m->internet == INTERNET_VIA_HUB)
-		doc_error(d, m->tag, "internet", 0, "internet=\"via-hub\" is not supported");
 	if (m->vrf && v->mode && !strcmp(v->mode, "ipip-transport"))
 		doc_error(d, m->tag, "vrf", v->tag,
 		    "a VPN with mode=\"ipip-transport\" cannot be in a VRF: its tunnels are told "
@@ -84,11 +87,6 @@ void intent_check_routing(struct doc *d, struct doc_vpn *v)
 	v->internet_kind = internet_parse(v->internet, INTERNET_BYPASS);
 	v->routing = routing_parse(v->routing_text);
 	check_dscp(d, v);
-	if (v->internet_kind == INTERNET_VIA_HUB)
-		doc_error(d, v->tag, "internet", 0, "internet=\"via-hub\" is not supported");
-	if (v->extranet.n)
-		doc_error(
-		    d, d->extranet[v->extranet.at].tag, NULL, 0, "<extranet> is not supported");
 	for (uint32_t i = 0; i < v->member.n; i++)
 		check_member(d, v, &d->member[v->member.at + i]);
 }

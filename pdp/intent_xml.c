@@ -95,14 +95,14 @@ static const struct attr_row member_attrs[] = {
     {"max-learned", offsetof(struct doc_member, max_text)},
     {0},
 };
+static const struct attr_row extranet_attrs[] = {
+    {"from", offsetof(struct doc_member, from_text)},
+    {"prefix", offsetof(struct doc_member, prefix_text)},
+    {0},
+};
 static const struct attr_row link_attrs[] = {
     {"a", offsetof(struct doc_link, a_text)},
     {"b", offsetof(struct doc_link, b_text)},
-    {0},
-};
-static const struct attr_row extranet_attrs[] = {
-    {"from", offsetof(struct doc_extranet, from)},
-    {"prefix", offsetof(struct doc_extranet, text)},
     {0},
 };
 
@@ -120,10 +120,10 @@ static const struct element_row elements[] = {
 	prefix_attrs},
     {"member", DOC_MEMBER, DOC_VPN, offsetof(struct doc_vpn, member), sizeof(struct doc_member),
 	member_attrs},
+    {"extranet", DOC_MEMBER, DOC_VPN, offsetof(struct doc_vpn, member), sizeof(struct doc_member),
+	extranet_attrs},
     {"link", DOC_LINK, DOC_VPN, offsetof(struct doc_vpn, link), sizeof(struct doc_link),
 	link_attrs},
-    {"extranet", DOC_EXTRANET, DOC_VPN, offsetof(struct doc_vpn, extranet),
-	sizeof(struct doc_extranet), extranet_attrs},
     {"site", DOC_SITE, DOC_MEMBER, offsetof(struct doc_member, site), sizeof(struct doc_prefix),
 	prefix_attrs},
     {"learn", DOC_LEARN, DOC_MEMBER, offsetof(struct doc_member, learn), sizeof(struct doc_prefix),
@@ -215,6 +215,21 @@ static void take_out(struct walk *w, xmlNode *n, enum doc_kind kind, uint32_t ta
 	xmlFreeNode(n);
 }
 
+/* The site of an <extranet> is the element itself. */
+static void take_extranet(struct walk *w, uint32_t member, uint32_t tag)
+{
+	uint32_t at = doc_push(w->d, DOC_SITE, sizeof(struct doc_prefix));
+
+	if (at == UINT32_MAX)
+		return;
+	struct doc_member *m = &((struct doc_member *)w->d->vec[DOC_MEMBER].v)[member];
+	struct doc_prefix *p = &((struct doc_prefix *)w->d->vec[DOC_SITE].v)[at];
+	*p = (struct doc_prefix) {.tag = tag, .text = m->prefix_text};
+	m->site = (struct doc_range) {.at = at, .n = 1};
+	if (!m->from_text)
+		m->from_text = ""; /* the schema refuses it */
+}
+
 static void take(
     struct walk *w, const struct element_row *row, xmlNode *n, uint32_t parent, uint32_t tag)
 {
@@ -226,7 +241,12 @@ static void take(
 	memcpy(to, &tag, sizeof(tag)); /* the first field of each */
 	read_attrs(row, n, to);
 	range_extend(w, row, parent, at);
-	walk(w, n, row->kind, at);
+	if (row->attr == extranet_attrs) {
+		take_extranet(w, at, tag);
+		walk(w, n, DOC_UNKNOWN, 0); /* the schema refuses elements in it */
+	} else {
+		walk(w, n, row->kind, at);
+	}
 }
 
 /* Number every element in document order; take those that stand where they may. */

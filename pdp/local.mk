@@ -14,6 +14,8 @@ pdp_libpdp_la_SOURCES = \
 	pdp/intent_caps.c \
 	pdp/intent_check.c \
 	pdp/intent_overlap.c \
+	pdp/intent_extranet.c \
+	pdp/intent_internet.c \
 	pdp/intent_transform.c \
 	pdp/intent_routing.c \
 	pdp/intent_dynamic.c \

@@ -274,6 +274,38 @@ bool model_relays(const struct model_member *r)
 	return v->topology == TOPO_HUB_AND_SPOKE && v->relay && v->hubs && v->hub[0] == r;
 }
 
+bool model_internet_here(const struct model_member *r)
+{
+	const struct model_vpn *v = r->vpn;
+	return v->outsides && v->hubs && v->hub[0] == r && !r->extranet;
+}
+
+bool model_has_family(const struct model_member *m, uint8_t family)
+{
+	for (size_t i = 0; i < m->sites; i++)
+		if (!m->site[i].learned && m->site[i].prefix.addr.family == family)
+			return true;
+	return false;
+}
+
+const struct model_prefix *model_internet(const struct model_member *r, size_t *count)
+{
+	const struct model_prefix *p = r->vpn->outside;
+
+	*count = r->vpn->outsides;
+	if (model_internet_here(r))
+		return p;
+	if (r->internet != INTERNET_VIA_HUB)
+		*count = 0;
+	if (*count && !model_has_family(r, p[*count - 1].prefix.addr.family))
+		--*count;
+	if (*count && !model_has_family(r, p[0].prefix.addr.family)) {
+		--*count;
+		p++;
+	}
+	return p;
+}
+
 /* The peers r has when the space stands for everyone else; NULL: r sees all members. */
 static struct model_member **few_seen(const struct model_member *r, size_t *count)
 {

@@ -46,7 +46,8 @@ struct model_ce {
 
 struct model_prefix {
 	struct prefix prefix;
-	bool learned; /* reported by the CE, not of the intent */
+	bool learned;  /* reported by the CE, not of the intent */
+	bool extranet; /* also a site's of another VPN, whose it is */
 	struct id_entry *id;
 };
 
@@ -72,6 +73,7 @@ struct model_member {
 	struct model_vpn *vpn;
 	struct id_entry *id; /* id->number is m */
 	enum model_role role;
+	bool extranet;		   /* for sites of another VPN alone */
 	struct model_prefix *site; /* sorted by prefix */
 	size_t sites;
 	enum model_internet internet;
@@ -115,7 +117,11 @@ struct model_vpn {
 	size_t withhelds, withheld_cap;
 	struct model_member *member; /* sorted by m */
 	size_t members;
-	struct model_member **hub; /* in intent order; hub[0] relays */
+	/* What is not of the VPN, for members with INTERNET_VIA_HUB: "any" of each family they
+	 * have. */
+	struct model_prefix outside[2];
+	size_t outsides;
+	struct model_member **hub; /* in intent order; hub[0] relays, and has the Internet */
 	size_t hubs;
 };
 
@@ -178,6 +184,12 @@ void model_seen_init(struct model_seen *s, const struct model_member *r);
 struct model_member *model_seen_next(struct model_seen *s);
 /* Does r forward between its peers (ceVpnRelay)? */
 bool model_relays(const struct model_member *r);
+
+/* The part of its VPN's outside that concerns r: it has it, or it is there for others. */
+const struct model_prefix *model_internet(const struct model_member *r, size_t *count);
+/* Of what the intent says of its site: what comes and goes by itself changes nothing here. */
+bool model_has_family(const struct model_member *m, uint8_t family);
+bool model_internet_here(const struct model_member *r); /* r is there for others */
 
 /* Do the two have a tunnel, as far as the topology goes? */
 bool model_adjacent(const struct model_member *r, const struct model_member *m);

@@ -70,6 +70,16 @@ static struct pib_octets octets(const struct addr *a)
 	return (struct pib_octets) {.p = a->octets, .len = (uint32_t)addr_len(a)};
 }
 
+static int32_t non_vpn_traffic(enum model_internet i)
+{
+	static const int32_t value[] = {
+	    [INTERNET_BYPASS] = PIB_CE_VPN_NON_VPN_TRAFFIC_BYPASS,
+	    [INTERNET_DISCARD] = PIB_CE_VPN_NON_VPN_TRAFFIC_DISCARD,
+	    [INTERNET_VIA_HUB] = PIB_CE_VPN_NON_VPN_TRAFFIC_PEER,
+	};
+	return value[i];
+}
+
 void rows_put_vpn(struct rows *r, const struct model_member *m, const struct delta_keys *keys)
 {
 	const struct model_vpn *v = m->vpn;
@@ -84,8 +94,7 @@ void rows_put_vpn(struct rows *r, const struct model_member *m, const struct del
 	    .proposals = v->id->number,
 	    .local_addr_type = addr_inet_type(model_local_addr(m->ce)),
 	    .local_addr = octets(model_local_addr(m->ce)),
-	    .non_vpn_traffic = m->internet == INTERNET_BYPASS ? PIB_CE_VPN_NON_VPN_TRAFFIC_BYPASS
-							      : PIB_CE_VPN_NON_VPN_TRAFFIC_DISCARD,
+	    .non_vpn_traffic = non_vpn_traffic(m->internet),
 	    .relay = model_relays(m) ? PIB_CE_VPN_RELAY_TRUE : PIB_CE_VPN_RELAY_FALSE,
 	    .activation = v->on_demand ? PIB_CE_VPN_ACTIVATION_ON_DEMAND
 				       : PIB_CE_VPN_ACTIVATION_PERMANENT,
@@ -120,7 +129,7 @@ bool rows_net_differs(const struct model_vpn *a, const struct model_vpn *b)
 
 bool rows_self_differs(const struct model_member *a, const struct model_member *b)
 {
-	return (a->internet == INTERNET_BYPASS) != (b->internet == INTERNET_BYPASS) ||
+	return a->internet != b->internet ||
 	       strcmp(a->vrf ? a->vrf : "", b->vrf ? b->vrf : "") != 0 ||
 	       addr_cmp(&a->tunnel_addr, &b->tunnel_addr);
 }
@@ -203,6 +212,8 @@ void rows_put_peer(struct rows *r, const struct model_member *m)
 				      : PIB_CE_VPN_PEER_MANAGED_TRUE,
 	    .tunnel_addr_type = addr_inet_type(&m->tunnel_addr),
 	    .tunnel_addr = octets(&m->tunnel_addr),
+	    .internet = m->internet == INTERNET_VIA_HUB ? PIB_CE_VPN_PEER_INTERNET_TRUE
+							: PIB_CE_VPN_PEER_INTERNET_FALSE,
 	};
 	install(r, &pib_ce_vpn_peer_class, row.id, &row);
 }
@@ -211,7 +222,8 @@ bool rows_peer_differs(const struct model_member *a, const struct model_member *
 {
 	return a->role != b->role || a->ce->nat != b->ce->nat ||
 	       addr_cmp(model_peer_addr(a->ce), model_peer_addr(b->ce)) ||
-	       addr_cmp(&a->tunnel_addr, &b->tunnel_addr) || a->ce->foreign != b->ce->foreign;
+	       addr_cmp(&a->tunnel_addr, &b->tunnel_addr) || a->ce->foreign != b->ce->foreign ||
+	       (a->internet == INTERNET_VIA_HUB) != (b->internet == INTERNET_VIA_HUB);
 }
 
 /* --- prefixes ------------------------------------------------------------------------------- */
@@ -226,6 +238,18 @@ struct rows_at rows_space_at(const struct model_member *r)
 	    !model_nat_apart(r, v->hub[0]))
 		return (struct rows_at) {.how = ROWS_PEER, .peer = v->hub[0]->id->number};
 	return (struct rows_at) {.how = ROWS_PEER};
+}
+
+struct rows_at rows_internet_at(const struct model_member *r)
+{
+	const struct model_member *hub = r->vpn->hubs ? r->vpn->hub[0] : NULL;
+
+	if (model_internet_here(r))
+		return (struct rows_at) {.how = ROWS_INTERNET};
+	if (!hub || r->internet != INTERNET_VIA_HUB)
+		return (struct rows_at) {.how = ROWS_ABSENT};
+	return (struct rows_at) {.how = ROWS_PEER,
+	    .peer = hub->extranet || model_nat_apart(r, hub) ? 0 : hub->id->number};
 }
 
 struct rows_at rows_site_at(const struct model_member *m, enum view v)
@@ -260,8 +284,9 @@ static void put_local(
 	    .addr_type = addr_inet_type(&p->prefix.addr),
 	    .addr = octets(&p->prefix.addr),
 	    .prefix_length = p->prefix.len,
-	    .kind = at->how == ROWS_SPACE ? PIB_CE_VPN_LOCAL_PREFIX_KIND_SPACE
-					  : PIB_CE_VPN_LOCAL_PREFIX_KIND_SITE,
+	    .kind = at->how == ROWS_SPACE      ? PIB_CE_VPN_LOCAL_PREFIX_KIND_SPACE
+		    : at->how == ROWS_INTERNET ? PIB_CE_VPN_LOCAL_PREFIX_KIND_INTERNET
+					       : PIB_CE_VPN_LOCAL_PREFIX_KIND_SITE,
 	};
 	install(r, &pib_ce_vpn_local_prefix_class, row.id, &row);
 }

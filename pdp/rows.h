@@ -29,9 +29,10 @@ void rows_take(struct rows *r, struct delta_list *l);
 /* How a set of prefixes appears to a member. */
 enum rows_how {
 	ROWS_ABSENT,
-	ROWS_SITE,  /* ceVpnLocalPrefix, its own */
-	ROWS_SPACE, /* ceVpnLocalPrefix, the VPN it relays for */
-	ROWS_PEER,  /* ceVpnPeerPrefix, through peer or (0) nobody */
+	ROWS_SITE,     /* ceVpnLocalPrefix, its own */
+	ROWS_SPACE,    /* ceVpnLocalPrefix, the VPN it relays for */
+	ROWS_INTERNET, /* ceVpnLocalPrefix, what others reach through it */
+	ROWS_PEER,     /* ceVpnPeerPrefix, through peer or (0) nobody */
 };
 struct rows_at {
 	enum rows_how how;
@@ -39,6 +40,8 @@ struct rows_at {
 };
 /* The VPN's space as r sees it. */
 struct rows_at rows_space_at(const struct model_member *r);
+/* What is outside of the VPN, of model_internet(). */
+struct rows_at rows_internet_at(const struct model_member *r);
 /* The sites of m as a member sees them whose view of it is v. */
 struct rows_at rows_site_at(const struct model_member *m, enum view v);
 

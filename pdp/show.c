@@ -331,12 +331,27 @@ static json_t *nat_text(const struct model_ce *ce)
 	return json_sprintf("%s (is %s)", addr_print(&ce->seen, seen), addr_print(&ce->own, own));
 }
 
+/* Those of its sites that are another VPN's. */
+static json_t *extranets(const struct model_member *m)
+{
+	json_t *list = json_array();
+	char text[PREFIX_STRLEN];
+
+	for (size_t i = 0; i < m->sites; i++)
+		if (m->site[i].extranet)
+			json_array_append_new(
+			    list, json_string(prefix_print(&m->site[i].prefix, text)));
+	return list;
+}
+
 static json_t *member_json(struct pdp *p, const struct model_member *m)
 {
 	struct learned_counts n;
 	json_t *o = json_pack("{s:o, s:s, s:o, s:o}", "member", number(m->id->number), "role",
 	    roles[m->role], "sites", prefixes(m->site, m->sites), "keyed", keyed(p, m));
 
+	set(o, "extranet", extranets(m));
+	set(o, "internet", json_string(intent_internet_name(m->internet)));
 	set(o, "no_transform", incapable(p, m));
 	set(o, "epoch",
 	    m->vpn->ike ? json_null() : number(keyring_epoch(p->db.keys, m->id->number)));
@@ -569,6 +584,7 @@ void show_ce(void *arg, struct ctl_req *req, const json_t *args)
 	set(o, "replay_window_max", number(site.caps.window_max));
 	set(o, "esn", json_boolean(site.caps.esn));
 	set(o, "separate", json_boolean(site.caps.separate));
+	set(o, "dscp_clear", json_boolean(site.caps.dscp_clear));
 	set(o, "udp_encap", json_boolean(site.caps.udp_encap));
 	set(o, "ike", json_boolean(site.caps.ike));
 	set(o, "repairs", number(site.repairs));

@@ -375,6 +375,7 @@ static void site_put(
 	s->site.caps.window_max = row.replay_window_max;
 	s->site.caps.esn = row.esn == PIB_CE_VPN_SITE_ESN_TRUE;
 	s->site.caps.separate = row.separate == PIB_CE_VPN_SITE_SEPARATE_TRUE;
+	s->site.caps.dscp_clear = row.dscp_clear == PIB_CE_VPN_SITE_DSCP_CLEAR_TRUE;
 	s->site.caps.udp_encap = row.udp_encap == PIB_CE_VPN_SITE_UDP_ENCAP_TRUE;
 	s->site.caps.ike = row.ike == PIB_CE_VPN_SITE_IKE_TRUE;
 	copy_text(s->site.trouble, sizeof(s->site.trouble), row.trouble);

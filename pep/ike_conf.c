@@ -221,6 +221,8 @@ static void put_child(struct vici_build *b, const struct ike_conf *c)
 	vici_value_put(b, "mode", "%s", c->transport ? "transport" : "tunnel");
 	vici_value_put(b, "reqid", "%u", (unsigned)c->reqid);
 	vici_value_put(b, "policies", "no");
+	if (c->dscp_clear && !c->transport)
+		vici_value_put(b, "copy_dscp", "no");
 	vici_value_put(b, "start_action", "none");
 	vici_value_put(b, "close_action", "none");
 	vici_value_put(b, "dpd_action", "clear");

@@ -69,6 +69,7 @@ struct ike_conf {
 	uint32_t peer;
 	uint32_t reqid;
 	bool transport;
+	bool dscp_clear; /* of a tunnel: DSCP outside is 0, not that of the packet inside */
 	struct ike_transform esp[IKE_TRANSFORMS_MAX]; /* at least one */
 	size_t esps;
 	struct ike_lifetime lifetime;

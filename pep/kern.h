@@ -82,6 +82,7 @@ struct kern_sa {
 	uint16_t integ_key_len;
 	uint32_t replay_window; /* packets */
 	uint8_t inner;		/* family inside a tunnel; 0 = of the back end's choice (both) */
+	bool dscp_clear;	/* of a tunnel: DSCP outside is 0, not that of the packet inside */
 	bool esn;		/* 64-bit sequence numbers; a window of 0 is made 32 then */
 	struct kern_encap encap;
 	struct kern_mark set_mark; /* of what it has worked on */
@@ -96,6 +97,7 @@ struct kern_sa_state {
 	enum kern_mode mode;
 	uint32_t reqid;
 	uint8_t inner; /* family inside a tunnel; 0 = both, or not known */
+	bool dscp_clear;
 	struct kern_encap encap;
 	struct kern_mark set_mark;
 	bool larval;
@@ -122,7 +124,9 @@ struct kern_tunnel {
 	struct addr inner;	/* this end's address inside (IPv4); family 0 = none */
 	struct addr inner_peer; /* and the other end's; family 0: see kern_link.c */
 	uint32_t mtu;		/* of local's interface, 0 = not known; counts when it is made */
-	bool broken;		/* in dumps: not as we make them, or down */
+	bool dscp_set;		/* DSCP outside is this, not that of the packet inside: */
+	uint8_t dscp;
+	bool broken;			 /* in dumps: not as we make them, or down */
 	struct kern_tunnel_route *route; /* sorted by dst */
 	size_t routes;
 };
@@ -259,6 +263,9 @@ struct kern_ops {
 	bool one_family;
 	/* Policies of one interface or mark, and SAs that set marks: VPNs in VRFs. */
 	bool separate;
+	/* Of kern_sa.dscp_clear; without it what is outside of a tunnel always has the DSCP inside.
+	 */
+	bool dscp;
 	/* NULL and *f on failure. */
 	struct kern *(*open)(struct kern_fault *f);
 	void (*close)(struct kern *k);

@@ -57,14 +57,33 @@ static uint32_t mtu_of(const struct kern_tunnel *t)
 	return mtu > MTU_MIN + around ? mtu - around : MTU_MIN;
 }
 
-/* Outer headers as tunnel mode makes them: nothing optional, what is copied is copied. */
-static int link_new(struct rtnl *t, const struct kern_tunnel *w, const char *name)
+#define TOS_INHERIT 1 /* of IPv4's tunnels: of the packet inside (ip_tunnel_xmit()) */
+
+/* The DSCP outside: of the packet inside, or another; ECN is the tunnel's business (RFC 6040). */
+static void put_dscp(struct nlmsghdr *h, const struct kern_tunnel *w)
 {
-	bool v6 = w->local.family == AF_INET6;
+	uint8_t tos = (uint8_t)(w->dscp << 2);
+	uint32_t flags = IP6_TNL_F_IGN_ENCAP_LIMIT;
+
+	if (w->local.family != AF_INET6) {
+		mnl_attr_put_u8(h, IFLA_IPTUN_TOS, w->dscp_set ? tos : TOS_INHERIT);
+		return;
+	}
+	if (!w->dscp_set)
+		flags |= IP6_TNL_F_USE_ORIG_TCLASS;
+	mnl_attr_put_u32(h, IFLA_IPTUN_FLAGS, flags);
+	mnl_attr_put_u32(h, IFLA_IPTUN_FLOWINFO, w->dscp_set ? htonl((uint32_t)tos << 20) : 0);
+}
+
+/*
+ * Outer headers as tunnel mode makes them: nothing optional, what is copied is copied.  flags:
+ * NLM_F_CREATE, or 0 for one that is there.
+ */
+static int link_set(struct rtnl *t, const struct kern_tunnel *w, const char *name, uint16_t flags)
+{
 	struct nlattr *info, *data;
 	struct ifinfomsg *i;
-	struct nlmsghdr *h = rtnl_begin(
-	    t, RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, sizeof(*i), &i);
+	struct nlmsghdr *h = rtnl_begin(t, RTM_NEWLINK, NLM_F_ACK | flags, sizeof(*i), &i);
 
 	mnl_attr_put_strz(h, IFLA_IFNAME, name);
 	mnl_attr_put_u32(h, IFLA_MTU, mtu_of(w));
@@ -76,13 +95,9 @@ static int link_new(struct rtnl *t, const struct kern_tunnel *w, const char *nam
 	rtnl_put_addr(h, IFLA_IPTUN_REMOTE, &w->remote);
 	mnl_attr_put_u8(h, IFLA_IPTUN_TTL, TTL);
 	mnl_attr_put_u8(h, IFLA_IPTUN_PROTO, IPPROTO_IPIP);
-	if (v6) {
-		mnl_attr_put_u32(
-		    h, IFLA_IPTUN_FLAGS, IP6_TNL_F_IGN_ENCAP_LIMIT | IP6_TNL_F_USE_ORIG_TCLASS);
-	} else {
-		mnl_attr_put_u8(h, IFLA_IPTUN_TOS, 1); /* the inner one's */
+	put_dscp(h, w);
+	if (w->local.family == AF_INET)
 		mnl_attr_put_u8(h, IFLA_IPTUN_PMTUDISC, 1);
-	}
 	mnl_attr_nest_end(h, data);
 	mnl_attr_nest_end(h, info);
 	return rtnl_talk(t, NULL, NULL);
@@ -269,9 +284,14 @@ static bool stays(const struct kern_tunnel *t, const struct kern_tunnel *was)
 	       !addr_cmp(&t->inner, &was->inner) && !addr_cmp(&t->inner_peer, &was->inner_peer);
 }
 
+static bool dscp_same(const struct kern_tunnel *a, const struct kern_tunnel *b)
+{
+	return a->dscp_set == b->dscp_set && (!a->dscp_set || a->dscp == b->dscp);
+}
+
 static int make(struct rtnl *t, const struct kern_tunnel *w, const char *name, struct kern_fault *f)
 {
-	int err = link_new(t, w, name);
+	int err = link_set(t, w, name, NLM_F_CREATE | NLM_F_EXCL);
 	unsigned index;
 
 	if (err != 0)
@@ -300,6 +320,9 @@ static int change(struct rtnl *t, const struct kern_tunnel *w, const struct kern
 		index = if_nametoindex(name);
 		if (index == 0)
 			return rtnl_refused(f, errno, "interface", name);
+		err = dscp_same(w, was) ? 0 : link_set(t, w, name, 0);
+		if (err != 0)
+			return rtnl_refused(f, err, "DSCP of interface", name);
 		return routes_put(t, index, w, was, f);
 	}
 	err = own_del(t, name, was);
@@ -375,6 +398,21 @@ static void read_conf(const struct nlattr *values, struct found *f)
 		f->conf[i] = conf[i].number > n ? 0 : v[conf[i].number - 1];
 }
 
+static void read_dscp(const struct nlattr *data, struct kern_tunnel *t)
+{
+	const struct nlattr *tos = rtnl_attr_in(data, IFLA_IPTUN_TOS, 1);
+	const struct nlattr *flags = rtnl_attr_in(data, IFLA_IPTUN_FLAGS, sizeof(uint32_t));
+	const struct nlattr *flow = rtnl_attr_in(data, IFLA_IPTUN_FLOWINFO, sizeof(uint32_t));
+
+	if (t->local.family == AF_INET) {
+		t->dscp_set = tos != NULL && mnl_attr_get_u8(tos) != TOS_INHERIT;
+		t->dscp = t->dscp_set ? mnl_attr_get_u8(tos) >> 2 : 0;
+	} else if (flags != NULL && (mnl_attr_get_u32(flags) & IP6_TNL_F_USE_ORIG_TCLASS) == 0) {
+		t->dscp_set = true;
+		t->dscp = flow == NULL ? 0 : (uint8_t)(ntohl(mnl_attr_get_u32(flow)) >> 22 & 0x3f);
+	}
+}
+
 /* All of it was read. */
 static void judge(struct found *f)
 {
@@ -398,6 +436,7 @@ static void read_link(const struct nlmsghdr *h, const struct ifinfomsg *i, struc
 		    (i->ifi_flags & IFF_UP) == 0;
 	f->multicast = (i->ifi_flags & IFF_MULTICAST) != 0;
 	read_conf(rtnl_attr_in(rtnl_attr_in(spec, AF_INET, 0), IFLA_INET_CONF, 0), f);
+	read_dscp(data, t);
 }
 
 static int on_link(const struct nlmsghdr *h, void *arg)

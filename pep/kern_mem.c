@@ -231,6 +231,7 @@ static int mem_sa_add(struct kern *k, const struct kern_sa *sa, struct kern_faul
 	    .src = sa->src,
 	    .mode = sa->mode,
 	    .reqid = sa->reqid,
+	    .dscp_clear = sa->mode == KERN_TUNNEL && sa->dscp_clear,
 	    .encap = sa->encap,
 	    .set_mark = sa->set_mark,
 	    .added_at = (uint64_t)time(NULL)};
@@ -485,6 +486,8 @@ static char *tunnel_line(const struct kern_tunnel *t)
 		return NULL;
 	fprintf(out, "tunnel %s %s > %s", kern_tunnel_name(t->id, name),
 	    addr_print(&t->local, local), addr_print(&t->remote, remote));
+	if (t->dscp_set)
+		fprintf(out, " dscp %u", (unsigned)t->dscp);
 	for (size_t i = 0; i < t->routes; i++)
 		fprintf(out, " %s", prefix_print(&t->route[i].dst, text));
 	if (t->inner.family)
@@ -741,6 +744,7 @@ const struct kern_ops kern_mem_ops = {
     .name = "mem",
     .one_family = true,
     .separate = true,
+    .dscp = true,
     .open = mem_open,
     .close = mem_close,
     .can = mem_can,

@@ -552,6 +552,7 @@ static struct kern *xfrm_open(struct kern_fault *f)
 const struct kern_ops kern_xfrm_ops = {
     .name = "xfrm",
     .separate = true,
+    .dscp = true,
     .open = xfrm_open,
     .close = xfrm_close,
     .can = xfrm_can,

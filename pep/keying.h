@@ -41,6 +41,7 @@ struct keying_member {
 	struct addr local;
 	enum kern_mode mode;			       /* of its SAs */
 	bool nat;				       /* we are behind NAT */
+	bool dscp_clear;			       /* as kern_sa has it */
 	struct keying_transform transform[SUITES_MAX]; /* that this CE can do, best first */
 	unsigned transforms;
 	struct kern_mark mark; /* of what its SAs bring in; mask 0: none */

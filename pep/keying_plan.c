@@ -212,7 +212,10 @@ static int sa_plan(struct planning *pl, const struct epoch *e, const struct keyi
 	    .encr_column = PIB_CE_VPN_PROPOSAL_COL_ENCR,
 	    .integ_column = PIB_CE_VPN_PROPOSAL_COL_INTEG,
 	};
-	struct kern_sa sa = {.mode = pl->m->mode, .reqid = pl->p->reqid, .inner = pl->p->inner};
+	struct kern_sa sa = {.mode = pl->m->mode,
+	    .reqid = pl->p->reqid,
+	    .inner = pl->p->inner,
+	    .dscp_clear = pl->m->dscp_clear};
 	uint8_t secret[SITEKEY_LEN];
 	int rc;
 

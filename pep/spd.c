@@ -156,6 +156,17 @@ void spd_neighbours(struct spd *s)
 		}
 }
 
+/* Nothing leaves in clear, also while no peer's entry says where to. */
+static void elsewhere(struct spd *s, const struct spd_prefix *l)
+{
+	struct prefix half = any(l->prefix.addr.family);
+
+	half.len = 1;
+	add(s, KERN_OUT, &l->prefix, &half, KERN_DISCARD, SPD_OPEN, l->row);
+	half.addr.octets[0] = 0x80;
+	add(s, KERN_OUT, &l->prefix, &half, KERN_DISCARD, SPD_OPEN, l->row);
+}
+
 /* As add(), before whatever has the prefix at its other end, however specific it is. */
 static void add_first(struct spd *s, enum kern_dir dir, const struct prefix *src,
     const struct prefix *dst, uint32_t row)
@@ -220,10 +231,13 @@ static void site_pairs(struct spd *s, const struct spd_near *near, const struct 
 
 /*
  * Multicast that no router passes on, Linux as little as others (RFC 5771 4, RFC 4291 2.7).  The
- * CE's routing daemon says hello by it, from an address of the site; its neighbours answer.
+ * CE's routing daemon says hello by it, from an address of the site; its neighbours answer.  As
+ * little does broadcast leave its link, by which a DHCP server answers.
  */
 static void site_link(struct spd *s, const struct spd_near *near, const struct spd_prefix *l)
 {
+	static const struct prefix broadcast = {
+	    .addr = {.family = AF_INET, .octets = {255, 255, 255, 255}}, .len = 32};
 	struct prefix link = any(l->prefix.addr.family);
 
 	if (link.addr.family == AF_INET6) {
@@ -234,8 +248,10 @@ static void site_link(struct spd *s, const struct spd_near *near, const struct s
 		link.addr.octets[0] = 224;
 		link.len = 24;
 	}
-	if (near->discard_other)
+	if (near->discard_other || near->elsewhere) {
 		add(s, KERN_OUT, &l->prefix, &link, KERN_BYPASS, SPD_SITE, l->row);
+		add(s, KERN_OUT, &l->prefix, &broadcast, KERN_BYPASS, SPD_SITE, l->row);
+	}
 	if (near->lockdown)
 		add(s, KERN_IN, &l->prefix, &link, KERN_BYPASS, SPD_SITE, l->row);
 }
@@ -249,6 +265,8 @@ static void site_alone(struct spd *s, const struct spd_near *near, const struct 
 	else
 		site_pairs(s, near, l);
 	site_link(s, near, l);
+	if (near->elsewhere)
+		elsewhere(s, l);
 	if (!near->discard_other)
 		return;
 	add(s, KERN_OUT, &l->prefix, &all, KERN_DISCARD, SPD_OTHER, l->row);
@@ -266,10 +284,21 @@ static void deny_from(struct spd *s, const struct spd_near *near, const struct s
 	}
 }
 
+/*
+ * The host's own packets are not the site's: of "any" there is no rest.  Whoever sends from r, be
+ * it through the tunnel, reaches nothing of other VPNs.
+ */
 static void catch_rest(struct spd *s, const struct spd_near *near, const struct spd_prefix *r)
 {
 	struct prefix all = any(r->prefix.addr.family);
+
+	if (r->prefix.len == 0)
+		return;
 	add_in(s, &near->scope, KERN_OUT, &all, &r->prefix, KERN_DISCARD, SPD_CATCH, r->row);
+	if (!near->several)
+		return;
+	add_in(s, &near->scope, KERN_IN, &r->prefix, &all, KERN_DISCARD, SPD_CATCH, r->row);
+	add_in(s, &near->scope, KERN_FWD, &r->prefix, &all, KERN_DISCARD, SPD_CATCH, r->row);
 }
 
 /*
@@ -305,6 +334,24 @@ void spd_site(struct spd *s, const struct spd_near *near)
 		device(s, near);
 }
 
+/*
+ * What r sends elsewhere, and its answers: through the tunnel on r's side, in clear on the other.
+ * No VRF is in between: apply refuses that.
+ */
+static void internet(struct spd *s, const struct spd_near *near, const struct spd_tunnel *t,
+    const struct spd_prefix *r)
+{
+	for (size_t i = 0; i < near->internet.count; i++) {
+		const struct prefix *all = &near->internet.p[i].prefix;
+
+		protect(s, &near->scope, KERN_OUT, all, &r->prefix, t, r->row);
+		protect(s, &near->scope, KERN_IN, &r->prefix, all, t, r->row);
+		protect(s, &near->scope, KERN_FWD, &r->prefix, all, t, r->row);
+		add(s, KERN_OUT, &r->prefix, all, KERN_BYPASS, SPD_OPEN, r->row);
+		add(s, KERN_FWD, all, &r->prefix, KERN_BYPASS, SPD_OPEN, r->row);
+	}
+}
+
 static void peer_prefix(struct spd *s, const struct spd_near *near, const struct spd_tunnel *t,
     const struct spd_prefix *r)
 {
@@ -319,6 +366,8 @@ static void peer_prefix(struct spd *s, const struct spd_near *near, const struct
 		protect(s, &near->scope, KERN_OUT, space, &r->prefix, t, r->row);
 		protect(s, &near->scope, KERN_FWD, &r->prefix, space, t, r->row);
 	}
+	if (t->internet)
+		internet(s, near, t, r);
 	catch_rest(s, near, r);
 }
 

@@ -9,12 +9,17 @@
  *   neighbours out and in any > any, of ND's and MLD's ICMPv6    bypass
  *              fwd any > any of them                             discard
  *   site       out any > l, all directions l > l'                bypass
- *   link       out l > multicast of a link, if other discards;
- *              in l > it, with lockdown                          bypass
+ *   link       out l > multicast of a link, broadcast, if other
+ *              discards or elsewhere; in l > it, with lockdown   bypass
  *   space      out any > s, in and fwd s > l                     discard
  *   other      out l > any, in and fwd any > l                   discard (if so told)
+ *   elsewhere  out l > each half of any, after everything        discard (if a peer has "any")
  *   peer       out n > r, in r > l, fwd r > n                    protect
  *              out any > r                                       discard
+ *   several    in and fwd r > any                                discard (if there are other VPNs)
+ *   r is any   out l > any, in and fwd any > l                   protect, or discard (blocked)
+ *   internet   out any > r, in and fwd r > any                   protect (this CE is the way there)
+ *              out r > any, fwd any > r, after everything        bypass
  *   relay      out and fwd q > r, r behind one peer, q another   protect (if no space)
  *   blocked    out n > r, in r > l, fwd r > n, out any > r       discard
  *   ipip peer  as blocked: its interface is not asked for these  discard
@@ -38,6 +43,10 @@
  *              in and fwd any > l                                bypass
  *   exempt     what the host needs (spd_lockdown.c), and is told bypass
  *   lockdown   all directions any > any                          discard
+ *
+ * A prefix of length 0 behind a peer is the Internet behind a hub: only what is of this site goes
+ * there, the host's own packets do not.  At the hub it is no site, so that "any" has no entries
+ * of its own: what a peer may send elsewhere is tied to that peer's prefixes.
  *
  * Out any > l is there because packets that leave a tunnel are looked up once more as they
  * are sent on to the site, where the discard of a space around l would meet them.
@@ -99,9 +108,12 @@ struct spd_scope {
 struct spd_near {
 	struct spd_list site;
 	struct spd_list space;
+	struct spd_list internet; /* prefixes of length 0 that peers reach through this CE */
 	bool relay;
 	bool discard_other;
-	bool lockdown; /* everything else is discarded */
+	bool lockdown;	/* everything else is discarded */
+	bool several;	/* this CE is in other VPNs too, whose sites are not this one's to reach */
+	bool elsewhere; /* what is not for the VPN goes to the peer with a prefix of length 0 */
 	struct spd_scope scope;
 };
 
@@ -112,6 +124,7 @@ struct spd_tunnel {
 	bool ah;	   /* not ESP */
 	bool ipip;	   /* an interface in front of transport mode (RFC 3884) */
 	struct addr inner; /* with ipip: the peer's address on it; family 0 = none */
+	bool internet;	   /* the peer reaches near.internet through this CE */
 };
 
 struct spd_entry {

@@ -126,7 +126,7 @@ void spd_open(struct spd *s, const struct spd_near *near)
 
 		/* OUT decides about what leaves the site. */
 		put(s, 1U << KERN_FWD, &from, KERN_BYPASS, SPD_OPEN);
-		if (near->discard_other)
+		if (near->discard_other || near->elsewhere)
 			continue;
 		put(s, OUT_, &from, KERN_BYPASS, SPD_OPEN);
 		put(s, DIRS & ~OUT_, &to, KERN_BYPASS, SPD_OPEN);

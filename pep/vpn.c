@@ -480,7 +480,8 @@ static void vpn_notify(void *self,
 	    .ike = vpn_ike_up(v) ? PIB_CE_VPN_SITE_IKE_TRUE : PIB_CE_VPN_SITE_IKE_FALSE,
 	    .separate = v->ops->separate ? PIB_CE_VPN_SITE_SEPARATE_TRUE
 					 : PIB_CE_VPN_SITE_SEPARATE_FALSE,
-	    .dscp_clear = PIB_CE_VPN_SITE_DSCP_CLEAR_FALSE,
+	    .dscp_clear = v->ops->dscp ? PIB_CE_VPN_SITE_DSCP_CLEAR_TRUE
+				       : PIB_CE_VPN_SITE_DSCP_CLEAR_FALSE,
 	};
 
 	site.owed = v->owed_told = vpn_owed(v);

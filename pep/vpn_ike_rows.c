@@ -113,7 +113,8 @@ bool vpn_ike_conf(const struct pib_store *store, const struct vpn_net *n, const 
 	    .certificate = creds->certificate,
 	    .ca = creds->ca,
 	    .mark = n->member.mark,
-	    .transport = n->row->mode != PIB_CE_VPN_MODE_TUNNEL};
+	    .transport = n->row->mode != PIB_CE_VPN_MODE_TUNNEL,
+	    .dscp_clear = n->member.dscp_clear};
 	if (n->row->activation == PIB_CE_VPN_ACTIVATION_ON_DEMAND)
 		c->idle_s = n->row->idle_timeout;
 	g.tag = n->row->proposals;
@@ -173,8 +174,13 @@ static void ts_far(void *arg, const struct pib_row *row)
 void vpn_ike_ts_near(
     const struct pib_store *store, const struct vpn_net *n, uint32_t peer, struct vpn_ike_ts *t)
 {
+	const struct pib_row *row = pib_store_find(store, &pib_ce_vpn_peer_class, peer);
+	const struct pib_ce_vpn_peer *p = row ? row->data : NULL;
+
 	*t = (struct vpn_ike_ts) {.but = peer};
 	vpn_ike_ts_list(t, &n->near.site, &pib_ce_vpn_local_prefix_class);
+	if (p && p->internet == PIB_CE_VPN_PEER_INTERNET_TRUE)
+		vpn_ike_ts_list(t, &n->near.internet, &pib_ce_vpn_local_prefix_class);
 	if (!n->near.relay)
 		return;
 	if (n->near.space.count)

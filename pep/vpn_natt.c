@@ -18,9 +18,25 @@ static void inner(struct natt_peer *x, const struct spd_list *near, const struct
 {
 	for (size_t i = 0; i < near->count; i++)
 		for (size_t j = 0; j < far->count; j++)
-			if (near->p[i].prefix.addr.family == far->p[j].prefix.addr.family) {
+			if (near->p[i].prefix.addr.family == far->p[j].prefix.addr.family &&
+			    far->p[j].prefix.len > 0) {
 				x->inner_src = near->p[i].prefix.addr;
 				x->inner_dst = far->p[j].prefix.addr;
+				return;
+			}
+}
+
+/* Everything goes there, and nothing is behind it by name: its own address will do. */
+static void anywhere(struct natt_peer *x, const struct spd_list *near, const struct spd_list *far,
+    const struct addr *peer)
+{
+	for (size_t j = 0; j < far->count; j++)
+		for (size_t i = 0; i < near->count; i++)
+			if (far->p[j].prefix.len == 0 &&
+			    far->p[j].prefix.addr.family == peer->family &&
+			    near->p[i].prefix.addr.family == peer->family) {
+				x->inner_src = near->p[i].prefix.addr;
+				x->inner_dst = *peer;
 				return;
 			}
 }
@@ -34,6 +50,8 @@ bool vpn_natt_of(const struct vpn_net *n, const struct vpn_peer *p, struct natt_
 	inner(x, &n->near.site, &p->far);
 	if (!x->inner_src.family)
 		inner(x, &n->near.space, &p->far);
+	if (!x->inner_src.family)
+		anywhere(x, &n->near.site, &p->far, &p->peer.addr);
 	return encapsulated(n, p);
 }
 

@@ -120,14 +120,17 @@ static void gather_local(void *arg, const struct pib_row *row)
 		g->ret = -1;
 		return;
 	}
-	if (r->kind == PIB_CE_VPN_LOCAL_PREFIX_KIND_INTERNET) {
-		g->ret = vpn_fault(g->f, row->cls, row->instance, PIB_CPERR_ENUM_SUP,
-		    PIB_CE_VPN_LOCAL_PREFIX_COL_KIND, "a way to the Internet is not supported");
+	if (r->kind == PIB_CE_VPN_LOCAL_PREFIX_KIND_INTERNET && p.prefix.len > 0) {
+		g->ret = vpn_fault(g->f, row->cls, row->instance, PIB_CPERR_VALUE,
+		    PIB_CE_VPN_LOCAL_PREFIX_COL_PREFIX_LENGTH,
+		    "what is outside of a VPN has a prefix of length 0");
 		return;
 	}
 	list_add(g,
-	    r->kind == PIB_CE_VPN_LOCAL_PREFIX_KIND_SPACE ? &g->near->space : &g->near->site, &p,
-	    row->cls);
+	    r->kind == PIB_CE_VPN_LOCAL_PREFIX_KIND_SPACE      ? &g->near->space
+	    : r->kind == PIB_CE_VPN_LOCAL_PREFIX_KIND_INTERNET ? &g->near->internet
+							       : &g->near->site,
+	    &p, row->cls);
 }
 
 static void gather_far(void *arg, const struct pib_row *row)
@@ -297,36 +300,37 @@ static int check_local(
 struct same_member {
 	const struct pib_ce_vpn *v;
 	bool found;
+	bool others; /* there are other VPNs */
 };
 
 static void match_member(void *arg, const struct pib_row *row)
 {
 	const struct pib_ce_vpn *v = row->data;
 	struct same_member *s = arg;
+
+	s->others |= v->id != s->v->id;
 	if (v->id != s->v->id && v->member == s->v->member)
 		s->found = true;
 }
 
-/* What this CE cannot do whatever its kernel is. */
-static int check_unsupported(const struct pib_ce_vpn *v, struct vpn_faults *f)
+/* Of tunnel mode; what makes tunnel interfaces does all of it. */
+static int check_dscp(const struct vpn_env *env, const struct pib_ce_vpn *v, struct vpn_faults *f)
 {
-	const struct {
-		bool asked;
-		uint8_t column;
-		const char *what;
-	} unsupported[] = {
-	    {v->dscp == PIB_CE_VPN_DSCP_CLEAR, PIB_CE_VPN_COL_DSCP, "a cleared DSCP"},
-	    {v->dscp == PIB_CE_VPN_DSCP_SET, PIB_CE_VPN_COL_DSCP, "a DSCP of its own"},
-	};
-
-	for (size_t i = 0; i < sizeof(unsupported) / sizeof(unsupported[0]); i++)
-		if (unsupported[i].asked)
-			return vpn_fault(f, vpn_class, v->id, PIB_CPERR_VALUE_SUP,
-			    unsupported[i].column, "%s is not supported", unsupported[i].what);
+	if (v->mode != PIB_CE_VPN_MODE_TUNNEL)
+		return 0;
+	if (v->dscp == PIB_CE_VPN_DSCP_SET)
+		return vpn_fault(f, vpn_class, v->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_DSCP,
+		    "tunnel mode copies the DSCP or clears it");
+	if (v->dscp == PIB_CE_VPN_DSCP_CLEAR && v->keying == PIB_CE_VPN_KEYING_CONTROLLER &&
+	    !env->ops->dscp)
+		return vpn_fault(f, vpn_class, v->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_DSCP,
+		    "back end %s cannot clear the DSCP: it takes the back end xfrm",
+		    env->ops->name);
 	return 0;
 }
 
-static int check_vpn(const struct vpn_env *env, const struct pib_ce_vpn *v, struct vpn_faults *f)
+static int check_vpn(
+    struct vpn_net *n, const struct vpn_env *env, const struct pib_ce_vpn *v, struct vpn_faults *f)
 {
 	struct same_member s = {.v = v};
 
@@ -339,12 +343,13 @@ static int check_vpn(const struct vpn_env *env, const struct pib_ce_vpn *v, stru
 	if (v->nat == PIB_CE_VPN_NAT_TRUE && v->mode != PIB_CE_VPN_MODE_TUNNEL)
 		return vpn_fault(f, vpn_class, v->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_NAT,
 		    "transport mode cannot pass NAT");
-	if (check_unsupported(v, f) < 0)
+	if (check_dscp(env, v, f) < 0)
 		return -1;
 	if (!env->keying(v->keying))
 		return vpn_fault(f, vpn_class, v->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_KEYING,
 		    "there is no keying of this kind");
 	pib_store_each(env->store, vpn_class, match_member, &s);
+	n->near.several = s.others;
 	if (s.found)
 		return vpn_fault(f, vpn_class, v->id, PIB_CPERR_VALUE, PIB_CE_VPN_COL_MEMBER,
 		    "another VPN has membership %u", (unsigned)v->member);
@@ -442,10 +447,12 @@ int vpn_net_load(
 	n->near.relay = v->relay == PIB_CE_VPN_RELAY_TRUE;
 	n->near.lockdown = env->lockdown;
 	n->near.discard_other = v->non_vpn_traffic == PIB_CE_VPN_NON_VPN_TRAFFIC_DISCARD;
+	n->near.elsewhere = v->non_vpn_traffic == PIB_CE_VPN_NON_VPN_TRAFFIC_PEER;
+	n->member.dscp_clear = !n->ipip && v->dscp == PIB_CE_VPN_DSCP_CLEAR;
 	pib_store_referrers(env->store, &pib_ce_vpn_local_prefix_class,
 	    pib_column_find(&pib_ce_vpn_local_prefix_class, PIB_CE_VPN_LOCAL_PREFIX_COL_VPN),
 	    instance, gather_local, &g);
-	if (check_vpn(env, v, f) < 0 || vpn_vrf_load(n, env, f) < 0)
+	if (check_vpn(n, env, v, f) < 0 || vpn_vrf_load(n, env, f) < 0)
 		g.ret = -1;
 	if (load_addr(&n->member.local, &vpn_columns, instance, v->local_addr_type, &v->local_addr,
 		f) < 0 ||
@@ -464,6 +471,7 @@ void vpn_net_clear(struct vpn_net *n)
 {
 	free(n->near.site.p);
 	free(n->near.space.p);
+	free(n->near.internet.p);
 	n->near = (struct spd_near) {0};
 }
 

@@ -175,7 +175,8 @@ static struct spd_tunnel tunnel_of(const struct vpn_net *n, const struct vpn_pee
 	    .reqid = p->peer.reqid,
 	    .ah = n->member.transform[0].protocol == SUITE_AH,
 	    .ipip = n->ipip,
-	    .inner = p->inner};
+	    .inner = p->inner,
+	    .internet = p->row->internet == PIB_CE_VPN_PEER_INTERNET_TRUE};
 }
 
 static void peer_sas(struct run *r, const struct vpn_net *n, struct vpn_peer *p)
@@ -243,6 +244,8 @@ static void peer_tunnel(struct run *r, const struct vpn_net *n, const struct vpn
 		return;
 	}
 	t.mtu = n->here.mtu;
+	t.dscp_set = n->row->dscp != PIB_CE_VPN_DSCP_COPY;
+	t.dscp = n->row->dscp == PIB_CE_VPN_DSCP_SET ? (uint8_t)n->row->dscp_value : 0;
 	kplan_tunnel_put(r->plan, &t, &o);
 	free(t.route);
 }
@@ -251,6 +254,8 @@ struct kind { /* of a peer's SAs: wanted, and whether one is of another */
 	uint8_t inner;
 	enum kern_mode mode;
 	const struct kern_mark *mark; /* NULL: it does not matter */
+	bool dscp; /* whether it is cleared: of SAs that are not the IKE daemon's */
+	bool dscp_clear;
 	bool other;
 };
 
@@ -261,13 +266,17 @@ static void match_kind(void *arg, const struct kern_sa_state *sa, bool inbound)
 	k->other |= sa->mode != k->mode;
 	k->other |= k->mark && (sa->set_mark.mask != k->mark->mask ||
 				   sa->set_mark.value != (inbound ? k->mark->value : 0));
+	k->other |= k->dscp && sa->dscp_clear != k->dscp_clear;
 	k->other |= sa->inner && k->inner && sa->inner != k->inner;
 }
 
 /* An SA cannot be made another, nor its key be used again: SAs of another kind need new keys. */
 static void check_kind(struct run *r, const struct vpn_net *n, const struct vpn_peer *p)
 {
-	struct kind k = {.inner = p->peer.inner, .mode = n->member.mode};
+	struct kind k = {.inner = p->peer.inner,
+	    .mode = n->member.mode,
+	    .dscp = n->row->keying == PIB_CE_VPN_KEYING_CONTROLLER,
+	    .dscp_clear = n->member.dscp_clear};
 
 	/* charon's bear their mark in their name; without the VRF nothing gets through anyway */
 	if (n->row->keying == PIB_CE_VPN_KEYING_CONTROLLER && !n->vrf_missing)

@@ -71,12 +71,18 @@ static bool near_differs(const struct pib_ce_vpn *a, const struct pib_ce_vpn *b)
 {
 	return !a || !b || a->member != b->member || a->mode != b->mode ||
 	       a->proposals != b->proposals || a->keying != b->keying || a->relay != b->relay ||
-	       a->non_vpn_traffic != b->non_vpn_traffic || a->nat != b->nat ||
-	       a->routing != b->routing || a->hellos != b->hellos ||
-	       a->activation != b->activation || !octets_same(&a->tunnel_addr, &b->tunnel_addr) ||
-	       !octets_same(&a->vrf, &b->vrf) || a->ike_auth != b->ike_auth ||
-	       a->ike_proposals != b->ike_proposals || !octets_same(&a->vpn_id, &b->vpn_id) ||
-	       !octets_same(&a->local_addr, &b->local_addr);
+	       a->non_vpn_traffic != b->non_vpn_traffic || a->nat != b->nat || a->dscp != b->dscp ||
+	       a->dscp_value != b->dscp_value || a->routing != b->routing ||
+	       a->hellos != b->hellos || a->activation != b->activation ||
+	       !octets_same(&a->tunnel_addr, &b->tunnel_addr) || !octets_same(&a->vrf, &b->vrf) ||
+	       a->ike_auth != b->ike_auth || a->ike_proposals != b->ike_proposals ||
+	       !octets_same(&a->vpn_id, &b->vpn_id) || !octets_same(&a->local_addr, &b->local_addr);
+}
+
+static void touch_near(void *arg, const struct pib_row *row)
+{
+	struct touching *g = arg;
+	touch(g->t, VPN_PART_NET, row->instance, VPN_NEAR);
 }
 
 static void net_changed(struct touching *g, const void *before, const void *after)
@@ -86,6 +92,9 @@ static void net_changed(struct touching *g, const void *before, const void *afte
 	struct vpn_touch *e = touch(g->t, VPN_PART_NET, a ? a->id : b->id,
 	    VPN_MEMBER | VPN_ACK | VPN_CHECK | (near_differs(b, a) ? VPN_NEAR : 0));
 
+	/* Policies say whether there are other VPNs. */
+	if (!a || !b)
+		pib_store_each(g->store, &pib_ce_vpn_class, touch_near, g);
 	if (e && b && (!a || a->member != b->member || a->keying != b->keying)) {
 		e->member_before = b->member;
 		e->keying_before = b->keying;

@@ -385,6 +385,7 @@ static struct {
 	struct {
 		bool there;
 		unsigned address;
+		bool via_hub; /* where it is a spoke of one VPN (via()) */
 	} ce[CES];
 	struct {
 		bool there;
@@ -412,7 +413,7 @@ static void edit(void)
 	unsigned d = dice(CES);
 	unsigned v = dice(VPNS);
 
-	switch (dice(16)) {
+	switch (dice(17)) {
 	case 0:
 		plan.ce[c].there = !plan.ce[c].there;
 		break;
@@ -451,15 +452,32 @@ static void edit(void)
 	case 14:
 		plan.vpn[v].owner[dice(POOL)] = dice(CES + 2);
 		break;
+	case 15:
+		plan.ce[c].via_hub = !plan.ce[c].via_hub;
+		break;
 	default:
 		if (c != d)
 			plan.vpn[v].link[c][d] = plan.vpn[v].link[d][c] = !plan.vpn[v].link[c][d];
 	}
 }
 
+/* A CE goes through the hub of one VPN at most, and discards nothing in the others then. */
+static const char *via(unsigned v, unsigned c, bool spoke)
+{
+	if (!plan.ce[c].via_hub)
+		return "";
+	if (v != c % VPNS)
+		return " internet='bypass'";
+	return spoke ? " internet='via-hub'" : "";
+}
+
 static void print_member(FILE *f, unsigned v, unsigned c, bool star, bool hub)
 {
-	fprintf(f, "<member ce='ce%u'%s>", c, !star ? "" : hub ? " role='hub'" : "");
+	fprintf(f, "<member ce='ce%u'%s%s>", c,
+	    !star ? ""
+	    : hub ? " role='hub'"
+		  : "",
+	    via(v, c, star && !hub));
 	for (unsigned p = 0; p < POOL; p++)
 		if (plan.vpn[v].owner[p] == c)
 			fprintf(f, "<site prefix='%u.%u.0.0/16'/>", 10 + v, p * 20);

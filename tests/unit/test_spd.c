@@ -608,6 +608,124 @@ START_TEST(lockdown)
 }
 END_TEST
 
+/* A spoke, all of whose traffic goes to the hub; the hub, for which that is not a site of its own.
+ */
+/* A CE in other VPNs too: what comes from here, also through the tunnel, reaches this one's sites.
+ */
+START_TEST(several_vpns)
+{
+	struct spd_near near = {.site = list("10.1.0.0/24", NULL), .several = true};
+	struct spd_list a = list("10.2.0.0/16", NULL), b = list("10.3.0.0/16", NULL);
+	struct spd_tunnel ta = tunnel(2), tb = tunnel(3);
+
+	for (int way = 0; way < 2; way++) {
+		near.relay = way;
+		spd_reset(&spd);
+		spd_site(&spd, &near);
+		spd_peer(&spd, &near, &ta, &a);
+		if (near.relay)
+			spd_relay(&spd, &ta, &a, &tb, &b);
+		else
+			spd_blocked(&spd, &near, &b);
+		spd_finish(&spd);
+		FATE(KERN_FWD, "10.2.0.1", "10.1.0.5", 2);
+		FATE(KERN_FWD, "10.2.0.1", "10.1.1.5", DISCARDED); /* the other VPN's */
+		FATE(KERN_IN, "10.2.0.1", "10.1.1.1", DISCARDED);
+		FATE(KERN_FWD, "198.51.100.1", "10.1.1.5", CLEAR);
+		FATE(KERN_FWD, "10.2.0.1", "10.3.0.1", near.relay ? 2 : DISCARDED);
+		FATE(KERN_FWD, "10.1.1.5", "10.9.0.1", CLEAR);
+	}
+}
+END_TEST
+
+START_TEST(internet_of_a_spoke)
+{
+	struct spd_list any = list("0.0.0.0/0", "::/0");
+	struct spd_near near = {.site = list("10.1.0.0/16", "2001:db8:1::/48"), .elsewhere = true};
+	struct spd_list direct = list("10.3.0.0/16", NULL);
+	struct spd_tunnel hub = tunnel(2), third = tunnel(3);
+
+	/* without the hub's rows: nothing in clear */
+	spd_site(&spd, &near);
+	spd_finish(&spd);
+	FATE(KERN_OUT, "10.1.0.5", "198.51.100.1", DISCARDED);
+	FATE(KERN_OUT, "10.1.0.5", "8.8.8.8", DISCARDED);
+	FATE(KERN_OUT, "2001:db8:1::5", "2001:db8:f::1", DISCARDED);
+	FATE(KERN_OUT, "192.0.2.1", "198.51.100.1", CLEAR);
+	for (int locked = 0; locked < 2; locked++) {
+		spd_reset(&spd);
+		if (locked)
+			spd_lockdown(&spd);
+		spd_site(&spd, &near);
+		if (locked)
+			spd_open(&spd, &near);
+		spd_peer(&spd, &near, &hub, &any);
+		spd_peer(&spd, &near, &third, &direct);
+		spd_finish(&spd);
+		FATE(KERN_OUT, "10.1.0.5", "198.51.100.1", 2);
+		FATE(KERN_FWD, "198.51.100.1", "10.1.0.5", 2);
+		FATE(KERN_IN, "198.51.100.1", "10.1.0.1", 2);
+		FATE(KERN_OUT, "2001:db8:1::5", "2001:db8:f::1", 2);
+		FATE(KERN_OUT, "10.1.0.5", "10.3.0.1", 3);
+		FATE(KERN_FWD, "10.3.0.1", "10.1.0.5", 3);
+		FATE(KERN_OUT, "10.1.0.5", "10.1.9.9", BYPASSED);
+		FATE(KERN_OUT, "198.51.100.1", "10.1.0.5", BYPASSED); /* after the tunnel */
+		FATE(KERN_OUT, "10.1.0.1", "224.0.0.5", BYPASSED);    /* OSPF at the site */
+		FATE(KERN_OUT, "10.1.0.1", "239.1.1.1", 2);
+		FATE(KERN_OUT, "192.0.2.1", "192.0.2.102", locked ? DISCARDED : CLEAR);
+		FATE(KERN_FWD, "10.1.0.5", "198.51.100.1", locked ? BYPASSED : CLEAR);
+	}
+	/* no way to the hub */
+	spd_reset(&spd);
+	spd_site(&spd, &near);
+	spd_blocked(&spd, &near, &any);
+	spd_finish(&spd);
+	FATE(KERN_OUT, "10.1.0.5", "198.51.100.1", DISCARDED);
+	FATE(KERN_FWD, "198.51.100.1", "10.1.0.5", DISCARDED);
+	FATE(KERN_OUT, "192.0.2.1", "198.51.100.1", CLEAR);
+}
+END_TEST
+
+START_TEST(internet_at_the_hub)
+{
+	struct spd_near near = {
+	    .site = list("10.0.0.0/16", NULL), .internet = list("0.0.0.0/0", NULL)};
+	struct spd_list a = list("10.1.0.0/16", NULL), b = list("10.2.0.0/16", NULL);
+	struct spd_tunnel ta = tunnel(2), tb = tunnel(3);
+
+	ta.internet = true;
+	for (int locked = 0; locked < 2; locked++) {
+		near.discard_other = locked;
+		spd_reset(&spd);
+		if (locked)
+			spd_lockdown(&spd);
+		spd_site(&spd, &near);
+		if (locked)
+			spd_open(&spd, &near);
+		spd_peer(&spd, &near, &ta, &a);
+		spd_peer(&spd, &near, &tb, &b);
+		spd_finish(&spd);
+		/* there: in by the tunnel alone, out in clear; and back */
+		FATE(KERN_FWD, "10.1.0.5", "198.51.100.1", 2);
+		FATE(KERN_OUT, "10.1.0.5", "198.51.100.1", BYPASSED);
+		FATE(KERN_FWD, "198.51.100.1", "10.1.0.5", BYPASSED);
+		FATE(KERN_OUT, "198.51.100.1", "10.1.0.5", 2);
+		FATE(KERN_IN, "10.1.0.5", "192.0.2.1", 2);
+		/* its own site as ever; the other peer has no such way */
+		FATE(KERN_OUT, "10.0.0.1", "10.1.0.5", 2);
+		FATE(KERN_OUT, "10.0.0.1", "198.51.100.1", locked ? DISCARDED : CLEAR);
+		FATE(KERN_OUT, "198.51.100.1", "10.2.0.5", DISCARDED);
+		FATE(KERN_OUT, "10.1.0.5", "10.2.0.5", DISCARDED);
+	}
+	near.relay = true;
+	spd_relay(&spd, &ta, &a, &tb, &b);
+	spd_finish(&spd);
+	FATE(KERN_OUT, "10.1.0.5", "10.2.0.5", 3);
+	FATE(KERN_FWD, "10.1.0.5", "10.2.0.5", 2);
+	FATE(KERN_OUT, "198.51.100.1", "10.1.0.5", 2);
+}
+END_TEST
+
 START_TEST(nested_selectors_are_sorted)
 {
 	struct spd_prefix room[20] = {0};
@@ -674,6 +792,9 @@ int main(void)
 	tcase_add_test(t, apart);
 	tcase_add_test(t, families_do_not_mix);
 	tcase_add_test(t, lockdown);
+	tcase_add_test(t, several_vpns);
+	tcase_add_test(t, internet_of_a_spoke);
+	tcase_add_test(t, internet_at_the_hub);
 	tcase_add_test(t, nested_selectors_are_sorted);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
