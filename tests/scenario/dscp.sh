@@ -25,7 +25,8 @@ change()
 	wait_for 60 sessions_are 3 "in sync" || bad "not all are in sync"
 }
 
-# outer FROM TO DSCP: pings of DSCP 46 are ESP of this DSCP, all of them.
+# outer FROM TO DSCP [OTHERS]: pings of DSCP 46 are ESP of this DSCP, all of it but for OTHERS (what
+# else runs has DSCP 0).
 outer()
 {
 	local all of
@@ -34,7 +35,7 @@ outer()
 	capture_stop outer
 	all=$(captured_count outer)
 	of=$(captured_count outer "ip[1] & 0xfc = $(($3 << 2))")
-	[ "$all" -gt 0 ] && [ "$all" -eq "$of" ]
+	[ "$of" -ge 4 ] && { [ $# -eq 4 ] || [ "$all" -eq "$of" ]; }
 }
 
 step "Three sites: p's back end is pfkey, q's and r's xfrm"
@@ -62,13 +63,11 @@ out=$(ctl_pdp apply "$intent" 2>&1) && bad "taken" || ok "a number is refused in
 grep -q 'needs mode="ipip-transport"' <<<"$out" && ok "by name" || bad "not by name: $out"
 change "q r" ''
 check "q reaches r" wait_for 60 reaches q r
-ping_start q r
 change "q r" 'dscp="clear"'
 check "cleared: 0 of q" wait_for 60 outer q r 0
 check "cleared: 0 of r" wait_for 60 outer r q 0
 change "q r" 'dscp="copy"'
 check "copied again" wait_for 60 outer q r 46
-ping_stop q r "while it is cleared and copied "
 
 step "Tunnel interfaces, of all kinds of CE"
 change "p q r" 'mode="ipip-transport" dscp="10"'
@@ -80,7 +79,7 @@ ping_start p q
 change "p q r" 'mode="ipip-transport" dscp="clear"'
 check "cleared: 0 of p" wait_for 30 outer p q 0
 change "p q r" 'mode="ipip-transport"'
-check "copied: 46 of q" wait_for 30 outer q p 46
+check "copied: 46 of q" wait_for 30 outer q p 46 others
 ping_stop p q "while it changes "
 index() { ip -n p -j link show group 17232 | jq -r '.[].ifindex' | sort; }
 before=$(index)
