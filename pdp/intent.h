@@ -18,7 +18,7 @@ struct ce_caps {
 	bool esn;
 	bool udp_encap;
 	bool ike;
-	bool separate; /* VPNs in VRFs of their own */
+	bool separate;	 /* VPNs in VRFs of their own */
 	bool dscp_clear; /* of tunnel mode */
 	char backend[33];
 };

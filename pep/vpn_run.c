@@ -463,11 +463,54 @@ static void claim_reqid(void *arg, const struct kern_sa_state *sa, bool inbound)
 		vpn_reqids_claim(r->v->reqids, peer, sa->reqid);
 }
 
+/* Of a VPN whose row came or changed? */
+static bool is_new(const struct run *r, const struct vpn_touch *e)
+{
+	struct vpn_touch_key key = {.part = VPN_PART_NET, .id = e->key.id};
+	const struct pib_ce_vpn_peer *peer;
+	const struct pib_row *row;
+	struct vpn_touch *net;
+
+	if (e->key.part == VPN_PART_PEER) {
+		peer = vpn_peer_row(r->store, e->key.id);
+		key.id = peer ? peer->vpn : 0;
+	} else if (e->key.part != VPN_PART_NET) {
+		row = pib_store_find(r->store, &pib_ce_vpn_peer_prefix_class, e->key.id);
+		key.id = row ? ((const struct pib_ce_vpn_peer_prefix *)row->data)->vpn : 0;
+	}
+	HASH_FIND(hh, r->t->part, &key, sizeof(key), net);
+	return net && net->what & VPN_CHECK;
+}
+
+/* true: the part's VPN has entries for all of the site, or had. */
+static bool part(struct run *r, const struct vpn_touch *e)
+{
+	const struct vpn_net *n;
+
+	switch (e->key.part) {
+	case VPN_PART_NET:
+		if (!vpn_row(r->store, e->key.id))
+			kplan_device_del(r->plan, e->key.id);
+		n = net_get(r, e->key.id); /* and its faults */
+		if (e->what & VPN_RELAY)
+			relay_unit(r, e->key.id);
+		if (e->what & VPN_NEAR)
+			inner_unit(r, e->key.id);
+		/* where its VRF is missing, what goes to its peers is discarded there */
+		return e->what & (VPN_NEAR | VPN_SITE) || (n && n->vrf_missing);
+	case VPN_PART_PEER:
+		peer_part(r, e);
+		return false;
+	default:
+		blocked_part(r, e);
+		return false;
+	}
+}
+
 static void collect(struct run *r)
 {
 	struct vpn_touch *e, *next;
 	bool site = r->t->everything;
-	const struct vpn_net *n;
 
 	if (r->t->everything) {
 		kstate_sa_each(r->v->ks, 0, claim_reqid, r);
@@ -479,27 +522,12 @@ static void collect(struct run *r)
 		control_unit(r);
 	}
 	vpn_touch_expand(r->t, r->store);
-	HASH_ITER (hh, r->t->part, e, next) {
-		switch (e->key.part) {
-		case VPN_PART_NET:
-			site |= (e->what & (VPN_NEAR | VPN_SITE)) != 0;
-			if (!vpn_row(r->store, e->key.id))
-				kplan_device_del(r->plan, e->key.id);
-			n = net_get(r, e->key.id); /* and its faults */
-			/* there it is discarded what goes to its peers */
-			site |= n && n->vrf_missing;
-			if (e->what & VPN_RELAY)
-				relay_unit(r, e->key.id);
-			if (e->what & VPN_NEAR)
-				inner_unit(r, e->key.id);
-			break;
-		case VPN_PART_PEER:
-			peer_part(r, e);
-			break;
-		default:
-			blocked_part(r, e);
+	/* What was there first: where two VPNs want one entry, the one that came is refused. */
+	for (int fresh = 0; fresh <= 1; fresh++)
+		HASH_ITER (hh, r->t->part, e, next) {
+			if (is_new(r, e) == (fresh != 0))
+				site |= part(r, e);
 		}
-	}
 	if (site)
 		site_unit(r);
 	if (r->t->no_memory)

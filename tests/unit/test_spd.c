@@ -608,8 +608,6 @@ START_TEST(lockdown)
 }
 END_TEST
 
-/* A spoke, all of whose traffic goes to the hub; the hub, for which that is not a site of its own.
- */
 /* A CE in other VPNs too: what comes from here, also through the tunnel, reaches this one's sites.
  */
 START_TEST(several_vpns)
@@ -624,7 +622,7 @@ START_TEST(several_vpns)
 		spd_site(&spd, &near);
 		spd_peer(&spd, &near, &ta, &a);
 		if (near.relay)
-			spd_relay(&spd, &ta, &a, &tb, &b);
+			spd_relay(&spd, &near, &ta, &a, &tb, &b);
 		else
 			spd_blocked(&spd, &near, &b);
 		spd_finish(&spd);
@@ -638,6 +636,8 @@ START_TEST(several_vpns)
 }
 END_TEST
 
+/* A spoke, all of whose traffic goes to the hub; the hub, for which that is not a site of its own.
+ */
 START_TEST(internet_of_a_spoke)
 {
 	struct spd_list any = list("0.0.0.0/0", "::/0");
@@ -718,7 +718,7 @@ START_TEST(internet_at_the_hub)
 		FATE(KERN_OUT, "10.1.0.5", "10.2.0.5", DISCARDED);
 	}
 	near.relay = true;
-	spd_relay(&spd, &ta, &a, &tb, &b);
+	spd_relay(&spd, &near, &ta, &a, &tb, &b);
 	spd_finish(&spd);
 	FATE(KERN_OUT, "10.1.0.5", "10.2.0.5", 3);
 	FATE(KERN_FWD, "10.1.0.5", "10.2.0.5", 2);
