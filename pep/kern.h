@@ -169,6 +169,7 @@ struct kern_interface {
 	char name[KERN_IF_NAME_LEN];
 	uint32_t mtu;
 	uint32_t vrf; /* index of the VRF device it belongs to, 0 = none */
+	bool ours;    /* made by us */
 };
 /* A VRF device, which the host's administrator makes. */
 struct kern_vrf {
@@ -326,7 +327,10 @@ struct kern_ops {
 	int (*route_del)(struct kern *k, const struct kern_route *r, struct kern_fault *f);
 	int (*route_dump)(struct kern *k, void (*fn)(void *arg, const struct kern_route *r),
 	    void *arg, struct kern_fault *f);
-	/* This host's addresses, and what of an interface matters.  Both ask the kernel. */
+	/*
+	 * This host's addresses, and what of an interface matters.  Both ask the kernel; what it
+	 * says holds until net_read() tells of KERN_NET_HOST, _VRF or _LOST.
+	 */
 	int (*own_dump)(struct kern *k, void (*fn)(void *arg, const struct kern_own *a), void *arg,
 	    struct kern_fault *f);
 	bool (*interface_get)(struct kern *k, uint32_t index, struct kern_interface *i);

@@ -13,18 +13,28 @@
 #include "pep/kern_net.h"
 #include "pep/kern_rtnl.h"
 
-#define DUMPS_MAX 8 /* while addresses come and go */
-
-struct found {
-	struct found *next;
-	struct kern_own own;
-};
-
-struct dump {
-	struct found *first;
-	struct found **end;
+struct owns {
+	struct kern_own *own;
+	size_t count;
+	size_t cap;
 	bool no_memory;
 };
+
+static void take(struct owns *o, const struct kern_own *a)
+{
+	if (o->count == o->cap) {
+		size_t cap = o->cap == 0 ? 16 : 2 * o->cap;
+		struct kern_own *more = reallocarray(o->own, cap, sizeof(*more));
+
+		if (more == NULL) {
+			o->no_memory = true;
+			return;
+		}
+		o->own = more;
+		o->cap = cap;
+	}
+	o->own[o->count++] = *a;
+}
 
 /* One that cannot be sent from yet, or never, is none: the kernel refuses routes that name it. */
 static int on_addr(const struct nlmsghdr *h, void *arg)
@@ -35,9 +45,7 @@ static int on_addr(const struct nlmsghdr *h, void *arg)
 	const struct nlattr *net = rtnl_attr(h, sizeof(*m), IFA_ADDRESS, 4);
 	struct kern_own a = {.len = m->ifa_prefixlen, .interface = m->ifa_index};
 	uint32_t have = flags != NULL ? mnl_attr_get_u32(flags) : m->ifa_flags;
-	struct dump *d = arg;
 	struct addr other;
-	struct found *f;
 
 	if (local == NULL)
 		local = net;
@@ -46,44 +54,30 @@ static int on_addr(const struct nlmsghdr *h, void *arg)
 		return MNL_CB_OK;
 	if (rtnl_addr(net, &other) == 0 && addr_cmp(&a.addr, &other) != 0)
 		a.len = (uint8_t)(8 * addr_len(&a.addr)); /* the network is the other end's */
-	if ((f = calloc(1, sizeof(*f))) == NULL) {
-		d->no_memory = true;
-		return MNL_CB_OK;
-	}
-	f->own = a;
-	*d->end = f;
-	d->end = &f->next;
+	take(arg, &a);
 	return MNL_CB_OK;
 }
 
-/* In the kernel's order: the first one counts. */
-static int dump_once(struct rtnl *t, void (*fn)(void *arg, const struct kern_own *a), void *arg)
+static void forget(void *arg)
 {
-	struct dump d = {.end = &d.first};
-	struct ifaddrmsg *m;
-	int err;
-
-	rtnl_begin(t, RTM_GETADDR, NLM_F_DUMP, sizeof(*m), &m);
-	err = rtnl_talk(t, on_addr, &d);
-	if (d.no_memory)
-		err = ENOMEM;
-	while (d.first != NULL) {
-		struct found *one = d.first;
-		d.first = one->next;
-		if (err == 0)
-			fn(arg, &one->own);
-		free(one);
-	}
-	return err;
+	((struct owns *)arg)->count = 0;
 }
 
+/* In the kernel's order: the first one counts. */
 int kern_own_dump(struct kern *k, void (*fn)(void *arg, const struct kern_own *a), void *arg,
     struct kern_fault *f)
 {
-	int err = EINTR; /* something changed during the dump: from the start */
+	struct owns o = {.count = 0};
+	struct ifaddrmsg *m;
+	int err;
 
-	for (int i = 0; err == EINTR && i < DUMPS_MAX; i++)
-		err = dump_once(kern_net_of(k), fn, arg);
+	rtnl_begin(kern_net_of(k), RTM_GETADDR, NLM_F_DUMP, sizeof(*m), &m);
+	err = rtnl_dump(kern_net_of(k), on_addr, forget, &o);
+	if (o.no_memory)
+		err = ENOMEM;
+	for (size_t i = 0; err == 0 && i < o.count; i++)
+		fn(arg, &o.own[i]);
+	free(o.own);
 	return err != 0 ? rtnl_refused(f, err, "dump of", "addresses") : 0;
 }
 
@@ -97,8 +91,11 @@ static int on_link(const struct nlmsghdr *h, void *arg)
 	const struct nlattr *kind = rtnl_attr_in(
 	    rtnl_attr(h, sizeof(struct ifinfomsg), IFLA_LINKINFO, 0), IFLA_INFO_SLAVE_KIND,
 	    sizeof("vrf"));
+	const struct nlattr *group = rtnl_attr(
+	    h, sizeof(struct ifinfomsg), IFLA_GROUP, sizeof(uint32_t));
 	struct kern_interface *i = arg;
 
+	i->ours = group != NULL && mnl_attr_get_u32(group) == KERN_LINK_GROUP;
 	if (name != NULL)
 		snprintf(i->name, sizeof(i->name), "%s", mnl_attr_get_str(name));
 	if (mtu != NULL)

@@ -11,6 +11,7 @@
 #include <sys/time.h>
 
 #define REPLY_TIMEOUT_S 5
+#define DUMPS_MAX	8 /* while what is dumped changes */
 #define OUT_LEN		1024
 #define IN_LEN		32768 /* the kernel fills dumps up to this */
 
@@ -123,6 +124,19 @@ int rtnl_talk(struct rtnl *t, int (*each)(const struct nlmsghdr *h, void *arg), 
 	if (t->s != NULL && (err == ETIMEDOUT || err == EPROTO || (err != 0 && is_dump(t)))) {
 		mnl_socket_close(t->s);
 		t->s = NULL;
+	}
+	return err;
+}
+
+int rtnl_dump(struct rtnl *t, int (*each)(const struct nlmsghdr *h, void *arg),
+    void (*anew)(void *arg), void *arg)
+{
+	int err = rtnl_talk(t, each, arg);
+
+	for (int i = 1; err == EINTR && i < DUMPS_MAX; i++) {
+		anew(arg);
+		t->out.hdr.nlmsg_seq = ++t->seq;
+		err = rtnl_talk(t, each, arg);
 	}
 	return err;
 }

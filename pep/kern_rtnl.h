@@ -24,6 +24,12 @@ uint32_t rtnl_port(const struct rtnl *t); /* changes made through it bear this n
 struct nlmsghdr *rtnl_begin(struct rtnl *t, uint16_t type, uint16_t flags, size_t len, void *extra);
 /* Send what was begun, read up to the answer; 0 or an errno value.  each: of a dump, or NULL. */
 int rtnl_talk(struct rtnl *t, int (*each)(const struct nlmsghdr *h, void *arg), void *arg);
+/*
+ * As rtnl_talk(), of a dump: one during which something changed is asked for again, some times, and
+ * anew() is called before.  EINTR: each was such a one.
+ */
+int rtnl_dump(struct rtnl *t, int (*each)(const struct nlmsghdr *h, void *arg),
+    void (*anew)(void *arg), void *arg);
 /* Fill *f with what an errno value of rtnl_talk() means.  Always -1. */
 int rtnl_refused(struct kern_fault *f, int err, const char *operation, const char *name);
 

@@ -87,6 +87,7 @@ struct rules {
 	struct rule *rule;
 	size_t count;
 	size_t cap;
+	size_t before; /* of them: not of the dump that runs */
 	bool no_memory;
 };
 
@@ -129,6 +130,13 @@ static int on_rule(const struct nlmsghdr *h, void *arg)
 	    .family = r->family,
 	    .ours = kern_rule_ours(h)};
 	return MNL_CB_OK;
+}
+
+static void forget(void *arg)
+{
+	struct rules *l = arg;
+
+	l->count = l->before;
 }
 
 static bool rule_same(const struct kern_rule *a, const struct kern_rule *b)
@@ -235,7 +243,8 @@ int kern_vrf_rules(
 
 		rtnl_begin(t, RTM_GETRULE, NLM_F_DUMP, sizeof(*h), &h);
 		h->family = families[i];
-		err = rtnl_talk(t, on_rule, &l);
+		l.before = l.count;
+		err = rtnl_dump(t, on_rule, forget, &l);
 		if (err == EAFNOSUPPORT || err == EOPNOTSUPP)
 			err = 0;
 	}

@@ -194,6 +194,12 @@ check_PROGRAMS += tests/unit/test_spd tests/unit/test_pep_vpn tests/unit/test_ik
 tests_unit_test_ike_SOURCES = tests/unit/test_ike.c
 tests_unit_test_ike_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_ike_LDADD = pep/libpep.la $(CHECK_LIBS)
+check_PROGRAMS += tests/unit/test_rtnl
+tests_unit_test_rtnl_SOURCES = tests/unit/test_rtnl.c
+tests_unit_test_rtnl_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(MNL_CFLAGS)
+tests_unit_test_rtnl_LDADD = pep/libpep.la $(CHECK_LIBS) $(MNL_LIBS)
+tests_unit_test_rtnl_LDFLAGS = $(AM_LDFLAGS) -static -Wl,--wrap=mnl_socket_sendto \
+	-Wl,--wrap=mnl_socket_recvfrom
 tests_unit_test_spd_SOURCES = tests/unit/test_spd.c
 tests_unit_test_spd_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_spd_LDADD = pep/libpep.la $(CHECK_LIBS)
