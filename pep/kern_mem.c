@@ -53,6 +53,7 @@ struct kern {
 	struct mem_event **events_end;
 	int event_fd;
 	unsigned operations;
+	unsigned questions;
 	unsigned key_repeats;
 	struct mem_tunnel *tunnels;
 	struct mem_net *net; /* devices, routes, addresses (kern_mem_net.c) */
@@ -342,6 +343,7 @@ static int mem_sa_dump(struct kern *k, void (*fn)(void *arg, const struct kern_s
 {
 	struct mem_sa *sa, *next;
 
+	k->questions++;
 	(void)f;
 	HASH_ITER (hh, k->sas, sa, next) {
 		fn(arg, &sa->state);
@@ -354,6 +356,7 @@ static int mem_policy_dump(struct kern *k, void (*fn)(void *arg, const struct ke
 {
 	struct mem_policy *p, *next;
 
+	k->questions++;
 	(void)f;
 	HASH_ITER (hh, k->policies, p, next) {
 		fn(arg, &p->policy);
@@ -415,6 +418,11 @@ void kern_mem_set_absent(struct kern *k, const struct addr *a)
 unsigned kern_mem_operations(const struct kern *k)
 {
 	return k->operations;
+}
+
+unsigned kern_mem_questions(const struct kern *k)
+{
+	return k->questions;
 }
 
 unsigned kern_mem_key_repeats(const struct kern *k)
@@ -636,6 +644,7 @@ static int mem_tunnel_dump(struct kern *k, void (*fn)(void *arg, const struct ke
 {
 	struct mem_tunnel *e, *next;
 
+	k->questions++;
 	(void)f;
 	HASH_ITER (hh, k->tunnels, e, next) {
 		fn(arg, e->t);
@@ -662,6 +671,7 @@ static int mem_device_del(struct kern *k, uint32_t vpn, struct kern_fault *f)
 static int mem_device_dump(struct kern *k, void (*fn)(void *arg, const struct kern_device *d),
     void *arg, struct kern_fault *f)
 {
+	k->questions++;
 	(void)f;
 	mem_net_device_each(k->net, fn, arg);
 	return 0;
@@ -695,6 +705,7 @@ static int mem_route_del(struct kern *k, const struct kern_route *r, struct kern
 static int mem_route_dump(struct kern *k, void (*fn)(void *arg, const struct kern_route *r),
     void *arg, struct kern_fault *f)
 {
+	k->questions++;
 	(void)f;
 	mem_net_route_each(k->net, fn, arg);
 	return 0;
@@ -703,6 +714,7 @@ static int mem_route_dump(struct kern *k, void (*fn)(void *arg, const struct ker
 static int mem_own_dump(struct kern *k, void (*fn)(void *arg, const struct kern_own *a), void *arg,
     struct kern_fault *f)
 {
+	k->questions++;
 	(void)f;
 	mem_net_own_each(k->net, fn, arg);
 	return 0;
@@ -710,6 +722,7 @@ static int mem_own_dump(struct kern *k, void (*fn)(void *arg, const struct kern_
 
 static bool mem_interface_get(struct kern *k, uint32_t index, struct kern_interface *i)
 {
+	k->questions++;
 	return mem_net_interface(k->net, index, i);
 }
 
@@ -726,12 +739,14 @@ static void mem_net_read(
 
 static int mem_vrf_find(struct kern *k, const char *name, struct kern_vrf *v, struct kern_fault *f)
 {
+	k->questions++;
 	return mem_net_vrf(k->net, name, v, f);
 }
 
 static int mem_rules(
     struct kern *k, const struct kern_rule *want, size_t count, bool prune, struct kern_fault *f)
 {
+	k->questions++;
 	return mem_net_rules(k->net, want, count, prune, f);
 }
 

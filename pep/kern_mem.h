@@ -18,6 +18,8 @@ void kern_mem_set_absent(struct kern *k, const struct addr *a);
 void kern_mem_keep(struct kern *k);
 /* Modifying operations since open, refused ones too. */
 unsigned kern_mem_operations(const struct kern *k);
+/* Dumps, and questions for interfaces, VRFs and rules. */
+unsigned kern_mem_questions(const struct kern *k);
 /* How many SAs were added with key material that an earlier sa_add had already used. */
 unsigned kern_mem_key_repeats(const struct kern *k);
 /* Contents as sorted text without keys; malloc()ed, the caller's. */

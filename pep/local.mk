@@ -8,6 +8,7 @@ pep_libpep_la_LIBADD = common/libcommon.la libcops/libsetting.la libcops/libcops
 # the kernel, and rows made true in it
 pep_libpep_la_SOURCES += \
 	pep/boot_id.c pep/boot_id.h \
+	pep/host_list.c pep/host_list.h \
 	pep/kern.c pep/kern.h \
 	pep/kern_default.c pep/kern_default.h \
 	pep/kern_if.c pep/kern_if.h \

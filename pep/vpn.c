@@ -16,6 +16,7 @@
 #include "common/log.h"
 #include "config.h"
 #include "pep/agent.h"
+#include "pep/host_list.h"
 #include "pep/pep_conf.h"
 #include "pep/kstate.h"
 #include "pep/vpn_int.h"
@@ -78,6 +79,7 @@ struct vpn_env vpn_row_env(const struct vpn *v, const struct pib_store *store, b
 {
 	return (struct vpn_env) {.store = store,
 	    .ops = v->ops,
+	    .host = v->host_list,
 	    .kern = v->kern,
 	    .keying = keying_exists,
 	    .lockdown = v->conf->lockdown,
@@ -144,6 +146,7 @@ static int load(struct vpn *v, struct lost *l, char *err, unsigned long err_len)
 {
 	struct kern_fault f;
 
+	host_list_stale(v->host_list);
 	vpn_repair_begin(v);
 	if (v->loaded)
 		kstate_sa_each(v->ks, 0, note_before, l);
@@ -738,6 +741,7 @@ static void vpn_stop(void *self)
 	vpn_states_free(v->states);
 	vpn_repair_clear(v);
 	vpn_host_clear(v);
+	host_list_free(v->host_list);
 	vpn_leave_stop(v);
 	natt_free(v->natt);
 	kstate_free(v->ks);
@@ -785,7 +789,9 @@ static void *vpn_start(const struct pep_env *env, char *err, unsigned long err_l
 	snprintf(err, err_len, "out of memory");
 	if (!(v->natt = natt_new(env->base, v->conf->nat_keepalive_ms)) ||
 	    !(v->usage = vpn_usage_new()) || !(v->states = vpn_states_new()) ||
-	    !(v->ks = kstate_new(v->ops, v->kern)) || events_start(v) < 0 || vpn_learn_start(v) < 0)
+	    !(v->ks = kstate_new(v->ops, v->kern)) ||
+	    !(v->host_list = host_list_new(v->ops, v->kern)) || events_start(v) < 0 ||
+	    vpn_learn_start(v) < 0)
 		goto fail;
 	kstate_watch(v->ks, vpn_usage_last, v);
 	vpn_leave_start(v);

@@ -11,6 +11,7 @@
 
 #include "common/fnv.h"
 #include "common/log.h"
+#include "pep/host_list.h"
 #include "pep/kern_suite.h"
 #include "pep/pep_conf.h"
 #include "pep/vpn_int.h"
@@ -48,9 +49,8 @@ struct looking {
 	struct owns v6;
 };
 
-static void look_at(void *arg, const struct kern_own *a)
+static void look_at(struct looking *l, const struct kern_own *a)
 {
-	struct looking *l = arg;
 	struct owns *o = a->addr.family == AF_INET6 ? &l->v6 : &l->v4;
 	bool within = false;
 
@@ -90,13 +90,13 @@ static void note_learned(const struct vpn *v, struct vpn_net *n)
 			note_linked(n, &n->near.site.p[i]);
 }
 
-/* The first that is of an interface in the VPN's VRF; of none, if it has none. */
+/* The first that is of an interface in the VPN's VRF; of none, if it has none.  None of ours. */
 static void choose_own(struct vpn *v, struct vpn_net *n, const struct owns *o, struct vpn_own *own)
 {
 	struct kern_interface i;
 
 	for (size_t j = 0; j < o->count; j++) {
-		if (!v->ops->interface_get(v->kern, o->own[j].interface, &i) ||
+		if (!host_list_interface(v->host_list, o->own[j].interface, &i) || i.ours ||
 		    i.vrf != n->vrf_index)
 			continue;
 		note_link(n, &o->own[j]);
@@ -107,20 +107,29 @@ static void choose_own(struct vpn *v, struct vpn_net *n, const struct owns *o, s
 	}
 }
 
+void vpn_host_hear(struct vpn *v)
+{
+	v->ops->net_read(v->kern, vpn_host_event, v);
+}
+
 int vpn_host_look(struct vpn *v, struct vpn_net *n, struct vpn_faults *f)
 {
 	struct looking l = {.n = n};
 	const struct korigin o = {.cls = &pib_ce_vpn_class, .instance = n->member.vpn};
+	const struct kern_own *own;
 	struct kern_interface i;
 	struct kern_fault k;
+	size_t count;
 
 	n->here = (struct vpn_here) {0};
-	if (v->ops->own_dump(v->kern, look_at, &l, &k) < 0)
+	if (host_list_own(v->host_list, &own, &count, &k) < 0)
 		return vpn_fault_kernel(f, &k, &o);
+	for (size_t j = 0; j < count; j++)
+		look_at(&l, &own[j]);
 	choose_own(v, n, &l.v4, &n->here.v4);
 	choose_own(v, n, &l.v6, &n->here.v6);
 	note_learned(v, n);
-	if (l.outer && v->ops->interface_get(v->kern, l.outer, &i)) {
+	if (l.outer && host_list_interface(v->host_list, l.outer, &i)) {
 		memcpy(n->here.outer, i.name, sizeof(n->here.outer));
 		n->here.mtu = i.mtu;
 	}
@@ -448,6 +457,7 @@ void vpn_host_event(void *arg, const struct kern_net_event *e)
 
 	switch (e->kind) {
 	case KERN_NET_LOST:
+		host_list_stale(v->host_list);
 		vpn_change_soon(v);
 		vpn_host_soon(v);
 		break;
@@ -470,9 +480,11 @@ void vpn_host_event(void *arg, const struct kern_net_event *e)
 			vpn_change_soon(v);
 		break;
 	case KERN_NET_VRF:
+		host_list_stale(v->host_list);
 		vpn_change_soon(v);
 		break;
 	case KERN_NET_HOST:
+		host_list_stale(v->host_list);
 		if (is_source(v, &e->gone))
 			vpn_change_soon(v);
 		vpn_host_soon(v);

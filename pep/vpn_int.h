@@ -162,6 +162,7 @@ struct vpn {
 	struct vpn_states *states;
 	struct natt *natt;
 	struct vpn_learn *learn;
+	struct host_list *host_list;
 	struct vpn_host *hosts; /* by VPN */
 	char host_trouble[200]; /* what of this host is not as when rows came; "" = nothing */
 	size_t owed_ike;	/* peers that charon is about to be told to forget */
@@ -227,6 +228,8 @@ const char *vpn_learn_trouble(const struct vpn *v);
 
 /* --- this host (vpn_host.c) --------------------------------------------------- */
 
+/* Hear of what changed at this host until now. */
+void vpn_host_hear(struct vpn *v);
 /* Fill in n->here.  0, or -1 with faults. */
 int vpn_host_look(struct vpn *v, struct vpn_net *n, struct vpn_faults *f);
 /* It holds now, with what was seen then; fresh: its row is new. */

@@ -82,9 +82,12 @@ struct vpn_peer {
 #define VPN_SITE_MAX	    4096
 #define VPN_SITE_LOCKED_MAX 256
 
+struct host_list;
+
 struct vpn_env { /* what checks may ask */
 	const struct pib_store *store;
 	const struct kern_ops *ops;
+	struct host_list *host;
 	struct kern *kern;
 	bool (*keying)(int32_t keying); /* is there a provider? */
 	bool lockdown;

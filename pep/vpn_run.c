@@ -78,7 +78,9 @@ static const struct vpn_net *net_get(struct run *r, uint32_t vpn)
 		vpn_net_clear(&n->net);
 		n->failed = true;
 	}
-	if (!n->failed && vpn_vrf_need(r->v, &n->net, r->f) < 0) {
+	/* Its rule is there since the row came, or since everything was read. */
+	if (!n->failed && touched && touched->what & (VPN_CHECK | VPN_NEAR) &&
+	    vpn_vrf_need(r->v, &n->net, r->f) < 0) {
 		vpn_net_clear(&n->net);
 		n->failed = true;
 	}
@@ -650,6 +652,7 @@ static int run_once(struct vpn *v, const struct pib_store *store, struct vpn_tou
 	int ret;
 
 	spd_init(&r.spd);
+	vpn_host_hear(v);
 	if (!(r.plan = kplan_new(v->ks)))
 		return vpn_fault_memory(f);
 	if (lenient)

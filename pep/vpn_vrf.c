@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "pep/host_list.h"
 #include "pep/pep_conf.h"
 #include "pep/vpn_int.h"
 #include "pib/pib_codec.h"
@@ -41,10 +42,10 @@ static uint32_t mark_of(uint32_t table, uint32_t mask)
 }
 
 /* One whose table has no mark is as good as none. */
-static int find(const struct kern_ops *ops, struct kern *kern, const char *name, uint32_t mask,
-    struct kern_vrf *vrf, struct kern_fault *k)
+static int find(struct host_list *host, const char *name, uint32_t mask, struct kern_vrf *vrf,
+    struct kern_fault *k)
 {
-	if (ops->vrf_find(kern, name, vrf, k) < 0)
+	if (host_list_vrf(host, name, vrf, k) < 0)
 		return -1;
 	if (mark_of(vrf->table, mask) != 0)
 		return 0;
@@ -89,7 +90,7 @@ int vpn_vrf_load(struct vpn_net *n, const struct vpn_env *env, struct vpn_faults
 	n->near.scope.device = KERN_DEVICE_INDEX(v->id);
 	n->near.scope.mark.mask = env->mark_mask;
 	n->member.mark.mask = env->mark_mask;
-	if (find(env->ops, env->kern, n->vrf, env->mark_mask, &vrf, &k) < 0) {
+	if (find(env->host, n->vrf, env->mark_mask, &vrf, &k) < 0) {
 		if (k.kind != KERN_ABSENT || !env->lenient)
 			return vrf_fault(f, v, PIB_CPERR_VALUE_SUP, k.text);
 		/* its tunnels wait for it; what they bring meanwhile goes nowhere */
@@ -138,7 +139,7 @@ static void add_rule(void *arg, const struct pib_row *row)
 		l->unsure = true;
 		return;
 	}
-	if (find(l->v->ops, l->v->kern, name, rule.mark.mask, &vrf, &k) < 0) {
+	if (find(l->v->host_list, name, rule.mark.mask, &vrf, &k) < 0) {
 		l->unsure |= k.kind != KERN_ABSENT; /* else there is nothing to lead to */
 		return;
 	}
@@ -209,7 +210,7 @@ void vpn_vrf_trouble(const struct vpn *v, uint32_t vpn, char *text, size_t len)
 	memcpy(name, r->vrf.p, r->vrf.len);
 	if (!separates(v->ops))
 		kern_fault_set(&k, KERN_REFUSED, 0, NOT_APART, v->ops->name);
-	else if (find(v->ops, v->kern, name, v->conf->mark_mask, &vrf, &k) == 0)
+	else if (find(v->host_list, name, v->conf->mark_mask, &vrf, &k) == 0)
 		return;
 	snprintf(text, len, "VPN \"%.*s\" is held up: %s", (int)r->name.len,
 	    (const char *)r->name.p, k.text);

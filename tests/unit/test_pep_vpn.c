@@ -1644,6 +1644,48 @@ START_TEST(vrf_with_another_table)
 }
 END_TEST
 
+/* What the kernel told of this host holds until it says that it does not. */
+START_TEST(host_is_asked_when_it_changed)
+{
+	struct mem_net *net = kern_mem_net(a.kern);
+	struct addr lan, other;
+	struct pib_txn *t;
+	unsigned before;
+
+	addr_parse(&lan, "10.1.0.1");
+	addr_parse(&other, "203.0.113.1");
+	mem_net_own_put(net, 2, "lan", 1500, &lan);
+	join();
+	/* a peer with its prefix, then keys, then neither: nothing is asked */
+	before = kern_mem_questions(a.kern);
+	t = pib_txn_begin(a.store);
+	INSTALL(t, ce_vpn_peer, peer(3));
+	INSTALL(t, ce_vpn_peer_prefix, peer_prefix(3));
+	must(&a, t);
+	ck_assert_uint_eq(lines_with("dev cvn1 src 10.1.0.1"), 2);
+	exchange();
+	t = pib_txn_begin(a.store);
+	remove_row(t, &pib_ce_vpn_peer_prefix_class, 103);
+	remove_row(t, &pib_ce_vpn_peer_class, 3);
+	must(&a, t);
+	ck_assert_uint_eq(kern_mem_questions(a.kern) - before, 0);
+	/* an address more: one dump; and the interface again, of which it was not told */
+	before = kern_mem_questions(a.kern);
+	mem_net_own_put(net, 3, "lan3", 1500, &other);
+	run_ms(300);
+	ck_assert_uint_eq(kern_mem_questions(a.kern) - before, 2);
+	/* an event that nobody has read yet counts: the decision is of the host as it is */
+	mem_net_own_put(net, 2, "lan", 0, &lan);
+	addr_parse(&lan, "10.1.0.9");
+	mem_net_own_put(net, 2, "lan", 1500, &lan);
+	t = pib_txn_begin(a.store);
+	INSTALL(t, ce_vpn_peer, peer(3));
+	INSTALL(t, ce_vpn_peer_prefix, peer_prefix(3));
+	must(&a, t);
+	ck_assert_uint_eq(lines_with("10.3.0.0/16 table 254 dev cvn1 src 10.1.0.9"), 1);
+}
+END_TEST
+
 START_TEST(soft_expiry_rekeys)
 {
 	struct kern_event e = {.kind = KERN_EV_EXPIRE_SOFT};
@@ -1697,6 +1739,9 @@ static unsigned dump_has(const char *with)
 
 START_TEST(vrf_changes)
 {
+	struct pib_txn *t;
+	unsigned before;
+
 	join();
 	ck_assert_uint_eq(dump_has("table 254"), 1);
 	ck_assert_uint_eq(dump_has("mark"), 0);
@@ -1706,8 +1751,15 @@ START_TEST(vrf_changes)
 	ck_assert_uint_gt(dump_has("mark"), dump_has("sets mark"));
 	exchange(); /* the SAs there were set no mark */
 	check_pair();
+	before = kern_mem_questions(a.kern);
+	t = pib_txn_begin(a.store);
+	INSTALL(t, ce_vpn_peer, peer(3));
+	INSTALL(t, ce_vpn_peer_prefix, peer_prefix(3));
+	must(&a, t);
+	exchange();
+	ck_assert_uint_eq(kern_mem_questions(a.kern) - before, 0);
 	put_vrf("");
-	ck_assert_uint_eq(dump_has("table 254"), 1);
+	ck_assert_uint_eq(dump_has("table 254"), 2);
 	ck_assert_uint_eq(dump_has("mark"), dump_has("sets mark")); /* SAs that new ones replace */
 }
 END_TEST
@@ -1885,6 +1937,7 @@ int main(void)
 	tcase_add_test(t, host_is_followed);
 	tcase_add_test(t, site_without_its_route);
 	tcase_add_test(t, vrf_with_another_table);
+	tcase_add_test(t, host_is_asked_when_it_changed);
 	tcase_add_test(t, soft_expiry_rekeys);
 	tcase_add_test(t, vrf_changes);
 	tcase_add_test(t, vrf_is_gone);
