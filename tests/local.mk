@@ -227,6 +227,15 @@ tests_unit_test_pep_agent_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) 
 tests_unit_test_pep_agent_LDADD = pep/libpep.la $(CHECK_LIBS)
 tests_unit_test_pep_agent_LDFLAGS = $(AM_LDFLAGS) -static
 
+check_PROGRAMS += tests/unit/test_pep_owed
+tests_unit_test_pep_owed_SOURCES = tests/unit/test_pep_owed.c tests/unit/pep_pdp.c \
+	tests/unit/pep_pdp.h tests/unit/capture.h
+tests_unit_test_pep_owed_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS)
+tests_unit_test_pep_owed_LDADD = pep/libpep.la copsctl/libcopsctl.la libcops/libcops.la \
+	pib/libpib.la common/libcommon.la $(CHECK_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(JANSSON_LIBS)
+tests_unit_test_pep_owed_LDFLAGS = $(AM_LDFLAGS) -static
+$(tests_unit_test_pep_owed_OBJECTS): $(PIB_GEN_H)
+
 check_PROGRAMS += tests/unit/test_store
 tests_unit_test_store_SOURCES = tests/unit/test_store.c
 tests_unit_test_store_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)

@@ -69,6 +69,13 @@ static void see_epd(struct seen *s, const struct cops_sub *sub, const struct pib
 		s->usages++;
 		s->packets = t.packet_count;
 	}
+	if (cls == &pib_ce_vpn_site_class && sub->len != 0) {
+		struct pib_ce_vpn_site site;
+
+		ck_assert_int_eq(pib_epd_decode(cls, sub->body, sub->len, &site, &surplus, &f), 0);
+		s->site = true;
+		s->owed = site.owed;
+	}
 	if (cls != &pib_frwk_pib_incarnation_class)
 		return;
 	ck_assert_int_eq(pib_epd_decode(cls, sub->body, sub->len, &inc, &surplus, &f), 0);
@@ -382,17 +389,19 @@ const struct pep_client client = {
 
 struct pep_conf conf;
 struct pep_agent *agent;
+static const struct pep_client *client_used;
+static const char *settings_more;
 
 void conf_make(const char *pdps)
 {
 	struct diag d;
-	char text[1000];
+	char text[2000];
 
 	snprintf(text, sizeof(text),
 	    "pdp = { %s }\nsecurity = none\nidentity = ce1.example.net\nstate-dir = %s\nbackend = "
 	    "mem\n"
-	    "retry-min = 20\nretry-max = 100\nrequest-timeout = 300\n",
-	    pdps, dir);
+	    "retry-min = 20\nretry-max = 100\nrequest-timeout = 300\n%s",
+	    pdps, dir, settings_more);
 	diag_init(&d);
 	if (pep_conf_parse(&conf, text, &d) != 0) {
 		diag_print(&d, stderr);
@@ -403,7 +412,7 @@ void conf_make(const char *pdps)
 
 void agent_open(void)
 {
-	const struct pep_client *const clients[] = {&client};
+	const struct pep_client *const clients[] = {client_used};
 	char err[256];
 
 	agent = pep_agent_new(base, &conf, clients, 1, err, sizeof(err));
@@ -411,10 +420,12 @@ void agent_open(void)
 	pep_agent_start(agent);
 }
 
-void setup(void)
+void setup_with(const struct pep_client *c, const char *more)
 {
 	char pdps[100];
 
+	client_used = c;
+	settings_more = more;
 	snprintf(dir, sizeof(dir), "/tmp/agent.XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	memset(&cl, 0, sizeof(cl));
@@ -425,6 +436,11 @@ void setup(void)
 	snprintf(pdps, sizeof(pdps), "\"127.0.0.1:%u\"", pdp[0].port);
 	conf_make(pdps);
 	agent_open();
+}
+
+void setup(void)
+{
+	setup_with(&client, "");
 }
 
 void teardown(void)

@@ -34,6 +34,8 @@ struct seen { /* a message from the PEP, or (op 0) a connection that ended */
 	unsigned interfaces, lan_combos, wan_combos;
 	unsigned usages;  /* RPT: rows of frwkFeedbackTraffic */
 	uint64_t packets; /* of the last one */
+	bool site;	  /* REQ: ceVpnSite is in it, and: */
+	uint32_t owed;
 };
 
 struct pdp {
@@ -94,6 +96,8 @@ void pdp_open(struct pdp *p);
 void conf_make(const char *pdps);
 void agent_open(void);
 void setup(void);
+/* With another client than the one here, and a line or more of settings. */
+void setup_with(const struct pep_client *c, const char *more);
 void teardown(void);
 void turn(unsigned ms);
 struct seen *expect(struct pdp *p, uint8_t op);
