@@ -3,7 +3,7 @@
 # and nothing that happens to the one's policies, routes or devices sends a packet into the other's
 # tunnel or out in clear.  With keys of the agents and of IKE; and a CE whose back end is PF_KEY from one day
 # on.  Refused where it cannot be: without VRFs, by a CE with PF_KEY, without the device.
-# timeout: 480
+# timeout: 540
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lib_ike.sh"
 
@@ -110,7 +110,7 @@ vrf_make x blue 10 10.1.0.1
 vrf_make x red 20 10.1.0.1
 start_pdp
 for site in x b r; do
-	PEP_OPTIONS=("vici-socket=\"$RUN/$site.vici\"")
+	PEP_OPTIONS=("vici-socket=\"$RUN/$site.vici\"" learn-hold=1s learn-settle=200)
 	conf_pep $site
 done
 start_peps x b r
@@ -190,6 +190,56 @@ ip -n x -batch - <<-EOF
 EOF
 goes blue b r
 wait_for 20 sh -c "! '$COPSCTL' --socket '$RUN/x.sock' show status --json | grep -q 'held up'" && ok "and it is told no more" || bad "and it is told no more"
+
+step "Networks behind x are learned, each VPN's from its VRF's table"
+for vrf in blue red; do
+	ip -n h-x-$vrf -batch - <<-EOF
+		link set lo up
+		addr add 10.3.7.1/32 dev lo
+		addr add 10.3.9.1/32 dev lo
+	EOF
+done
+# by OSPF, as far as the kernel knows: one network in both, one in red, and one outside of both
+ip -n x -batch - <<-EOF
+	route add 10.3.7.0/24 via 10.1.0.10 dev lan-blue table 10 proto 188
+	route add 10.3.7.0/24 via 10.1.0.10 dev lan-red table 20 proto 188
+	route add 10.3.9.0/24 via 10.1.0.10 dev lan-red table 20 proto 188
+	route add 10.3.8.0/24 via 10.9.0.10 dev lan proto 188
+EOF
+both
+sed -i 's/<vpn /&routing="managed" /; s|vrf="[a-z]*"><site[^>]*>|&<learn prefix="10.3.0.0/16"/>|' "$intent"
+check "copsctl apply" apply
+learned() { ctl_pdp show learned --json | jq -r '[.[] | .vpn + " " + .prefix + " " + .state] | sort | join(", ")'; }
+learned_are() { [ "$(learned)" = "$1" ]; }
+wait_for 20 learned_are "acme/blue 10.3.7.0/24 in use, acme/red 10.3.7.0/24 in use, acme/red 10.3.9.0/24 in use" &&
+	ok "what is learned of each" || { bad "what is learned of each: $(learned)"; ctl_pdp show learned | evidence; ctl_ce x show learned | evidence; }
+# asks FAR ADDRESS VRF OTHER: the far site's host reaches it in the VRF, and nothing comes to the other's host.
+asks()
+{
+	local here there
+	wait_for 20 in_ns "h-$1" ping -n -q -c 1 -W 1 "$2" || { bad "$1's host reaches $2 in $3"; return; }
+	here=$(counter "x-$3")
+	there=$(counter "x-$4")
+	in_ns "h-$1" ping -n -q -c 3 -i 0.2 -W 2 "$2" >/dev/null
+	[ "$(counter "x-$3")" -ge $((here + 2)) ] && [ "$(counter "x-$4")" -eq "$there" ] &&
+		ok "$1's host reaches $2 in $3, and nothing of it comes to $4" ||
+		bad "$1's host reaches $2 in $3 ($here, now $(counter "x-$3")), and nothing of it comes to $4 ($there, now $(counter "x-$4"))"
+}
+asks b 10.3.7.1 blue red
+asks r 10.3.7.1 red blue
+asks r 10.3.9.1 red blue
+check "b has nothing of what is red's alone" sh -c "! ip -n b xfrm policy | grep '10\.3\.9\.'"
+ip -n x route del 10.3.7.0/24 table 20
+wait_for 20 learned_are "acme/blue 10.3.7.0/24 in use, acme/red 10.3.9.0/24 in use" && ok "red's is withdrawn, and blue's stays" || bad "red's is withdrawn, and blue's stays: $(learned)"
+asks b 10.3.7.1 blue red
+ip -n x -batch - <<-EOF
+	route del 10.3.7.0/24 table 10
+	route del 10.3.9.0/24 table 20
+	route del 10.3.8.0/24
+EOF
+wait_for 20 learned_are "" && ok "all are withdrawn" || bad "all are withdrawn: $(learned)"
+both
+check "copsctl apply" apply
 
 step "x drives its kernel by PF_KEY now, which keeps nothing apart, and then as before"
 daemon_kill x TERM

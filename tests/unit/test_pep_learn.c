@@ -63,6 +63,8 @@ static void install(struct pib_txn *t, const struct pib_class *cls, const void *
 	buf_clear(&epd);
 }
 
+static const char *vrf_of_vpn = "";
+
 static void put_vpn(struct pib_txn *t, unsigned n, const char *name, int routing)
 {
 	uint8_t id[7] = {0, 0, 0x5e, 0, 0, 0, (uint8_t)n};
@@ -74,6 +76,7 @@ static void put_vpn(struct pib_txn *t, unsigned n, const char *name, int routing
 	    .non_vpn_traffic = PIB_CE_VPN_NON_VPN_TRAFFIC_BYPASS, .relay = PIB_CE_VPN_RELAY_FALSE};
 
 	row.routing = routing;
+	row.vrf = text(vrf_of_vpn);
 	install(t, &pib_ce_vpn_class, &row);
 }
 
@@ -405,6 +408,42 @@ START_TEST(routing_decides)
 }
 END_TEST
 
+/* Of a VPN in a VRF those of its table, and of an interface in it; another VRF, other routes. */
+START_TEST(in_a_vrf)
+{
+	struct pib_txn *t;
+
+	ce_new("learn-hold = 0\nlearn = { \"acme protocol ospf\", \"acme table 100 protocol bgp\" "
+	       "}\n");
+	vrf_of_vpn = "blue";
+	commit(begin(PIB_CE_VPN_ROUTING_MANAGED));
+	route_by("10.1.7.0/24", OSPF, KERN_MEM_LAN, KERN_MEM_VRF);
+	route("10.1.8.0/24");
+	route_by("10.1.9.0/24", 186, KERN_MEM_LAN, 100); /* a table that is named is that one */
+	route_by("10.2.0.0/16", OSPF, KERN_MEM_LAN, KERN_MEM_VRF); /* the peer's */
+	until(2);
+	run_ms(50);
+	ck_assert_uint_eq(tell("10.1.7.0/24").count, 2);
+	ck_assert_str_eq(state_of("10.2.0.0/16"), "a peer's");
+	/* outside of it */
+	vrf_of_vpn = "";
+	t = pib_txn_begin(store);
+	put_vpn(t, 1, "acme", PIB_CE_VPN_ROUTING_MANAGED);
+	commit(t);
+	for (unsigned i = 0; i < 500 && tell("10.1.8.0/24").vpn == 0; i++)
+		run_ms(10);
+	TOLD("10.1.8.0/24");
+	NOT_TOLD("10.1.7.0/24");
+	/* in one that is not there */
+	vrf_of_vpn = "green";
+	t = pib_txn_begin(store);
+	put_vpn(t, 1, "acme", PIB_CE_VPN_ROUTING_MANAGED);
+	commit(t);
+	until(1);
+	TOLD("10.1.9.0/24");
+}
+END_TEST
+
 START_TEST(filters_of_the_settings)
 {
 	ce_new("learn = { \"other prefix 10.1.64.0/18\", \"acme table 100 protocol bgp\","
@@ -645,6 +684,7 @@ int main(void)
 	tcase_add_test(t, the_server_took_it);
 	tcase_add_test(t, routing_decides);
 	tcase_add_test(t, filters_of_the_settings);
+	tcase_add_test(t, in_a_vrf);
 	tcase_add_test(t, restart_of_a_daemon);
 	tcase_add_test(t, restart_of_the_agent);
 	tcase_add_test(t, without_its_route);
