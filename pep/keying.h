@@ -121,6 +121,11 @@ bool keying_taken(struct keying *k, const struct kern_sa_id *sa);
 void keying_settle(struct keying *k, const struct keying_member *m, int64_t now_ms);
 void keying_gone(struct keying *k, uint32_t member);
 /*
+ * Does an epoch live beside the newest until all peers hold a newer one?  Else nothing depends on
+ * what they hold.
+ */
+bool keying_waits(const struct keying *k, uint32_t member);
+/*
  * The newest epoch acknowledged by every present peer of m (0: none; UINT32_MAX: there
  * is no peer): drives withdrawal.
  */

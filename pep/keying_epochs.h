@@ -64,6 +64,7 @@ struct epoch {
 	int64_t wait_ms;     /* from one gone_ms to the next */
 	bool lingered;	     /* gone_ms was: only SAs that peers may be bound to stay */
 	bool needed;	     /* and there are some */
+	bool unsettled;	     /* some of used may not be installed */
 	struct epoch_used *used;
 };
 
@@ -74,7 +75,6 @@ struct epoch_member {
 	uint32_t last;			      /* highest epoch number ever used */
 	struct epoch *epoch[EPOCHS_HELD_MAX]; /* oldest first */
 	unsigned epochs;
-	uint32_t acked_all; /* newest that every peer holds, as far as we were told */
 	uint32_t acked_any; /* newest that any peer holds */
 	bool want_new;	    /* a newer epoch as soon as there is room */
 	int64_t not_before; /* for want_new: after a failure, or to calm a storm */

@@ -30,8 +30,9 @@ static bool used_settle(const struct keying *k, struct epoch *e)
 	struct epoch_used *tmp;
 	bool all = true;
 
-	if (k->ks == NULL)
+	if (k->ks == NULL || !e->unsettled)
 		return true;
+	e->unsettled = false;
 	HASH_ITER (hh, e->used, u, tmp) {
 		if (u->installed)
 			continue;
@@ -406,12 +407,22 @@ void keying_gone(struct keying *k, uint32_t member)
 	m->present = false;
 	m->want_new = false;
 	m->lost = false;
-	m->acked_all = 0;
 	m->acked_any = 0;
 	while (m->epochs > 0)
 		epochs_drop(m, m->epoch[0]);
 	save(k);
 	k->ops->publish(k->arg);
+}
+
+bool keying_waits(const struct keying *k, uint32_t member)
+{
+	const struct epoch_member *m = epochs_member_find(&k->own, member);
+	const struct epoch *newest = m == NULL ? NULL : epochs_newest(m);
+
+	for (unsigned i = 0; m != NULL && i < m->epochs; i++)
+		if (m->epoch[i] != newest && m->epoch[i]->state == EPOCH_LIVE)
+			return true;
+	return false;
 }
 
 void keying_acked(struct keying *k, uint32_t member, uint32_t epoch_acked_by_all, int64_t now_ms)
@@ -421,7 +432,6 @@ void keying_acked(struct keying *k, uint32_t member, uint32_t epoch_acked_by_all
 
 	if (newest == NULL)
 		return;
-	m->acked_all = epoch_acked_by_all;
 	for (unsigned i = 0; i < m->epochs; i++) {
 		struct epoch *e = m->epoch[i];
 

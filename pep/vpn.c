@@ -205,19 +205,6 @@ static void lost_settle(struct vpn *v, struct lost *l)
 
 /* --- after the rows are committed ------------------------------------------- */
 
-struct acks {
-	const struct pib_store *store;
-	uint32_t min;
-};
-
-static void ack_min(void *arg, const struct pib_row *row)
-{
-	struct acks *a = arg;
-	uint32_t epoch = vpn_peer_acked(a->store, row->instance);
-	if (epoch < a->min)
-		a->min = epoch;
-}
-
 static void settle_net(struct vpn *v, const struct vpn_touch *e)
 {
 	struct vpn_env env = vpn_row_env(v, v->store, true);
@@ -234,13 +221,8 @@ static void settle_net(struct vpn *v, const struct vpn_touch *e)
 	}
 	if (e->what & VPN_STALE)
 		p->lost(v, row->member);
-	if (e->what & VPN_ACK) {
-		struct acks a = {.store = v->store, .min = UINT32_MAX};
-		pib_store_referrers(v->store, &pib_ce_vpn_peer_class,
-		    pib_column_find(&pib_ce_vpn_peer_class, PIB_CE_VPN_PEER_COL_VPN), e->key.id,
-		    ack_min, &a);
-		p->acked(v, row->member, a.min);
-	}
+	if (e->what & VPN_ACK && p->acked)
+		p->acked(v, row);
 }
 
 /* A membership that left its VPN's row, unless another row has it now. */

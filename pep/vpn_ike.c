@@ -311,13 +311,6 @@ static void ike_nothing(struct vpn *v, uint32_t member)
 	(void)member;
 }
 
-static void ike_acked(struct vpn *v, uint32_t member, uint32_t by_all)
-{
-	(void)v;
-	(void)member;
-	(void)by_all;
-}
-
 static void ike_expiring(struct vpn *v, uint32_t member, uint32_t spi)
 {
 	(void)v; /* charon rekeys by its own clock, which is set a little earlier */
@@ -378,7 +371,6 @@ const struct vpn_provider vpn_ike_provider = {
     .plan = ike_plan,
     .settle = ike_settle,
     .gone = ike_nothing,
-    .acked = ike_acked,
     .lost = ike_nothing,
     .expiring = ike_expiring,
     .status = ike_status_of,

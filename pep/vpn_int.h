@@ -352,7 +352,8 @@ struct vpn_provider {
 	    struct kplan *plan, struct vpn_faults *f);
 	void (*settle)(struct vpn *v, const struct vpn_net *n);
 	void (*gone)(struct vpn *v, uint32_t member);
-	void (*acked)(struct vpn *v, uint32_t member, uint32_t by_all);
+	/* What peers acknowledged changed.  NULL: it does not matter. */
+	void (*acked)(struct vpn *v, const struct pib_ce_vpn *row);
 	void (*lost)(struct vpn *v, uint32_t member);
 	void (*expiring)(struct vpn *v, uint32_t member, uint32_t spi);
 	/* How the tunnel to a peer is; *s says down, for no reason, and no error. */

@@ -55,9 +55,30 @@ static void controller_gone(struct vpn *v, uint32_t member)
 	keying_gone(v->keying, member);
 }
 
-static void controller_acked(struct vpn *v, uint32_t member, uint32_t by_all)
+struct acks {
+	const struct pib_store *store;
+	uint32_t min;
+};
+
+static void ack_min(void *arg, const struct pib_row *row)
 {
-	keying_acked(v->keying, member, by_all, vpn_now_ms());
+	struct acks *a = arg;
+	uint32_t epoch = vpn_peer_acked(a->store, row->instance);
+	if (epoch < a->min)
+		a->min = epoch;
+}
+
+/* All peers are asked only when an older epoch of ours waits for them. */
+static void controller_acked(struct vpn *v, const struct pib_ce_vpn *row)
+{
+	bool asks = keying_waits(v->keying, row->member);
+	struct acks a = {.store = v->store, .min = asks ? UINT32_MAX : 0};
+
+	if (asks)
+		pib_store_referrers(v->store, &pib_ce_vpn_peer_class,
+		    pib_column_find(&pib_ce_vpn_peer_class, PIB_CE_VPN_PEER_COL_VPN), row->id,
+		    ack_min, &a);
+	keying_acked(v->keying, row->member, a.min, vpn_now_ms());
 }
 
 static void controller_lost(struct vpn *v, uint32_t member)
