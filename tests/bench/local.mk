@@ -1,6 +1,6 @@
 # Benchmarks: built and run by `make bench' only.
 BENCHMARKS = tests/bench/codec tests/bench/limit tests/bench/loop tests/bench/hub \
-	tests/bench/peps tests/bench/sadb
+	tests/bench/peps tests/bench/routes tests/bench/sadb
 EXTRA_PROGRAMS += $(BENCHMARKS)
 tests_bench_codec_SOURCES = tests/bench/codec.c tests/bench/prefixes.c tests/bench/prefixes.h
 tests_bench_codec_LDADD = $(PDP_BRAIN_LIBS)
@@ -20,6 +20,9 @@ tests_bench_limit_LDADD = $(SSL_LIBS)
 tests_bench_sadb_SOURCES = tests/bench/sadb.c
 tests_bench_sadb_LDADD = pep/libpep.la
 tests_bench_sadb_LDFLAGS = $(AM_LDFLAGS) -static
+tests_bench_routes_SOURCES = tests/bench/routes.c
+tests_bench_routes_LDADD = pep/libpep.la
+tests_bench_routes_LDFLAGS = $(AM_LDFLAGS) -static
 tests_bench_hub_SOURCES = tests/bench/hub.c
 tests_bench_hub_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS)
 tests_bench_hub_LDADD = $(tests_unit_test_pep_vpn_LDADD) $(EVENT_LIBS) $(SSL_LIBS)
