@@ -17,12 +17,20 @@
 #define METRIC_LAST 4294967000U /* of those that discard */
 #define DUMPS_MAX   8		/* while routes come and go */
 
+/* The kernel is not asked for each route.  0: errno says why. */
+static unsigned device_index(uint32_t vpn)
+{
+	char name[KERN_IF_NAME_LEN];
+
+	return vpn <= KERN_DEVICE_VPN_MAX ? KERN_DEVICE_INDEX(vpn)
+					  : if_nametoindex(kern_device_name(vpn, name));
+}
+
 static int change(struct rtnl *t, uint16_t type, uint16_t flags, const struct kern_route *r)
 {
 	bool add = type == RTM_NEWROUTE;
-	char name[KERN_IF_NAME_LEN];
 	bool via = add && !r->discards;
-	unsigned index = via ? if_nametoindex(kern_device_name(r->vpn, name)) : 0;
+	unsigned index = via ? device_index(r->vpn) : 0;
 	struct nlmsghdr *h;
 	struct rtmsg *m;
 
@@ -83,7 +91,21 @@ struct found {
 struct dump {
 	struct found *found;
 	bool no_memory;
+	uint32_t index; /* of the interface that was looked up last, and whose it is */
+	uint32_t vpn;
 };
+
+/* By its name: one that somebody gave another name is to be made anew. */
+static uint32_t device_of(struct dump *d, uint32_t index)
+{
+	char name[IF_NAMESIZE];
+
+	if (index != d->index) {
+		d->index = index;
+		d->vpn = if_indextoname(index, name) != NULL ? kern_device_of(name) : 0;
+	}
+	return d->vpn;
+}
 
 static int on_route(const struct nlmsghdr *h, void *arg)
 {
@@ -91,7 +113,6 @@ static int on_route(const struct nlmsghdr *h, void *arg)
 	const struct nlattr *oif = rtnl_attr(h, sizeof(*m), RTA_OIF, sizeof(uint32_t));
 	const struct nlattr *metric = rtnl_attr(h, sizeof(*m), RTA_PRIORITY, sizeof(uint32_t));
 	struct kern_route r = {0};
-	char name[IF_NAMESIZE];
 	struct dump *d = arg;
 	struct found *f;
 
@@ -100,8 +121,8 @@ static int on_route(const struct nlmsghdr *h, void *arg)
 	    mnl_attr_get_u32(metric) != (r.discards ? METRIC_LAST : METRIC) ||
 	    (m->rtm_flags & RTM_F_CLONED) != 0)
 		return MNL_CB_OK;
-	if (!r.discards && oif != NULL && if_indextoname(mnl_attr_get_u32(oif), name) != NULL)
-		r.vpn = kern_device_of(name);
+	if (!r.discards && oif != NULL)
+		r.vpn = device_of(d, mnl_attr_get_u32(oif));
 	(void)rtnl_addr(rtnl_attr(h, sizeof(*m), RTA_PREFSRC, 4), &r.src);
 	if ((f = calloc(1, sizeof(*f))) == NULL) {
 		d->no_memory = true;
