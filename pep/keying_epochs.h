@@ -64,8 +64,8 @@ struct epoch {
 	int64_t wait_ms;     /* from one gone_ms to the next */
 	bool lingered;	     /* gone_ms was: only SAs that peers may be bound to stay */
 	bool needed;	     /* and there are some */
-	bool unsettled;	     /* some of used may not be installed */
 	struct epoch_used *used;
+	unsigned unsettled; /* so many at the end of used: what became of them is not known yet */
 };
 
 struct epoch_member {

@@ -26,14 +26,16 @@
  */
 static bool used_settle(const struct keying *k, struct epoch *e)
 {
-	struct epoch_used *u;
-	struct epoch_used *tmp;
+	struct epoch_used *u = e->used == NULL
+				   ? NULL
+				   : ELMT_FROM_HH(e->used->hh.tbl, e->used->hh.tbl->tail);
+	struct epoch_used *before;
 	bool all = true;
 
-	if (k->ks == NULL || !e->unsettled)
+	if (k->ks == NULL)
 		return true;
-	e->unsettled = false;
-	HASH_ITER (hh, e->used, u, tmp) {
+	for (; e->unsettled > 0 && u != NULL; e->unsettled--, u = before) {
+		before = u->hh.prev;
 		if (u->installed)
 			continue;
 		if (u->key.outbound || kstate_sa_known(k->ks, &u->id)) {

@@ -130,7 +130,7 @@ static struct epoch_used *used_get(
 		return u;
 	u->key = (struct epoch_used_key) {.peer = peer, .epoch = peer_epoch, .outbound = outbound};
 	HASH_ADD(hh, e->used, key, sizeof(u->key), u);
-	e->unsettled = true;
+	e->unsettled++;
 	return u;
 }
 
