@@ -97,7 +97,6 @@ struct kern_sa_state {
 	enum kern_mode mode;
 	uint32_t reqid;
 	uint8_t inner; /* family inside a tunnel; 0 = both, or not known */
-	bool dscp_clear;
 	struct kern_encap encap;
 	struct kern_mark set_mark;
 	bool larval;

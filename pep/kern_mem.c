@@ -24,6 +24,7 @@ struct mem_sa {
 	uint16_t encr;
 	uint16_t encr_key_bits;
 	uint16_t integ;
+	bool dscp_clear;
 	UT_hash_handle hh;
 };
 
@@ -232,13 +233,13 @@ static int mem_sa_add(struct kern *k, const struct kern_sa *sa, struct kern_faul
 	    .src = sa->src,
 	    .mode = sa->mode,
 	    .reqid = sa->reqid,
-	    .dscp_clear = sa->mode == KERN_TUNNEL && sa->dscp_clear,
 	    .encap = sa->encap,
 	    .set_mark = sa->set_mark,
 	    .added_at = (uint64_t)time(NULL)};
 	e->encr = sa->encr;
 	e->encr_key_bits = (uint16_t)(sa->encr_key_len * 8);
 	e->integ = sa->integ;
+	e->dscp_clear = sa->mode == KERN_TUNNEL && sa->dscp_clear;
 	HASH_ADD(hh, k->sas, key, sizeof(e->key), e);
 	note_key(k, sa);
 	return refused ? -1 : 0;
@@ -455,10 +456,11 @@ static char *sa_line(const struct mem_sa *sa)
 	if (sa->state.set_mark.mask)
 		snprintf(mark, sizeof(mark), " sets mark 0x%x/0x%x",
 		    (unsigned)sa->state.set_mark.value, (unsigned)sa->state.set_mark.mask);
-	if (asprintf(&line, "sa %s from %s %s reqid %u encr %u/%u integ %u%s",
+	if (asprintf(&line, "sa %s from %s %s reqid %u encr %u/%u integ %u%s%s",
 		kern_sa_id_print(&sa->state.id, id), addr_print(&sa->state.src, src),
 		sa->state.mode == KERN_TUNNEL ? "tunnel" : "transport", (unsigned)sa->state.reqid,
-		(unsigned)sa->encr, (unsigned)sa->encr_key_bits, (unsigned)sa->integ, mark) < 0)
+		(unsigned)sa->encr, (unsigned)sa->encr_key_bits, (unsigned)sa->integ, mark,
+		sa->dscp_clear ? " dscp 0" : "") < 0)
 		return NULL;
 	return line;
 }

@@ -396,7 +396,6 @@ int xfrm_msg_sa(const struct nlmsghdr *h, struct kern_sa_state *s)
 {
 	const struct xfrm_usersa_info *x = fixed(h, sizeof(*x));
 	const struct xfrm_encap_tmpl *e;
-	const uint32_t *extra;
 
 	if (h->nlmsg_type != XFRM_MSG_NEWSA || x == NULL || get_sa(x, s) != 0)
 		return -1;
@@ -405,8 +404,6 @@ int xfrm_msg_sa(const struct nlmsghdr *h, struct kern_sa_state *s)
 	if (e != NULL && e->encap_type == UDP_ENCAP_ESPINUDP)
 		s->encap = (struct kern_encap) {ntohs(e->encap_sport), ntohs(e->encap_dport)};
 	get_set_mark(&s->set_mark, h);
-	extra = xfrm_msg_attr(h, sizeof(*x), XFRMA_SA_EXTRA_FLAGS, sizeof(*extra));
-	s->dscp_clear = extra != NULL && (*extra & XFRM_SA_XFLAG_DONT_ENCAP_DSCP) != 0;
 	return 0;
 }
 

@@ -56,6 +56,7 @@ struct epoch {
 	size_t sends_len;
 	struct keying_transform transform[SUITES_MAX]; /* the same, with windows and lifetimes */
 	unsigned transforms;
+	bool dscp_clear; /* of its SAs */
 	int64_t born_ms;
 	int64_t rekey_ms;    /* make a newer one; INT64_MAX = never */
 	int64_t dead_ms;     /* its SAs are past their hard lifetime */

@@ -137,6 +137,7 @@ static struct epoch *epoch_make(struct keying *k, struct epoch_member *m, int64_
 		return NULL;
 	e->number = epochs_next(m);
 	epoch_transforms(e, &m->conf);
+	e->dscp_clear = m->conf.dscp_clear;
 	e->suites_len = keying_suites(e->transform, e->transforms, e->suites);
 	memcpy(e->sends, k->sends, k->sends_len);
 	e->sends_len = k->sends_len;
@@ -341,9 +342,10 @@ static bool transform_same(const struct keying_transform *a, const struct keying
 	       a->soft_kilobytes == b->soft_kilobytes;
 }
 
-static bool transforms_same(const struct epoch *e, const struct keying_member *m)
+/* Are its SAs made as they would be now? */
+static bool kind_same(const struct epoch *e, const struct keying_member *m)
 {
-	if (e->transforms != m->transforms)
+	if (e->transforms != m->transforms || e->dscp_clear != m->dscp_clear)
 		return false;
 	for (unsigned i = 0; i < m->transforms; i++)
 		if (!transform_same(&e->transform[i], &m->transform[i]))
@@ -396,7 +398,7 @@ void keying_settle(struct keying *k, const struct keying_member *conf, int64_t n
 		member_renew(k, m, RENEW_LOST, now_ms);
 	else if (e == NULL || !e->has_key)
 		member_renew(k, m, RENEW_FORCED, now_ms);
-	else if (due || m->want_new || e->number < conf->epoch_floor || !transforms_same(e, conf))
+	else if (due || m->want_new || e->number < conf->epoch_floor || !kind_same(e, conf))
 		member_renew(k, m, RENEW_WANTED, now_ms);
 }
 

@@ -186,7 +186,6 @@ void kplan_sa_add(struct kplan *p, const struct kern_sa *sa, bool inbound, const
 	    .mode = sa->mode,
 	    .reqid = sa->reqid,
 	    .inner = sa->inner,
-	    .dscp_clear = sa->mode == KERN_TUNNEL && sa->dscp_clear,
 	    .encap = sa->encap,
 	    .set_mark = sa->set_mark};
 }

@@ -256,8 +256,6 @@ struct kind { /* of a peer's SAs: wanted, and whether one is of another */
 	uint8_t inner;
 	enum kern_mode mode;
 	const struct kern_mark *mark; /* NULL: it does not matter */
-	bool dscp; /* whether it is cleared: of SAs that are not the IKE daemon's */
-	bool dscp_clear;
 	bool other;
 };
 
@@ -268,17 +266,13 @@ static void match_kind(void *arg, const struct kern_sa_state *sa, bool inbound)
 	k->other |= sa->mode != k->mode;
 	k->other |= k->mark && (sa->set_mark.mask != k->mark->mask ||
 				   sa->set_mark.value != (inbound ? k->mark->value : 0));
-	k->other |= k->dscp && sa->dscp_clear != k->dscp_clear;
 	k->other |= sa->inner && k->inner && sa->inner != k->inner;
 }
 
 /* An SA cannot be made another, nor its key be used again: SAs of another kind need new keys. */
 static void check_kind(struct run *r, const struct vpn_net *n, const struct vpn_peer *p)
 {
-	struct kind k = {.inner = p->peer.inner,
-	    .mode = n->member.mode,
-	    .dscp = n->row->keying == PIB_CE_VPN_KEYING_CONTROLLER,
-	    .dscp_clear = n->member.dscp_clear};
+	struct kind k = {.inner = p->peer.inner, .mode = n->member.mode};
 
 	/* charon's bear their mark in their name; without the VRF nothing gets through anyway */
 	if (n->row->keying == PIB_CE_VPN_KEYING_CONTROLLER && !n->vrf_missing)

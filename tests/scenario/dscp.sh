@@ -64,11 +64,13 @@ out=$(ctl_pdp apply "$intent" 2>&1) && bad "taken" || ok "a number is refused in
 grep -q 'needs mode="ipip-transport"' <<<"$out" && ok "by name" || bad "not by name: $out"
 change "q r" ''
 check "q reaches r" wait_for 60 reaches q r
+ping_start q r
 change "q r" 'dscp="clear"'
 check "cleared: 0 of q" wait_for 60 outer q r 0
 check "cleared: 0 of r" wait_for 60 outer r q 0
 change "q r" 'dscp="copy"'
-check "copied again" wait_for 60 outer q r 46
+check "copied again" wait_for 60 outer q r 46 others
+ping_stop q r "while it changes "
 
 step "Tunnel interfaces, of all kinds of CE"
 change "p q r" 'mode="ipip-transport" dscp="10"'

@@ -66,6 +66,7 @@ static const struct suite sends[] = {
 static void conf_list(struct keying_member *m, unsigned list)
 {
 	m->transforms = 0;
+	m->dscp_clear = list % 2 != 0;
 	for (unsigned i = 0; i < 2 && lists[list].t[i] != NULL; i++)
 		m->transform[m->transforms++] = *lists[list].t[i];
 }
@@ -881,6 +882,11 @@ static void all_is_new(void)
 			ck_assert_msg(l.out[j] == (i != j), "%s -> %s: %u SAs\n%s", n->name,
 			    w.node[j].name, l.out[j], dump);
 			ck_assert_uint_eq(l.in[j], i != j);
+		}
+		for (const char *at = strstr(dump, "sa "); at; at = strstr(at + 1, "\nsa ")) {
+			const char *dscp = strstr(at, " dscp 0");
+			ck_assert_msg((dscp && dscp < strchr(at + 1, '\n')) == n->conf.dscp_clear,
+			    "%s: the DSCP of\n%s", n->name, at);
 		}
 		free(dump);
 	}
