@@ -244,42 +244,62 @@ static void build_routing(struct build *b, struct model_member *m, const struct 
 	m->learn = build_learn(b, dm, &m->learns);
 }
 
-/* An excluded member is no peer of anybody, and its prefixes are discarded. */
-static int withhold(struct build *b, struct model_vpn *v, const struct doc_member *dm)
+/*
+ * May x give its site?  An <extranet> cannot when the member whose site it is, of the other VPN, is
+ * excluded there.
+ */
+static bool gives(const struct build *b, const struct doc_member *x, const char *ce)
 {
-	struct model_excluded *x = &b->customer->excluded[b->customer->excludeds - 1];
-	struct model_prefix *p = build_prefixes(
-	    b, &b->d->site[dm->site.at], dm->site.n, v->id->number, dm->id->number);
+	return !x->from_text || !b->env->excluded ||
+	       !b->env->excluded(b->env->excluded_arg, b->customer->name, x->from_text, ce);
+}
 
-	if (p && vpn_withhold(v, p, dm->site.n) < 0)
+/* The prefixes of x, of the member dm, are discarded. */
+static int withhold_sites(
+    struct build *b, struct model_vpn *v, const struct doc_member *dm, const struct doc_member *x)
+{
+	struct model_prefix *p = build_prefixes(
+	    b, &b->d->site[x->site.at], x->site.n, v->id->number, dm->id->number);
+
+	if (p && vpn_withhold(v, p, x->site.n) < 0)
 		b->why = "out of memory";
 	free(p);
-	x->member = dm->id->number;
-	x->learn = build_learn(b, dm, &x->learns);
 	return b->why ? -1 : 0;
 }
 
-/* The sites of a member, with those that an extranet adds: in *own, to be freed, if there are such.
- */
-static const struct doc_prefix *all_sites(
-    struct build *b, const struct doc_member *dm, struct doc_prefix **own, uint32_t *n)
+/* An excluded member is no peer of anybody, and all its prefixes are discarded. */
+static int withhold(struct build *b, struct model_vpn *v, const struct doc_member *dm)
 {
-	const struct doc_prefix *sites = &b->d->site[dm->site.at];
+	struct model_excluded *e = &b->customer->excluded[b->customer->excludeds - 1];
 
-	*own = NULL;
-	*n = dm->site.n;
-	if (!dm->more)
-		return sites;
-	for (const struct doc_member *m = dm->more; m; m = m->more)
-		*n += m->site.n;
-	if (!(*own = array(b, *n, sizeof(**own))))
-		return NULL;
-	memcpy(*own, sites, dm->site.n * sizeof(**own));
-	*n = dm->site.n;
-	for (const struct doc_member *m = dm->more; m; m = m->more)
-		for (uint32_t i = 0; i < m->site.n; i++)
-			(*own)[(*n)++] = b->d->site[m->site.at + i];
-	return *own;
+	for (const struct doc_member *x = dm; x; x = x->more)
+		if (withhold_sites(b, v, dm, x) < 0)
+			return -1;
+	e->member = dm->id->number;
+	e->learn = build_learn(b, dm, &e->learns);
+	return b->why ? -1 : 0;
+}
+
+/* The sites of a member with those of its extranets, but for what is withheld: to be freed. */
+static struct doc_prefix *sites_take(
+    struct build *b, struct model_vpn *v, const struct doc_member *dm, uint32_t *n)
+{
+	struct doc_prefix *sites;
+	uint32_t room = 0;
+
+	*n = 0;
+	for (const struct doc_member *x = dm; x; x = x->more)
+		room += x->site.n;
+	sites = array(b, room, sizeof(*sites));
+	for (const struct doc_member *x = dm; sites && x; x = x->more) {
+		if (!gives(b, x, dm->ce->name)) {
+			withhold_sites(b, v, dm, x);
+			continue;
+		}
+		for (uint32_t i = 0; i < x->site.n; i++)
+			sites[(*n)++] = b->d->site[x->site.at + i];
+	}
+	return sites;
 }
 
 /* Which of its sites are another VPN's. */
@@ -291,9 +311,24 @@ static void mark_extranet(struct model_member *m, const struct doc *d, const str
 				m->site[i].extranet = true;
 }
 
+/* With these sites. */
+static void put_member(struct build *b, struct model_vpn *v, const struct doc_member *dm,
+    const struct doc_prefix *sites, uint32_t n)
+{
+	struct model_member *m = &v->member[v->members++];
+
+	*m = (struct model_member) {
+	    .ce = dm->ce->model, .vpn = v, .id = dm->id, .role = dm->role, .sites = n};
+	m->extranet = dm->from_text != NULL;
+	m->site = build_prefixes(b, sites, n, v->id->number, m->id->number);
+	if (m->site)
+		mark_extranet(m, b->d, dm);
+	build_routing(b, m, dm);
+}
+
 static int build_member(struct build *b, struct model_vpn *v, struct doc_member *dm)
 {
-	struct doc_prefix *own;
+	struct doc_prefix *sites;
 	struct key key;
 	uint32_t n;
 
@@ -306,17 +341,10 @@ static int build_member(struct build *b, struct model_vpn *v, struct doc_member 
 		return -1;
 	if (left_out(b, v->name, dm->ce->name))
 		return b->why ? -1 : withhold(b, v, dm);
-	const struct doc_prefix *sites = all_sites(b, dm, &own, &n);
-	struct model_member *m = &v->member[v->members++];
-	*m = (struct model_member) {
-	    .ce = dm->ce->model, .vpn = v, .id = dm->id, .role = dm->role, .sites = n};
-	m->extranet = dm->from_text != NULL;
-	if (sites)
-		m->site = build_prefixes(b, sites, n, v->id->number, m->id->number);
-	if (m->site)
-		mark_extranet(m, b->d, dm);
-	free(own);
-	build_routing(b, m, dm);
+	sites = sites_take(b, v, dm, &n);
+	if (sites && !b->why && (n || !dm->from_text)) /* an extranet of nothing is no member */
+		put_member(b, v, dm, sites, n);
+	free(sites);
 	return b->why ? -1 : 0;
 }
 

@@ -8,9 +8,11 @@
 #include <string.h>
 
 #include "pdp/intent.h"
+#include "pdp/rows.h"
 
 static struct ids *ids;
 static struct intent in;
+static const char *out_of[4][2]; /* {CE, VPN, or NULL: all}: who is excluded */
 
 static void setup(void)
 {
@@ -23,9 +25,29 @@ static void teardown(void)
 	ids_free(ids);
 }
 
+static bool is_excluded(void *arg, const char *customer, const char *vpn, const char *ce)
+{
+	(void)arg, (void)customer;
+	for (size_t i = 0; i < 4; i++)
+		if (out_of[i][0] && !strcmp(out_of[i][0], ce) &&
+		    (!out_of[i][1] || (vpn && !strcmp(out_of[i][1], vpn))))
+			return true;
+	return false;
+}
+
+static void exclude(const char *ce, const char *vpn)
+{
+	for (size_t i = 0; i < 4; i++)
+		if (!out_of[i][0]) {
+			out_of[i][0] = ce;
+			out_of[i][1] = vpn;
+			return;
+		}
+}
+
 static struct model_vpn *read_vpn(const char *vpn)
 {
-	struct intent_env env = {.ids = ids, .max_octets = 1 << 20};
+	struct intent_env env = {.ids = ids, .max_octets = 1 << 20, .excluded = is_excluded};
 	struct diag diag;
 	char text[4000];
 
@@ -185,6 +207,112 @@ START_TEST(lookups)
 }
 END_TEST
 
+/* "0.0.0.0/0>b ::/0>b": what of the outside the member reaches, and through whom; "-": nobody. */
+static void exit_is(struct model_vpn *v, const char *ce, const char *wanted)
+{
+	const struct model_ce *c = customer_ce_find(v->customer, ce);
+	const struct model_member *m = c ? vpn_member_of(v, c) : NULL;
+	char got[200] = "";
+	char text[PREFIX_STRLEN];
+	size_t n;
+
+	ck_assert_ptr_nonnull(m);
+	const struct model_prefix *p = model_internet(m, &n);
+	struct rows_at at = rows_internet_at(m);
+	const struct model_member *hub = at.peer ? vpn_member_find(v, at.peer) : NULL;
+	for (size_t i = 0; i < n; i++)
+		snprintf(got + strlen(got), sizeof(got) - strlen(got), "%s%s>%s", i ? " " : "",
+		    prefix_print(&p[i].prefix, text),
+		    at.how == ROWS_INTERNET ? "here"
+		    : at.how != ROWS_PEER   ? "?"
+		    : hub		    ? hub->ce->name
+					    : "-");
+	ck_assert_msg(!strcmp(got, wanted), "%s: %s, not %s", ce, got, wanted);
+}
+
+#define VIA_HUB                                                                                    \
+	"topology='hub-and-spoke' internet='via-hub'>"                                             \
+	"<member ce='a'><site prefix='10.1.0.0/16'/><site prefix='2001:db8:1::/48'/></member>"     \
+	"<member ce='b' role='hub'/><member ce='c'><site prefix='2001:db8:3::/48'/></member>"      \
+	"<member ce='d' role='hub'/>"
+
+/* The first hub that is not out; without one nobody has it, and it is not in clear either. */
+START_TEST(internet_exit)
+{
+	struct model_vpn *v = read_vpn(VIA_HUB);
+
+	exit_is(v, "a", "0.0.0.0/0>b ::/0>b");
+	exit_is(v, "b", "0.0.0.0/0>here ::/0>here");
+	exit_is(v, "c", "::/0>b");
+	exit_is(v, "d", "");
+	exclude("b", "v");
+	v = read_vpn(VIA_HUB);
+	exit_is(v, "a", "0.0.0.0/0>d ::/0>d");
+	exit_is(v, "d", "0.0.0.0/0>here ::/0>here");
+	exit_is(v, "c", "::/0>d");
+	exclude("d", NULL);
+	v = read_vpn(VIA_HUB);
+	ck_assert_int_eq(rows_internet_at(&v->member[0]).how, ROWS_ABSENT);
+	for (size_t i = 0; i < v->members; i++)
+		ck_assert_int_eq(v->member[i].internet, INTERNET_VIA_HUB);
+}
+END_TEST
+
+/* "10.1.0.0/16 ...": as they are sorted. */
+static void prefixes_are(const struct model_prefix *p, size_t n, const char *wanted)
+{
+	char got[200] = "";
+	char text[PREFIX_STRLEN];
+
+	for (size_t i = 0; i < n; i++)
+		snprintf(got + strlen(got), sizeof(got) - strlen(got), "%s%s", i ? " " : "",
+		    prefix_print(&p[i].prefix, text));
+	ck_assert_msg(!strcmp(got, wanted), "%s, not %s", got, wanted);
+}
+
+#define EXTRANETS                                                                                  \
+	">"                                                                                        \
+	"<member ce='a'><site prefix='10.1.0.0/16'/></member>"                                     \
+	"<member ce='b'><site prefix='10.2.0.0/16'/></member>"                                     \
+	"<extranet from='w' prefix='10.8.1.0/24'/><extranet from='x' prefix='10.9.1.0/24'/>"       \
+	"<extranet from='x' prefix='10.9.2.0/24'/></vpn>"                                          \
+	"<vpn name='w' id='00005e:00000002'>"                                                      \
+	"<member ce='b'><site prefix='10.8.0.0/16'/></member></vpn>"                               \
+	"<vpn name='x' id='00005e:00000003'>"                                                      \
+	"<member ce='c'><site prefix='10.9.0.0/16'/></member>"
+
+/* Whoever brought a site of another VPN, and is out of either, has it withheld here. */
+START_TEST(extranets_are_withheld)
+{
+	struct model_vpn *v = read_vpn(EXTRANETS);
+
+	ck_assert_uint_eq(v->members, 3);
+	prefixes_are(v->withheld, v->withhelds, "");
+	prefixes_are(v->member[1].site, v->member[1].sites, "10.2.0.0/16 10.8.1.0/24");
+	prefixes_are(v->member[2].site, v->member[2].sites, "10.9.1.0/24 10.9.2.0/24");
+	ck_assert(v->member[2].extranet && !v->member[1].extranet);
+	ck_assert(v->member[1].site[1].extranet && !v->member[1].site[0].extranet);
+
+	exclude("b", "w"); /* out of the VPN whose site it is: a member here all the same */
+	v = read_vpn(EXTRANETS);
+	ck_assert_uint_eq(v->members, 3);
+	prefixes_are(v->member[1].site, v->member[1].sites, "10.2.0.0/16");
+	prefixes_are(v->withheld, v->withhelds, "10.8.1.0/24");
+
+	exclude("c", "x"); /* a member for that alone */
+	v = read_vpn(EXTRANETS);
+	ck_assert_uint_eq(v->members, 2);
+	prefixes_are(v->withheld, v->withhelds, "10.8.1.0/24 10.9.1.0/24 10.9.2.0/24");
+
+	memset(out_of, 0, sizeof(out_of));
+	exclude("b", "v"); /* out of this one */
+	exclude("c", NULL);
+	v = read_vpn(EXTRANETS);
+	ck_assert_uint_eq(v->members, 1);
+	prefixes_are(v->withheld, v->withhelds, "10.2.0.0/16 10.8.1.0/24 10.9.1.0/24 10.9.2.0/24");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("model");
@@ -196,6 +324,8 @@ int main(void)
 	tcase_add_loop_test(t, cursor, 0, n);
 	tcase_add_test(t, nat);
 	tcase_add_test(t, lookups);
+	tcase_add_test(t, internet_exit);
+	tcase_add_test(t, extranets_are_withheld);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
