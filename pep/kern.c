@@ -83,8 +83,8 @@ bool kern_tunnel_same(const struct kern_tunnel *a, const struct kern_tunnel *b)
 {
 	if (a->id != b->id || addr_cmp(&a->local, &b->local) || addr_cmp(&a->remote, &b->remote) ||
 	    addr_cmp(&a->src, &b->src) || addr_cmp(&a->inner, &b->inner) ||
-	    addr_cmp(&a->inner_peer, &b->inner_peer) || a->broken != b->broken ||
-	    a->routes != b->routes || a->dscp_set != b->dscp_set ||
+	    addr_cmp(&a->inner_peer, &b->inner_peer) || a->key != b->key ||
+	    a->broken != b->broken || a->routes != b->routes || a->dscp_set != b->dscp_set ||
 	    (a->dscp_set && a->dscp != b->dscp))
 		return false;
 	for (size_t i = 0; i < a->routes; i++)

@@ -107,8 +107,11 @@ struct kern_sa_state {
 };
 
 /*
- * A tunnel interface of ours (IP in IP: RFC 2003, RFC 2473) and the routes into it.  What leaves
- * through it is looked up in the SPD with its outer header only, what comes from it too.
+ * A tunnel interface of ours and the routes into it, of one of two kinds.  IP in IP (RFC 2003, RFC
+ * 2473): what leaves through it is looked up in the SPD with its outer header only, what comes from
+ * it too.  VTI, with a key: what leaves through it is looked up twice, as a packet that leaves by
+ * this interface, and with the key as its mark, by which it finds the policy whose SA makes the
+ * tunnel; what its peer's SAs bring in is looked up with the key as its mark.
  */
 struct kern_tunnel_route {
 	struct prefix dst;
@@ -122,6 +125,7 @@ struct kern_tunnel {
 	struct addr src;	/* of this host's own packets; family 0 = the kernel's choice */
 	struct addr inner;	/* this end's address inside (IPv4); family 0 = none */
 	struct addr inner_peer; /* and the other end's; family 0: see kern_link.c */
+	uint32_t key;		/* of VTI, which has IPv4 around it; 0 = IP in IP */
 	uint32_t mtu;		/* of local's interface, 0 = not known; counts when it is made */
 	bool dscp_set;		/* DSCP outside is this, not that of the packet inside: */
 	uint8_t dscp;
@@ -185,6 +189,8 @@ struct kern_rule {
 /* The index that a VPN's own interface has, so that policies may name it before it is there. */
 #define KERN_DEVICE_INDEX(vpn) (0x40000000U | (vpn))
 #define KERN_DEVICE_VPN_MAX    0x3fffffffU
+/* And a tunnel interface of kind VTI.  Its id has 24 bits. */
+#define KERN_TUNNEL_INDEX(id) (0x20000000U | (id))
 
 enum kern_fault_kind {
 	KERN_REFUSED, /* errno says why */
@@ -261,7 +267,7 @@ struct kern_ops {
 	const char *name; /* "pfkey", "xfrm", "mem" */
 	/* An SA of a tunnel carries one family, kern_sa.inner; otherwise it carries both. */
 	bool one_family;
-	/* Policies of one interface or mark, and SAs that set marks: VPNs in VRFs. */
+	/* Policies of one interface or mark, and SAs that set marks: VPNs in VRFs, VTI. */
 	bool separate;
 	/* Of kern_sa.dscp_clear; without it what is outside of a tunnel always has the DSCP inside.
 	 */

@@ -1,11 +1,16 @@
 /*
- * kern_link.c - tunnel interfaces (IP in IP) and the routes into them, through rtnetlink.
+ * kern_link.c - tunnel interfaces (IP in IP, VTI) and the routes into them, through rtnetlink.
  *
- * An interface is made so that the kernel looks neither what goes into it nor what comes from it
- * up in the SPD (disable_xfrm, disable_policy), only the packet around it; and that what comes
- * from it has a source that is routed into it (rp_filter).  So entries that discard the prefixes
- * behind a tunnel hold for all other interfaces.  Linux has this for IPv4 alone, so IPv4 alone
- * is carried; what is around it may be of either family.
+ * An interface of IP in IP is made so that the kernel looks neither what goes into it nor what
+ * comes from it up in the SPD (disable_xfrm, disable_policy), only the packet around it; and that
+ * what comes from it has a source that is routed into it (rp_filter).  So entries that discard the
+ * prefixes behind a tunnel hold for all other interfaces.  Linux has this for IPv4 alone, so IPv4
+ * alone is carried; what is around it may be of either family.
+ *
+ * VTI finds its SA by looking into the SPD, so what goes into it must not be exempt (disable_xfrm),
+ * and has policies of the interface's own; for these its index is one that we choose.  What comes
+ * out of it was looked up with its key as mark, and is not once more (disable_policy).  Without its
+ * policies or SA it drops what it is given.
  *
  * A tunnel with an inner address is one that routing daemons put routes into, so that a packet may
  * come by another tunnel than an answer would take: its rp_filter is the loose one, which only
@@ -17,6 +22,7 @@
 /* Before the kernel's headers, which leave out what it has. */
 #include <net/if.h>
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
@@ -41,9 +47,11 @@
 
 /* --- interfaces --------------------------------------------------------------------- */
 
-static const char *kind_of(uint8_t family)
+static const char *kind_of(const struct kern_tunnel *t)
 {
-	return family == AF_INET6 ? "ip6tnl" : "ipip";
+	if (t->key != 0)
+		return "vti";
+	return t->local.family == AF_INET6 ? "ip6tnl" : "ipip";
 }
 
 /* The inner packet must fit in with everything that comes around it. */
@@ -75,6 +83,25 @@ static void put_dscp(struct nlmsghdr *h, const struct kern_tunnel *w)
 	mnl_attr_put_u32(h, IFLA_IPTUN_FLOWINFO, w->dscp_set ? htonl((uint32_t)tos << 20) : 0);
 }
 
+static void put_ipip(struct nlmsghdr *h, const struct kern_tunnel *w)
+{
+	rtnl_put_addr(h, IFLA_IPTUN_LOCAL, &w->local);
+	rtnl_put_addr(h, IFLA_IPTUN_REMOTE, &w->remote);
+	mnl_attr_put_u8(h, IFLA_IPTUN_TTL, TTL);
+	mnl_attr_put_u8(h, IFLA_IPTUN_PROTO, IPPROTO_IPIP);
+	put_dscp(h, w);
+	if (w->local.family == AF_INET)
+		mnl_attr_put_u8(h, IFLA_IPTUN_PMTUDISC, 1);
+}
+
+static void put_vti(struct nlmsghdr *h, const struct kern_tunnel *w)
+{
+	rtnl_put_addr(h, IFLA_VTI_LOCAL, &w->local);
+	rtnl_put_addr(h, IFLA_VTI_REMOTE, &w->remote);
+	mnl_attr_put_u32(h, IFLA_VTI_IKEY, htonl(w->key));
+	mnl_attr_put_u32(h, IFLA_VTI_OKEY, htonl(w->key));
+}
+
 /*
  * Outer headers as tunnel mode makes them: nothing optional, what is copied is copied.  flags:
  * NLM_F_CREATE, or 0 for one that is there.
@@ -85,19 +112,15 @@ static int link_set(struct rtnl *t, const struct kern_tunnel *w, const char *nam
 	struct ifinfomsg *i;
 	struct nlmsghdr *h = rtnl_begin(t, RTM_NEWLINK, NLM_F_ACK | flags, sizeof(*i), &i);
 
+	if (w->key != 0)
+		i->ifi_index = (int)KERN_TUNNEL_INDEX(w->id);
 	mnl_attr_put_strz(h, IFLA_IFNAME, name);
 	mnl_attr_put_u32(h, IFLA_MTU, mtu_of(w));
 	mnl_attr_put_u32(h, IFLA_GROUP, KERN_LINK_GROUP);
 	info = mnl_attr_nest_start(h, IFLA_LINKINFO);
-	mnl_attr_put_strz(h, IFLA_INFO_KIND, kind_of(w->local.family));
+	mnl_attr_put_strz(h, IFLA_INFO_KIND, kind_of(w));
 	data = mnl_attr_nest_start(h, IFLA_INFO_DATA);
-	rtnl_put_addr(h, IFLA_IPTUN_LOCAL, &w->local);
-	rtnl_put_addr(h, IFLA_IPTUN_REMOTE, &w->remote);
-	mnl_attr_put_u8(h, IFLA_IPTUN_TTL, TTL);
-	mnl_attr_put_u8(h, IFLA_IPTUN_PROTO, IPPROTO_IPIP);
-	put_dscp(h, w);
-	if (w->local.family == AF_INET)
-		mnl_attr_put_u8(h, IFLA_IPTUN_PMTUDISC, 1);
+	(w->key != 0 ? put_vti : put_ipip)(h, w);
 	mnl_attr_nest_end(h, data);
 	mnl_attr_nest_end(h, info);
 	return rtnl_talk(t, NULL, NULL);
@@ -114,7 +137,7 @@ struct conf {
 
 static void conf_of(const struct kern_tunnel *t, struct conf conf[CONFS])
 {
-	conf[0] = (struct conf) {IPV4_DEVCONF_NOXFRM, 1};
+	conf[0] = (struct conf) {IPV4_DEVCONF_NOXFRM, t->key == 0};
 	conf[1] = (struct conf) {IPV4_DEVCONF_NOPOLICY, 1};
 	conf[2] = (struct conf) {
 	    IPV4_DEVCONF_RP_FILTER, t->inner.family != 0 ? RP_LOOSE : RP_STRICT};
@@ -281,7 +304,17 @@ static bool stays(const struct kern_tunnel *t, const struct kern_tunnel *was)
 {
 	return was != NULL && !was->broken && !addr_cmp(&t->local, &was->local) &&
 	       !addr_cmp(&t->remote, &was->remote) && !addr_cmp(&t->src, &was->src) &&
-	       !addr_cmp(&t->inner, &was->inner) && !addr_cmp(&t->inner_peer, &was->inner_peer);
+	       !addr_cmp(&t->inner, &was->inner) && !addr_cmp(&t->inner_peer, &was->inner_peer) &&
+	       t->key == was->key;
+}
+
+/* Two interfaces of a kind between the same two addresses are one too many for the kernel. */
+static int not_made(struct kern_fault *f, int err, const struct kern_tunnel *w, const char *name)
+{
+	char what[32];
+
+	snprintf(what, sizeof(what), "interface of kind %s", kind_of(w));
+	return rtnl_refused(f, err, what, name);
 }
 
 static bool dscp_same(const struct kern_tunnel *a, const struct kern_tunnel *b)
@@ -295,7 +328,7 @@ static int make(struct rtnl *t, const struct kern_tunnel *w, const char *name, s
 	unsigned index;
 
 	if (err != 0)
-		return rtnl_refused(f, err, "interface", name);
+		return not_made(f, err, w, name);
 	index = if_nametoindex(name);
 	err = index == 0 ? errno : link_conf(t, w, index);
 	if (err == 0)
@@ -424,19 +457,47 @@ static void judge(struct found *f)
 	f->t.broken |= f->t.inner_peer.family != 0 && !f->multicast;
 }
 
+/* false: it is not as we make them. */
+static bool read_vti(const struct nlattr *data, const struct ifinfomsg *i, struct kern_tunnel *t)
+{
+	const struct nlattr *in = rtnl_attr_in(data, IFLA_VTI_IKEY, sizeof(uint32_t));
+	const struct nlattr *out = rtnl_attr_in(data, IFLA_VTI_OKEY, sizeof(uint32_t));
+
+	t->key = in == NULL ? 0 : ntohl(mnl_attr_get_u32(in));
+	return rtnl_addr(rtnl_attr_in(data, IFLA_VTI_LOCAL, 4), &t->local) == 0 &&
+	       rtnl_addr(rtnl_attr_in(data, IFLA_VTI_REMOTE, 4), &t->remote) == 0 && t->key != 0 &&
+	       out != NULL && ntohl(mnl_attr_get_u32(out)) == t->key &&
+	       (unsigned)i->ifi_index == KERN_TUNNEL_INDEX(t->id);
+}
+
+static bool read_ipip(const struct nlattr *data, const struct ifinfomsg *i, struct kern_tunnel *t)
+{
+	(void)i;
+	if (rtnl_addr(rtnl_attr_in(data, IFLA_IPTUN_LOCAL, 4), &t->local) != 0 ||
+	    rtnl_addr(rtnl_attr_in(data, IFLA_IPTUN_REMOTE, 4), &t->remote) != 0)
+		return false;
+	read_dscp(data, t);
+	return true;
+}
+
+static bool is_vti(const struct nlattr *info)
+{
+	const struct nlattr *kind = rtnl_attr_in(info, IFLA_INFO_KIND, sizeof("vti"));
+
+	return kind != NULL && strncmp(mnl_attr_get_str(kind), "vti", sizeof("vti")) == 0;
+}
+
 static void read_link(const struct nlmsghdr *h, const struct ifinfomsg *i, struct found *f)
 {
 	struct kern_tunnel *t = &f->t;
 	const struct nlattr *info = rtnl_attr(h, sizeof(*i), IFLA_LINKINFO, 0);
 	const struct nlattr *data = rtnl_attr_in(info, IFLA_INFO_DATA, 0);
 	const struct nlattr *spec = rtnl_attr(h, sizeof(*i), IFLA_AF_SPEC, 0);
+	bool as_made = (is_vti(info) ? read_vti : read_ipip)(data, i, t);
 
-	t->broken = rtnl_addr(rtnl_attr_in(data, IFLA_IPTUN_LOCAL, 4), &t->local) != 0 ||
-		    rtnl_addr(rtnl_attr_in(data, IFLA_IPTUN_REMOTE, 4), &t->remote) != 0 ||
-		    (i->ifi_flags & IFF_UP) == 0;
+	t->broken = !as_made || (i->ifi_flags & IFF_UP) == 0;
 	f->multicast = (i->ifi_flags & IFF_MULTICAST) != 0;
 	read_conf(rtnl_attr_in(rtnl_attr_in(spec, AF_INET, 0), IFLA_INET_CONF, 0), f);
-	read_dscp(data, t);
 }
 
 static int on_link(const struct nlmsghdr *h, void *arg)

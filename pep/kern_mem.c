@@ -504,6 +504,8 @@ static char *tunnel_line(const struct kern_tunnel *t)
 		fprintf(out, " inner %s", addr_print(&t->inner, local));
 	if (t->inner_peer.family)
 		fprintf(out, " peer %s", addr_print(&t->inner_peer, remote));
+	if (t->key)
+		fprintf(out, " key 0x%x", (unsigned)t->key);
 	fclose(out);
 	return line;
 }
