@@ -101,18 +101,19 @@ static struct spd_entry *add(struct spd *s, enum kern_dir dir, const struct pref
 	return add_in(s, NULL, dir, src, dst, action, rank, row);
 }
 
-static void protect(struct spd *s, const struct spd_scope *scope, enum kern_dir dir,
+static struct spd_entry *protect(struct spd *s, const struct spd_scope *scope, enum kern_dir dir,
     const struct prefix *src, const struct prefix *dst, const struct spd_tunnel *t, uint32_t row)
 {
 	struct spd_entry *e = add_in(s, scope, dir, src, dst, KERN_PROTECT, SPD_PROTECT, row);
 
 	if (!e)
-		return;
+		return NULL;
 	e->policy.reqid = t->reqid;
 	e->policy.ah = t->ah;
 	e->policy.mode = KERN_TUNNEL;
 	e->policy.tmpl_src = dir == KERN_OUT ? t->local : t->remote;
 	e->policy.tmpl_dst = dir == KERN_OUT ? t->remote : t->local;
+	return e;
 }
 
 static struct prefix host(const struct addr *a)
@@ -394,16 +395,31 @@ static void outer(struct spd *s, const struct spd_tunnel *t)
 	}
 }
 
+/* What is given to an interface of kind VTI, and what comes by it. */
+static void by_vti(struct spd *s, const struct spd_tunnel *t)
+{
+	struct prefix all = any(AF_INET);
+	struct spd_entry *e = protect(s, &t->vti, KERN_OUT, &all, &all, t, 0);
+
+	if (e)
+		e->policy.sel.mark = t->vti.mark;
+	protect(s, &t->vti, KERN_IN, &all, &all, t, 0);
+	add_in(s, &t->vti, KERN_OUT, &all, &all, KERN_BYPASS, SPD_CATCH, 0);
+}
+
 void spd_peer(struct spd *s, const struct spd_near *near, const struct spd_tunnel *t,
     const struct spd_list *far)
 {
-	if (t->ipip) {
+	if (t->ipip || t->vti.device) {
 		struct spd_prefix inner = {.prefix = host(&t->inner)};
 
 		spd_blocked(s, near, far);
 		if (t->inner.family)
 			spd_blocked(s, near, &(struct spd_list) {.p = &inner, .count = 1});
-		outer(s, t);
+		if (t->ipip)
+			outer(s, t);
+		else
+			by_vti(s, t);
 		return;
 	}
 	for (size_t i = 0; i < far->count; i++)
@@ -421,7 +437,7 @@ static void relay_one(struct spd *s, const struct spd_near *near, const struct s
 void spd_relay(struct spd *s, const struct spd_near *near, const struct spd_tunnel *a,
     const struct spd_list *behind_a, const struct spd_tunnel *b, const struct spd_list *behind_b)
 {
-	if (a->ipip || b->ipip)
+	if (a->ipip || a->vti.device || b->ipip || b->vti.device)
 		return;
 	for (size_t i = 0; i < behind_a->count; i++)
 		for (size_t j = 0; j < behind_b->count; j++) {

@@ -25,9 +25,16 @@
  *   ipip peer  as blocked: its interface is not asked for these  discard
  *              out L > R, in R > L, of IP in IP, outer addresses protect
  *              out any > R, in R > any, of IP in IP              discard
+ *   vti peer   as blocked; and of its interface and its mark
+ *              (struct spd_scope), before all others of these,
+ *              out any > any of both, in any > any of the mark   protect
+ *              out any > any of the interface                    bypass
  *   inside     addresses of tunnels' interfaces, a its, b ours:
- *              a as r of an ipip peer; in l > b                  bypass
+ *              a as r of an ipip or vti peer; in l > b           bypass
  *              out any > b, in any > b                           discard
+ *
+ * An interface of kind VTI has what leaves by it looked up as any packet, and once more with its
+ * mark, which must find the one that protects.  It asks for what came by it with its mark.
  *
  * Of a VPN in a VRF (struct spd_scope) the entries of space, peer, relay and blocked are of its
  * device (out) and of its mark (in, fwd), come before all those of others, and there are
@@ -95,10 +102,9 @@ struct spd_list {
 	size_t count;
 };
 
-/* What keeps a VPN in a VRF apart from the others of this CE. */
+/* What keeps a VPN in a VRF, or a peer behind VTI, apart from the others of this CE. */
 struct spd_scope {
-	uint32_t
-	    device; /* its interface: what leaves by it is the VPN's; 0 = none, it is not apart */
+	uint32_t device; /* its interface: what leaves by it is its; 0 = none, it is not apart */
 	struct kern_mark mark; /* of what its tunnels brought in */
 };
 
@@ -121,10 +127,11 @@ struct spd_tunnel {
 	struct addr local;
 	struct addr remote;
 	uint32_t reqid;
-	bool ah;	   /* not ESP */
-	bool ipip;	   /* an interface in front of transport mode (RFC 3884) */
-	struct addr inner; /* with ipip: the peer's address on it; family 0 = none */
-	bool internet;	   /* the peer reaches near.internet through this CE */
+	bool ah;	      /* not ESP */
+	bool ipip;	      /* an interface in front of transport mode (RFC 3884) */
+	struct spd_scope vti; /* an interface of this kind and tunnel mode; device 0 = none */
+	struct addr inner;    /* with either: the peer's address on it; family 0 = none */
+	bool internet;	      /* the peer reaches near.internet through this CE */
 };
 
 struct spd_entry {

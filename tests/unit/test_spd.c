@@ -201,6 +201,50 @@ START_TEST(addresses_inside)
 }
 END_TEST
 
+/* of kind VTI: twice looked up on the way out, once on the way in, and nothing else passes by it */
+START_TEST(interface_of_tunnel_mode)
+{
+	struct spd_near near = {
+	    .site = list("10.1.0.0/16", NULL), .space = list("10.0.0.0/8", NULL)};
+	struct spd_list far = list("10.2.0.0/16", NULL);
+	struct spd_tunnel t = tunnel(2);
+	unsigned scoped = 0;
+
+	t.vti = (struct spd_scope) {77, {0xffff0002, UINT32_MAX}};
+	t.inner = addr("10.255.0.2");
+	spd_site(&spd, &near);
+	spd_peer(&spd, &near, &t, &far);
+	spd_finish(&spd);
+	for (size_t i = 0; i < spd.count; i++) {
+		const struct kern_policy *p = &spd.entry[i].policy;
+		bool out = p->sel.dir == KERN_OUT;
+
+		if (!p->sel.ifindex && !p->sel.mark.mask) {
+			ck_assert_int_ne(p->action, KERN_PROTECT);
+			continue;
+		}
+		ck_assert_uint_eq(i, scoped++); /* before all others */
+		ck_assert_uint_eq(p->sel.src.len + p->sel.dst.len, 0);
+		ck_assert_int_ne(p->sel.dir, KERN_FWD);
+		ck_assert_uint_eq(p->sel.ifindex, out ? 77 : 0);
+		if (p->action == KERN_BYPASS) {
+			ck_assert(out && !p->sel.mark.mask);
+			continue;
+		}
+		ck_assert(p->sel.mark.value == 0xffff0002 && p->sel.mark.mask == UINT32_MAX);
+		ck_assert_int_eq(p->action, KERN_PROTECT);
+		ck_assert(p->mode == KERN_TUNNEL && p->reqid == 2);
+		ck_assert(!addr_cmp(out ? &p->tmpl_src : &p->tmpl_dst, &t.local));
+	}
+	ck_assert_uint_eq(scoped, 3);
+	ck_assert_int_ne(spd.entry[2].policy.action, KERN_PROTECT); /* that passes comes last */
+	FATE(KERN_OUT, "10.1.0.1", "10.2.0.1", DISCARDED);
+	FATE(KERN_FWD, "10.2.0.1", "10.1.0.1", DISCARDED);
+	FATE(KERN_OUT, "10.1.0.1", "10.255.0.2", DISCARDED);
+	FATE(KERN_IN, "10.255.0.2", "10.1.0.1", DISCARDED);
+}
+END_TEST
+
 START_TEST(neighbours)
 {
 	spd_neighbours(&spd);
@@ -781,6 +825,7 @@ int main(void)
 	tcase_add_test(t, row102_cross_product);
 	tcase_add_test(t, interface);
 	tcase_add_test(t, addresses_inside);
+	tcase_add_test(t, interface_of_tunnel_mode);
 	tcase_add_test(t, neighbours);
 	tcase_add_test(t, mesh);
 	tcase_add_test(t, other_traffic_discarded);
