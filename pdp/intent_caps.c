@@ -132,12 +132,18 @@ static void check_separate(struct doc *d, const struct doc_vpn *v, const struct 
 		const struct doc_member *m = &d->member[v->member.at + i];
 		struct ce_caps caps;
 
-		if (!m->vrf || m->ce == NULL || m->ce->name == NULL ||
+		if ((!m->vrf && !doc_vti(v)) || m->ce == NULL || m->ce->name == NULL ||
 		    !env->caps(env->caps_arg, m->ce->name, &caps) || caps.separate)
 			continue;
-		doc_error(d, m->tag, "vrf", v->tag,
-		    "member \"%s\": this CE cannot keep a VPN in a VRF apart (%s)", m->ce->name,
-		    caps.backend);
+		if (m->vrf)
+			doc_error(d, m->tag, "vrf", v->tag,
+			    "member \"%s\": this CE cannot keep a VPN in a VRF apart (%s)",
+			    m->ce->name, caps.backend);
+		else
+			doc_error(d, m->tag, "ce", v->tag,
+			    "member \"%s\": this CE has no interfaces for routing=\"dynamic\" in "
+			    "tunnel mode (%s)",
+			    m->ce->name, caps.backend);
 	}
 }
 

@@ -142,6 +142,12 @@ struct doc_vpn {
 	UT_hash_handle hh, hh_id;
 };
 
+/* Are its tunnels interfaces of kind VTI: routing daemons over tunnel mode? */
+static inline bool doc_vti(const struct doc_vpn *v)
+{
+	return v->routing == ROUTING_DYNAMIC && (!v->mode || !strcmp(v->mode, "tunnel"));
+}
+
 struct doc_vec {
 	void *v;
 	uint32_t n;

@@ -106,10 +106,6 @@ static void check_address(struct doc *d, struct doc_member **taken, const struct
 
 static void check_vpn(struct doc *d, const struct doc_vpn *v)
 {
-	if (!is(v->mode, "ipip-transport"))
-		doc_error(d, v->tag, "routing", 0,
-		    "routing=\"dynamic\" needs mode=\"ipip-transport\", whose tunnels are "
-		    "interfaces that routing protocols can use");
 	if (!v->space.n)
 		doc_error(d, v->tag, "routing", 0,
 		    "routing=\"dynamic\" needs <space prefix=.../>: what never leaves a site "
@@ -117,6 +113,17 @@ static void check_vpn(struct doc *d, const struct doc_vpn *v)
 	if (v->relay)
 		doc_error(d, v->tag, "relay", 0,
 		    "with routing=\"dynamic\" the routing protocol says who forwards");
+}
+
+/* In tunnel mode interfaces are VTI's, which Linux has for IPv4 outside; others are another kind.
+ */
+static void check_outer(struct doc *d, const struct doc_vpn *v, const struct doc_member *m)
+{
+	if (doc_vti(v) && m->ce && m->ce->address.family == AF_INET6)
+		doc_error(d, m->tag, "ce", m->ce->tag,
+		    "routing=\"dynamic\" in tunnel mode needs IPv4 around the tunnels, and \"%s\" "
+		    "has %s",
+		    m->ce->name ? m->ce->name : "?", m->ce->address_text);
 }
 
 void intent_check_dynamic(
@@ -136,6 +143,7 @@ void intent_check_dynamic(
 	for (uint32_t i = 0; i < v->member.n; i++) {
 		struct doc_member *m = &d->member[v->member.at + i];
 
+		check_outer(d, v, m);
 		if (dynamic && !m->site.n)
 			doc_warning(d, m->tag, NULL,
 			    "without a <site> nothing of the space is let through to \"%s\"",

@@ -32,6 +32,10 @@ static const char *why_not(const struct doc_vpn *v, const struct doc_member *hub
 	if (v->mode && !strcmp(v->mode, "ipip-transport"))
 		return "internet=\"via-hub\" needs mode=\"tunnel\": a route of everything into a"
 		       " tunnel interface would take the tunnel's own packets too";
+	if (v->routing == ROUTING_DYNAMIC)
+		return "internet=\"via-hub\" is not for routing=\"dynamic\", where everything "
+		       "would be"
+		       " routed into a tunnel interface, the tunnel's own packets too";
 	if (hub && hub->vrf)
 		return "internet=\"via-hub\" cannot go through a hub whose sites are in a VRF";
 	return NULL;

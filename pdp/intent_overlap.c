@@ -3,7 +3,8 @@
  * VPN, as its own, behind a peer, behind a hub or blocked, or the space around it; so what matters
  * of two VPNs is only whether some CE is in both.  Without a VRF for each, that CE could not
  * tell one's packets from the other's.  A site that is in both VPNs with the same addresses is no
- * such case: there they are told by where they go.
+ * such case: there they are told by where they go.  Two VPNs that two CEs have in common, one of
+ * which has its tunnels' packets taken by interfaces, are in each other's way whatever they have.
  *
  * A document of before this rule stays in force, with a warning (struct intent_env).
  *
@@ -218,6 +219,24 @@ static void say(
 	    w->d->stored ? " (it is in force as it was; the next apply of it is refused)" : "");
 }
 
+/*
+ * An interface of kind VTI takes all ESP that comes from its peer's address, also that of another
+ * VPN's tunnel.
+ */
+static bool meet_at_vti(const struct work *w, const struct pair *p)
+{
+	const struct doc_vpn *a = &w->d->vpn[w->first + p->key.a];
+	const struct doc_vpn *b = &w->d->vpn[w->first + p->key.b];
+
+	if (!p->many || (!doc_vti(a) && !doc_vti(b)))
+		return false;
+	doc_error(w->d, p->in_b[1]->tag, "ce", p->in_a[1]->tag,
+	    "\"%s\" and \"%s\" are both in vpn \"%s\" too: two CEs that have a VPN with "
+	    "routing=\"dynamic\" in tunnel mode in common can have no other in common",
+	    p->in_b[0]->ce->name, p->in_b[1]->ce->name, a->name ? a->name : "?");
+	return true;
+}
+
 /* The first of l that is not before p. */
 static uint32_t from(const struct claims *l, const struct prefix *p)
 {
@@ -271,6 +290,8 @@ static void check_pair(struct work *w, const struct pair *p)
 	bool swapped = b->n < a->n;
 	const struct claims *few = swapped ? b : a;
 
+	if (meet_at_vti(w, p))
+		return;
 	for (uint32_t i = 0; i < few->n; i++)
 		if (meets(w, p, &few->c[i], swapped ? a : b, swapped))
 			return;

@@ -74,6 +74,9 @@ static void check_member(struct doc *d, const struct doc_vpn *v, struct doc_memb
 		doc_error(d, m->tag, "vrf", v->tag,
 		    "a VPN with mode=\"ipip-transport\" cannot be in a VRF: its tunnels are told "
 		    "apart by their outer addresses alone");
+	else if (m->vrf && v->routing == ROUTING_DYNAMIC)
+		doc_error(
+		    d, m->tag, "vrf", v->tag, "a VPN with routing=\"dynamic\" cannot be in a VRF");
 	if (m->learn.n && v->routing != ROUTING_MANAGED)
 		doc_error(d, d->learn[m->learn.at].tag, NULL, v->tag,
 		    "<learn> is for members of a VPN with routing=\"managed\"");

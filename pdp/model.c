@@ -238,12 +238,19 @@ bool model_adjacent(const struct model_member *r, const struct model_member *m)
 	return false;
 }
 
+bool model_nat_none(const struct model_vpn *v)
+{
+	return v->ipip || v->routing == ROUTING_DYNAMIC;
+}
+
 const char *model_nat_apart(const struct model_member *r, const struct model_member *m)
 {
 	if (!r->ce->nat && !m->ce->nat)
 		return NULL;
 	if (r->vpn->ipip)
 		return "IP-in-IP with transport mode cannot pass NAT";
+	if (r->vpn->routing == ROUTING_DYNAMIC)
+		return "tunnels that are interfaces cannot pass NAT";
 	return !r->vpn->ike && r->ce->nat && m->ce->nat ? "both are behind NAT" : NULL;
 }
 

@@ -196,9 +196,11 @@ bool model_adjacent(const struct model_member *r, const struct model_member *m);
 /*
  * Why NAT keeps two from being peers though the topology has them so; NULL: it does not.  Both
  * behind NAT, and the keys ours: neither can send to the other first (IKE does its own).  IP-in-IP:
- * its transport mode cannot pass.
+ * its transport mode cannot pass.  Nor are there routing daemons over tunnels with NAT between.
  */
 const char *model_nat_apart(const struct model_member *r, const struct model_member *m);
+/* Does NAT of one of them keep any two of this VPN's members apart? */
+bool model_nat_none(const struct model_vpn *v);
 /* Where peers send to, and its own end. */
 static inline const struct addr *model_peer_addr(const struct model_ce *ce)
 {

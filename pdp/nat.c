@@ -118,7 +118,7 @@ static void stamp(struct db *db, struct model_member *m, uint64_t lsn)
 	stamp_all(db, m, lsn);
 	model_seen_init(&seen, m);
 	while ((r = model_seen_next(&seen)) != NULL)
-		if ((r->ce->nat || r->vpn->ipip) && model_adjacent(m, r)) {
+		if ((r->ce->nat || model_nat_none(r->vpn)) && model_adjacent(m, r)) {
 			r->id->aux_lsn = lsn;
 			ids_touch(db->ids, r->id);
 		}

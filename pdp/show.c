@@ -310,7 +310,7 @@ static json_t *nat_apart(const struct model_member *m)
 	struct model_seen seen;
 	const char *why;
 
-	if ((!m->ce->nat && !m->vpn->ipip) || m->vpn->members > KEYED_MAX)
+	if ((!m->ce->nat && !model_nat_none(m->vpn)) || m->vpn->members > KEYED_MAX)
 		return list;
 	model_seen_init(&seen, m);
 	while ((other = model_seen_next(&seen)) != NULL) {

@@ -62,7 +62,8 @@ pep_libpep_la_SOURCES += \
 	pep/vpn_status.c \
 	pep/vpn_touch.c \
 	pep/vpn_usage.c \
-	pep/vpn_vrf.c
+	pep/vpn_vrf.c \
+	pep/vpn_vti.c
 
 # controller keying
 pep_libpep_la_SOURCES += \

@@ -23,7 +23,7 @@
 struct vpn_host { /* of a VPN that was enforced */
 	uint32_t vpn;
 	uint32_t table;
-	bool ipip;
+	bool links;
 	bool held;
 	bool vrf_missing;
 	char vrf[KERN_IF_NAME_LEN];
@@ -169,7 +169,7 @@ void vpn_host_device(struct vpn *v, const struct vpn_net *n, struct kplan *plan)
 	    .mode_column = PIB_CE_VPN_COL_MODE};
 
 	(void)v;
-	if (n->ipip || n->held)
+	if (n->links || n->held)
 		kplan_device_del(plan, d.vpn);
 	else
 		kplan_device_put(plan, &d, &o);
@@ -208,7 +208,7 @@ void vpn_host_routes(
 	uint64_t owner = vpn_owner(VPN_OWNER_PEER, p->peer.peer);
 
 	kplan_route_drop(plan, owner);
-	for (size_t i = 0; !n->ipip && i < p->far.count; i++) {
+	for (size_t i = 0; !n->links && i < p->far.count; i++) {
 		const struct spd_prefix *far = &p->far.p[i];
 		const struct kern_route r = {.table = n->table,
 		    .dst = far->prefix,
@@ -280,7 +280,7 @@ void vpn_host_note(struct vpn *v, const struct vpn_net *n, bool fresh)
 		fresh = true;
 	}
 	e->table = n->table;
-	e->ipip = n->ipip;
+	e->links = n->links;
 	e->held = n->held;
 	e->vrf_missing = n->vrf_missing;
 	memcpy(e->vrf, n->vrf, sizeof(e->vrf));
@@ -320,7 +320,7 @@ bool vpn_host_net(const struct vpn *v, uint32_t vpn, struct vpn_net *n)
 	n->member.vpn = vpn;
 	n->member.local = e->local;
 	n->table = e->table;
-	n->ipip = e->ipip;
+	n->links = e->links;
 	n->held = e->held;
 	n->vrf_missing = e->vrf_missing;
 	memcpy(n->vrf, e->vrf, sizeof(n->vrf));
@@ -380,6 +380,8 @@ void vpn_host_tell(struct vpn *v)
 	for (const struct vpn_host *e = v->hosts; e && !text[0]; e = e->hh.next)
 		if (e->vrf_missing)
 			vpn_vrf_trouble(v, e->vpn, text, sizeof(text));
+		else if (e->held)
+			vpn_vti_trouble(v, e->vpn, text, sizeof(text));
 	if (!strcmp(text, v->host_trouble))
 		return;
 	if (text[0])

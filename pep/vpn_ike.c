@@ -296,7 +296,7 @@ static int ike_plan(struct vpn *v, const struct vpn_net *n, const struct vpn_pee
 	if (check_auth(v, n, p, f) < 0 ||
 	    !vpn_ike_conf(v->store, n, v->env.identity, &v->ike->creds, &c, f))
 		return -1;
-	return c.transport ? 0 : check_ts(v, n, p, f);
+	return n->links ? 0 : check_ts(v, n, p, f);
 }
 
 static void ike_settle(struct vpn *v, const struct vpn_net *n)
@@ -433,7 +433,10 @@ static int want(const struct shared *s, const struct vpn_peer *p)
 		vpn_ike_ts_host(&far, &c.remote);
 	} else {
 		vpn_ike_ts_near(v->store, n, p->row->id, &near);
-		vpn_ike_ts_list(&far, &p->far, &pib_ce_vpn_peer_prefix_class);
+		if (n->vti)
+			vpn_ike_ts_any(&far);
+		else
+			vpn_ike_ts_list(&far, &p->far, &pib_ce_vpn_peer_prefix_class);
 	}
 	if (near.cls || far.cls) /* rows of an older agent's */
 		log_err("%s: more than %d traffic selectors, IKE asks for the first", p->name,

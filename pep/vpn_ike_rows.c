@@ -1,6 +1,8 @@
 /* vpn_ike_rows.c - see vpn_ike_rows.h. */
 #include "pep/vpn_ike_rows.h"
 
+#include <sys/socket.h>
+
 #include "common/fnv.h"
 #include "pib/pib_store.h"
 
@@ -177,6 +179,10 @@ void vpn_ike_ts_near(
 	const struct pib_row *row = pib_store_find(store, &pib_ce_vpn_peer_class, peer);
 	const struct pib_ce_vpn_peer *p = row ? row->data : NULL;
 
+	if (n->vti) {
+		vpn_ike_ts_any(t);
+		return;
+	}
 	*t = (struct vpn_ike_ts) {.but = peer};
 	vpn_ike_ts_list(t, &n->near.site, &pib_ce_vpn_local_prefix_class);
 	if (p && p->internet == PIB_CE_VPN_PEER_INTERNET_TRUE)
@@ -189,6 +195,12 @@ void vpn_ike_ts_near(
 		pib_store_referrers(store, &pib_ce_vpn_peer_prefix_class,
 		    pib_column_find(&pib_ce_vpn_peer_prefix_class, PIB_CE_VPN_PEER_PREFIX_COL_VPN),
 		    n->row->id, ts_far, t);
+}
+
+void vpn_ike_ts_any(struct vpn_ike_ts *t)
+{
+	*t = (struct vpn_ike_ts) {.count = 1};
+	t->p[0] = (struct prefix) {.addr.family = AF_INET};
 }
 
 void vpn_ike_ts_host(struct vpn_ike_ts *t, const struct addr *a)

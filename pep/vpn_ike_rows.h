@@ -34,6 +34,8 @@ void vpn_ike_ts_list(struct vpn_ike_ts *t, const struct spd_list *l, const struc
 /* Our side, as peer sees it: when relaying, with what is reached through us. */
 void vpn_ike_ts_near(
     const struct pib_store *store, const struct vpn_net *n, uint32_t peer, struct vpn_ike_ts *t);
+/* Everything of IPv4, between interfaces that are routed into. */
+void vpn_ike_ts_any(struct vpn_ike_ts *t);
 /* A host alone. */
 void vpn_ike_ts_host(struct vpn_ike_ts *t, const struct addr *a);
 

@@ -18,6 +18,7 @@
  *	vpn_natt.c	ESP in UDP
  *	vpn_host.c	this host's addresses and interfaces, followed; VPN devices and their routes
  *	vpn_vrf.c	VRFs, their marks and rules
+ *	vpn_vti.c	VPNs whose tunnels are interfaces of kind VTI: keys, and what they cannot
  *	vpn_usage.c	what each peer's SAs carried
  *	vpn_status.c	how each peer's tunnel is, and since when
  */
@@ -275,10 +276,17 @@ void vpn_host_soon(struct vpn *v);
 int vpn_vrf_need(struct vpn *v, const struct vpn_net *n, struct vpn_faults *f);
 /* Rows are these now: no other rules of ours. */
 void vpn_vrf_settle(struct vpn *v, const struct pib_store *store);
-/* The VRF is gone: discard what the site sends to the VPN. */
+/* The VRF is gone, or the VPN held: discard what the site sends to the VPN. */
 void vpn_vrf_withhold(const struct pib_store *store, const struct vpn_net *n, struct spd *spd);
 /* Why a VPN whose VRF was missing is held up; "": it is there. */
 void vpn_vrf_trouble(const struct vpn *v, uint32_t vpn, char *text, size_t len);
+
+/* --- VTI (vpn_vti.c) --------------------------------------------------------- */
+
+/* Why a VPN that this back end cannot have, and that is in no VRF, is held up. */
+void vpn_vti_trouble(const struct vpn *v, uint32_t vpn, char *text, size_t len);
+/* Does no other VPN have a tunnel where one with VTI has?  0, or -1 with faults. */
+int vpn_vti_alone(const struct pib_store *store, struct vpn_faults *f);
 
 /* --- NAT -------------------------------------------------------------------- */
 

@@ -405,9 +405,8 @@ static int load_dynamic(struct vpn_net *n, const struct vpn_env *env, struct vpn
 		    PIB_CE_VPN_COL_TUNNEL_ADDR, "an address inside tunnels is for dynamic routing");
 	if (!n->dynamic)
 		return 0;
-	if (!n->ipip)
-		return vpn_fault(f, vpn_class, v->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_ROUTING,
-		    "dynamic routing needs tunnel interfaces, of mode ipip-transport");
+	if (n->vti && vpn_vti_check(n, env, f) < 0)
+		return -1;
 	if (env->lockdown && !env->lenient)
 		return vpn_fault(f, vpn_class, v->id, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_ROUTING,
 		    "with lockdown the kernel lets routing daemons send nothing into tunnels");
@@ -442,13 +441,14 @@ int vpn_net_load(
 	n->member.epoch_floor = v->epoch_floor;
 	memcpy(n->member.vpn_id, v->vpn_id.p, sizeof(n->member.vpn_id));
 	n->table = KERN_TABLE_MAIN;
-	n->ipip = v->mode == PIB_CE_VPN_MODE_IPIP_TRANSPORT;
-	n->member.mode = n->ipip ? KERN_TRANSPORT : KERN_TUNNEL;
+	n->vti = v->mode == PIB_CE_VPN_MODE_TUNNEL && v->routing == PIB_CE_VPN_ROUTING_DYNAMIC;
+	n->links = n->vti || v->mode == PIB_CE_VPN_MODE_IPIP_TRANSPORT;
+	n->member.mode = v->mode == PIB_CE_VPN_MODE_IPIP_TRANSPORT ? KERN_TRANSPORT : KERN_TUNNEL;
 	n->near.relay = v->relay == PIB_CE_VPN_RELAY_TRUE;
 	n->near.lockdown = env->lockdown;
 	n->near.discard_other = v->non_vpn_traffic == PIB_CE_VPN_NON_VPN_TRAFFIC_DISCARD;
 	n->near.elsewhere = v->non_vpn_traffic == PIB_CE_VPN_NON_VPN_TRAFFIC_PEER;
-	n->member.dscp_clear = !n->ipip && v->dscp == PIB_CE_VPN_DSCP_CLEAR;
+	n->member.dscp_clear = n->member.mode == KERN_TUNNEL && v->dscp == PIB_CE_VPN_DSCP_CLEAR;
 	pib_store_referrers(env->store, &pib_ce_vpn_local_prefix_class,
 	    pib_column_find(&pib_ce_vpn_local_prefix_class, PIB_CE_VPN_LOCAL_PREFIX_COL_VPN),
 	    instance, gather_local, &g);
@@ -514,6 +514,8 @@ static int check_peer(struct vpn_peer *p, const struct vpn_net *n, struct vpn_fa
 	if (n->dynamic && load_inner(&p->inner, n, &peer_inner_columns, r->id, r->tunnel_addr_type,
 			      &r->tunnel_addr, f) < 0)
 		return -1;
+	if (n->vti && vpn_vti_check_peer(n, p, f) < 0)
+		return -1;
 	if (n->dynamic && !addr_cmp(&p->inner, &n->inner))
 		return vpn_fault(f, cls, r->id, PIB_CPERR_VALUE, PIB_CE_VPN_PEER_COL_TUNNEL_ADDR,
 		    "the peer's address inside tunnels is our own");
@@ -552,7 +554,7 @@ static int check_routed(const struct vpn_peer *p, const struct vpn_net *n,
 	if (far->prefix.addr.family != AF_INET)
 		return vpn_fault(f, cls, far->row, PIB_CPERR_ENUM_SUP,
 		    PIB_CE_VPN_PEER_PREFIX_COL_ADDR_TYPE,
-		    "%s: only IPv4 goes through a tunnel interface (mode ipip-transport)",
+		    "%s: only IPv4 goes through a tunnel interface",
 		    prefix_print(&far->prefix, text));
 	if (prefix_has(&far->prefix, &p->peer.addr) || prefix_has(&far->prefix, &n->member.local))
 		return vpn_fault(f, cls, far->row, PIB_CPERR_VALUE_SUP,
@@ -579,7 +581,7 @@ int vpn_peer_load(struct vpn_peer *p, const struct vpn_env *env, const struct vp
 		    pib_column_find(&pib_ce_vpn_peer_prefix_class, PIB_CE_VPN_PEER_PREFIX_COL_PEER),
 		    instance, gather_far, &g);
 	p->peer.inner = inner_family(env, instance);
-	for (size_t i = 0; n->ipip && i < p->far.count; i++)
+	for (size_t i = 0; n->links && i < p->far.count; i++)
 		if (check_routed(p, n, &p->far.p[i], f) < 0)
 			g.ret = -1;
 	if (g.ret < 0)

@@ -53,12 +53,13 @@ struct vpn_here {
 /* One VPN as its rows say. */
 struct vpn_net {
 	const struct pib_ce_vpn *row; /* borrowed from the store */
-	bool ipip;		      /* tunnel interfaces and transport mode */
+	bool links;		      /* an interface for each peer, of IP in IP ... */
+	bool vti;		      /* ... or, in tunnel mode, of kind VTI */
 	uint32_t table;		      /* of its routes */
 	char vrf[KERN_IF_NAME_LEN];   /* "" = none */
 	uint32_t vrf_index;
 	bool vrf_missing;     /* it was there once: no table, and nothing gets through */
-	bool held;	      /* nor could it: this back end keeps no VPN apart */
+	bool held;	      /* taken with another back end: this one keeps no VPN apart */
 	struct vpn_here here; /* set by vpn_host_look() */
 	bool dynamic;	      /* others route into the tunnel interfaces; and for that: */
 	struct addr inner;    /* this CE's address inside tunnels */
@@ -101,6 +102,17 @@ int vpn_net_load(
 void vpn_net_clear(struct vpn_net *n);
 /* What of it a VRF is (vpn_vrf.c), if its row names one.  0, or -1 with faults. */
 int vpn_vrf_load(struct vpn_net *n, const struct vpn_env *env, struct vpn_faults *f);
+/*
+ * May it have interfaces of kind VTI (or n->held, of rows that were taken with another back end),
+ * and may the peer (vpn_vti.c)?  0, or -1 with faults.
+ */
+int vpn_vti_check(struct vpn_net *n, const struct vpn_env *env, struct vpn_faults *f);
+int vpn_vti_check_peer(const struct vpn_net *n, const struct vpn_peer *p, struct vpn_faults *f);
+/*
+ * The key of the interface to the peer with this reqid, which no packet has as mark but by the
+ * interface.  0: there is none, as too few bits are left of mark_mask.
+ */
+uint32_t vpn_vti_key(uint32_t reqid, uint32_t mark_mask);
 /* Without keys: vpn_peer_keys() adds them. reqid is filled in by the caller. */
 int vpn_peer_load(struct vpn_peer *p, const struct vpn_env *env, const struct vpn_net *n,
     uint32_t instance, bool prefixes, struct vpn_faults *f);

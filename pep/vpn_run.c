@@ -125,7 +125,7 @@ static void site_of_net(void *arg, const struct pib_row *row)
 		spd_site(&r->spd, &n->near);
 	if (n && r->v->conf->lockdown)
 		spd_open(&r->spd, &n->near);
-	if (n && n->vrf_missing)
+	if (n && (n->vrf_missing || n->held))
 		vpn_vrf_withhold(r->store, n, &r->spd);
 	for (size_t i = 0; n && i < n->near.space.count; i++)
 		vpn_host_discard(n, vpn_owner(VPN_OWNER_SITE, 0), &n->near.space.p[i],
@@ -176,9 +176,25 @@ static struct spd_tunnel tunnel_of(const struct vpn_net *n, const struct vpn_pee
 	    .remote = p->peer.addr,
 	    .reqid = p->peer.reqid,
 	    .ah = n->member.transform[0].protocol == SUITE_AH,
-	    .ipip = n->ipip,
+	    .ipip = n->links && !n->vti,
 	    .inner = p->inner,
 	    .internet = p->row->internet == PIB_CE_VPN_PEER_INTERNET_TRUE};
+}
+
+/* The peer's interface of kind VTI has an index and a key for policies to name.  0, or -1. */
+static int scope_vti(struct run *r, const struct vpn_net *n, struct spd_tunnel *t, uint32_t peer)
+{
+	uint32_t key = vpn_vti_key(t->reqid, r->env.mark_mask);
+
+	if (!n->vti)
+		return 0;
+	if (!key)
+		return vpn_fault(r->f, &pib_ce_vpn_peer_class, peer, PIB_CPERR_SPACE, 0,
+		    "no key for an interface is left beside mark-mask 0x%x",
+		    (unsigned)r->env.mark_mask);
+	t->vti.device = KERN_TUNNEL_INDEX(peer);
+	t->vti.mark = (struct kern_mark) {.value = key, .mask = UINT32_MAX};
+	return 0;
 }
 
 static void peer_sas(struct run *r, const struct vpn_net *n, struct vpn_peer *p)
@@ -223,10 +239,13 @@ static int tunnel_routes(const struct vpn_net *n, const struct vpn_peer *p, stru
 }
 
 /* An interface and what leads into it; in tunnel mode the VPN has the one. */
-static void peer_tunnel(struct run *r, const struct vpn_net *n, const struct vpn_peer *p)
+static void peer_tunnel(struct run *r, const struct vpn_net *n, const struct vpn_peer *p,
+    const struct spd_tunnel *tunnel)
 {
-	struct kern_tunnel t = {
-	    .id = p->peer.peer, .local = n->member.local, .remote = p->peer.addr};
+	struct kern_tunnel t = {.id = p->peer.peer,
+	    .local = tunnel->local,
+	    .remote = tunnel->remote,
+	    .key = tunnel->vti.mark.value};
 	const struct korigin o = {
 	    .cls = &pib_ce_vpn_peer_class,
 	    .instance = p->peer.peer,
@@ -234,10 +253,10 @@ static void peer_tunnel(struct run *r, const struct vpn_net *n, const struct vpn
 	    .route_cls = &pib_ce_vpn_peer_prefix_class,
 	    .mode_cls = &pib_ce_vpn_class,
 	    .mode_instance = n->member.vpn,
-	    .mode_column = PIB_CE_VPN_COL_MODE,
+	    .mode_column = n->vti ? PIB_CE_VPN_COL_ROUTING : PIB_CE_VPN_COL_MODE,
 	};
 
-	if (!n->ipip) {
+	if (!n->links) {
 		kplan_tunnel_del(r->plan, t.id);
 		return;
 	}
@@ -246,7 +265,7 @@ static void peer_tunnel(struct run *r, const struct vpn_net *n, const struct vpn
 		return;
 	}
 	t.mtu = n->here.mtu;
-	t.dscp_set = n->row->dscp != PIB_CE_VPN_DSCP_COPY;
+	t.dscp_set = !n->vti && n->row->dscp != PIB_CE_VPN_DSCP_COPY; /* VTI leaves it to the SA */
 	t.dscp = n->row->dscp == PIB_CE_VPN_DSCP_SET ? (uint8_t)n->row->dscp_value : 0;
 	kplan_tunnel_put(r->plan, &t, &o);
 	free(t.route);
@@ -321,11 +340,11 @@ static void peer_part(struct run *r, const struct vpn_touch *e)
 	if (p.peer.reqid) {
 		tunnel = tunnel_of(n, &p);
 		note_natt(r, n, &p);
-		if (e->what & VPN_POLICY) {
+		if (e->what & VPN_POLICY && scope_vti(r, n, &tunnel, row->id) == 0) {
 			spd_peer(&r->spd, &n->near, &tunnel, &p.far);
 			put_unit(r, vpn_owner(VPN_OWNER_PEER, row->id),
 			    &pib_ce_vpn_peer_prefix_class, PIB_CE_VPN_PEER_PREFIX_COL_ADDR);
-			peer_tunnel(r, n, &p);
+			peer_tunnel(r, n, &p, &tunnel);
 			vpn_host_routes(r->v, n, &p, r->plan);
 			check_kind(r, n, &p);
 		}
@@ -411,7 +430,7 @@ static void relay_unit(struct run *r, uint32_t vpn)
 {
 	struct relays g = {.r = r, .n = net_get(r, vpn)};
 
-	if (g.n && g.n->near.relay && !g.n->ipip && !g.n->held && !g.n->near.space.count) {
+	if (g.n && g.n->near.relay && !g.n->links && !g.n->held && !g.n->near.space.count) {
 		pib_store_referrers(r->store, &pib_ce_vpn_peer_class,
 		    pib_column_find(&pib_ce_vpn_peer_class, PIB_CE_VPN_PEER_COL_VPN), vpn,
 		    relay_peer, &g);
@@ -493,7 +512,7 @@ static bool part(struct run *r, const struct vpn_touch *e)
 		if (e->what & VPN_NEAR)
 			inner_unit(r, e->key.id);
 		/* where its VRF is missing, what goes to its peers is discarded there */
-		return e->what & (VPN_NEAR | VPN_SITE) || (n && n->vrf_missing);
+		return e->what & (VPN_NEAR | VPN_SITE) || (n && (n->vrf_missing || n->held));
 	case VPN_PART_PEER:
 		peer_part(r, e);
 		return false;
@@ -517,6 +536,7 @@ static void collect(struct run *r)
 		kplan_device_del_all(r->plan);
 		control_unit(r);
 	}
+	(void)vpn_vti_alone(r->store, r->f);
 	vpn_touch_expand(r->t, r->store);
 	/* What was there first: where two VPNs want one entry, the one that came is refused. */
 	for (int fresh = 0; fresh <= 1; fresh++)

@@ -405,11 +405,11 @@ struct routes {
 	void *arg;
 };
 
-/* In mode ipip-transport they are of the tunnel to the peer. */
+/* With an interface for each peer they are of the tunnel to it. */
 static bool is_routed(const struct vpn *v, const struct vpn_net *n, uint32_t peer,
     const struct prefix *dst, char device[KERN_IF_NAME_LEN])
 {
-	if (n->ipip) {
+	if (n->links) {
 		kern_tunnel_name(peer, device);
 		return kstate_tunnel_known(v->ks, peer);
 	}
@@ -439,7 +439,7 @@ static void show_route(void *arg, const struct pib_row *row)
 	r.peer = names.peer;
 	if (vpn_host_net(l->v, far->vpn, &n)) {
 		r.routed = is_routed(l->v, &n, peer->id, &r.dst, device);
-		why = n.ipip ? NULL : vpn_host_no_route(l->v, &n, &end, &r.dst);
+		why = n.links ? NULL : vpn_host_no_route(l->v, &n, &end, &r.dst);
 	}
 	r.device = device;
 	r.table = n.table;

@@ -58,7 +58,7 @@ struct vpn_show_tunnel {
 	const char *vpn;
 	const char *peer;
 	struct addr addr;
-	const char *interface;	/* in mode ipip-transport, and it is there; else "" */
+	const char *interface;	/* of this tunnel alone, and it is there; else "" */
 	struct addr inner;	/* of an interface with addresses: this CE's; family 0: none */
 	struct addr inner_peer; /* and the peer's */
 	const char *state;	/* "up", "down", "connecting", "idle" */

@@ -37,8 +37,8 @@ static uint32_t mark_of(uint32_t table, uint32_t mask)
 	uint32_t lowest = mask & -mask;
 	uint64_t mark = (uint64_t)table * lowest;
 
-	/* all bits stand for no table at all */
-	return lowest == 0 || mark >= mask ? 0 : (uint32_t)mark;
+	/* all bits stand for no table at all, and one less for tunnels' interfaces (vpn_vti.c) */
+	return lowest == 0 || mark >= (mask & (mask - 1)) ? 0 : (uint32_t)mark;
 }
 
 /* One whose table has no mark is as good as none. */
@@ -62,6 +62,9 @@ static int check(const struct vpn_env *env, const struct pib_ce_vpn *v, struct v
 	if (v->mode == PIB_CE_VPN_MODE_IPIP_TRANSPORT)
 		return vrf_fault(
 		    f, v, PIB_CPERR_VALUE_SUP, "a VPN in mode ipip-transport cannot be in a VRF");
+	if (v->routing == PIB_CE_VPN_ROUTING_DYNAMIC)
+		return vrf_fault(
+		    f, v, PIB_CPERR_VALUE_SUP, "a VPN with dynamic routing cannot be in a VRF");
 	if (!separates(env->ops) && !env->lenient)
 		return vpn_fault(f, &pib_ce_vpn_class, v->id, PIB_CPERR_VALUE_SUP,
 		    PIB_CE_VPN_COL_VRF, NOT_APART, env->ops->name);

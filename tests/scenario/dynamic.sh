@@ -1,47 +1,60 @@
 #!/bin/bash
 # dynamic.sh - routing daemons over the tunnels of a VPN with routing="dynamic": OSPF between two hubs and two
-# spokes, FRR and BIRD mixed, the first hub dies and traffic goes by the second; then RIP and BGP; nothing
-# of all that outside of ESP; what others take away from an interface comes back; without routes nothing
-# leaves in clear.  The configurations are those of examples/routing.
-# timeout: 400
+# spokes, FRR and BIRD mixed, over interfaces of kind VTI (mode tunnel); the first hub dies and traffic goes
+# by the second; then RIP and BGP over IP in IP (mode ipip-transport); nothing of all that
+# outside of ESP; what others take away from an interface comes back, a restart takes nothing; without routes,
+# policies or SAs nothing leaves in clear.  The configurations are those of examples/routing.
+# timeout: 450
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lib_routing.sh"
 . "$(dirname "$0")/lib_dynamic.sh"
 
 sites="p q r s"
 INNER=([p]=10.255.0.1 [q]=10.255.0.2 [r]=10.255.0.3 [s]=10.255.0.4)
-# intent_make [ROUTING [MORE-OF-r's]]
-intent_make()
+intent_make() # MODE ROUTING
 {
 	local site
 	{
 		echo '<intent xmlns="urn:copsvpn:intent:1"><customer name="acme">'
 		for site in $sites; do echo "<ce name=\"$site.$DOMAIN\" address=\"${WAN[$site]}\"/>"; done
 		echo '<transform name="strong" encr="aes-cbc-256" integ="hmac-sha2-512-256" lifetime="8h"/>'
-		echo "<vpn name=\"office\" id=\"00005e:00000001\" topology=\"hub-and-spoke\" transforms=\"strong\" mode=\"ipip-transport\" routing=\"${1:-dynamic}\">"
+		echo "<vpn name=\"office\" id=\"00005e:00000001\" topology=\"hub-and-spoke\" transforms=\"strong\" mode=\"$1\" routing=\"$2\">"
 		echo '<space prefix="10.0.0.0/8"/>'
 		for site in $sites; do
 			echo "<member ce=\"$site.$DOMAIN\" role=\"$([[ $site = [pq] ]] && echo hub || echo spoke)\"" \
-				"$([ "${1:-dynamic}" = dynamic ] && echo "tunnel-address=\"${INNER[$site]}\"")><site prefix=\"${LAN[$site]}\"/>"
-			[ $site = r ] && echo "${2:-}"
+				"$([ "$2" = dynamic ] && echo "tunnel-address=\"${INNER[$site]}\"")><site prefix=\"${LAN[$site]}\"/>"
 			echo "</member>"
 		done
 		echo '</vpn></customer></intent>'
 	} >"$RUN/acme.xml"
 }
 
-step "Two hubs, two spokes, routing dynamic"
+# taken_comes_back DEVICE: of r's; its address, multicast, and all of it.
+taken_comes_back()
+{
+	local dev=$1 own="inet ${INNER[r]} peer "
+	ip -n r addr del "${INNER[r]}" peer "$(ip -n r -j addr show dev "$dev" | jq -r '.[0].addr_info[0].address')/32" dev "$dev" || bad "it cannot be deleted"
+	check "$dev: its address comes back" wait_for 20 eval "ip -n r addr show dev $dev | grep '$own'"
+	ip -n r link set "$dev" multicast off || bad "it cannot be set off"
+	check "$dev: multicast" wait_for 20 eval "ip -n r link show dev $dev | grep MULTICAST"
+	ip -n r link del "$dev" || bad "it cannot be deleted"
+	check "$dev: the interface, with the same name" wait_for 20 eval "ip -n r addr show dev $dev | grep '$own'"
+}
+received() { ip -n "$1" -s -j link show dev "$2" | jq '.[0].stats64.rx.packets'; }
+
+step "Two hubs, two spokes, routing dynamic, mode tunnel"
 sp_make
 n=1
 for site in $sites; do
 	site_make $site 192.0.2.$n 10.$n.0.0/16
+	BACKEND[$site]=xfrm # (PF_KEY has no policies of interfaces and marks)
 	n=$((n + 1))
 done
 start_pdp
 start_peps $sites
 capture_start all "not tcp port 3288 and not (icmp and src host $SP_ADDR)" # (which p is unreachable, later)
 watch_start
-intent_make
+intent_make tunnel dynamic
 check "copsctl apply" ctl_pdp apply "$RUN/acme.xml" --strict || exit 1
 check "every pair is keyed" wait_for 30 keyed office
 for pair in "r p" "p r" "q s"; do
@@ -72,15 +85,32 @@ wait_for 30 eval 'ip -n p route get 10.2.0.10 | grep " dev cv" && ip -n q route 
 all_reach $sites
 
 step "What others take away comes back"
-dev=$(tunnel_dev r p)
-ip -n r addr del "${INNER[r]}" peer "${INNER[p]}/32" dev "$dev" || bad "it cannot be deleted"
-check "its address" wait_for 20 eval "ip -n r addr show dev $dev | grep 'inet ${INNER[r]} peer ${INNER[p]}/32'"
-ip -n r link set "$dev" multicast off || bad "it cannot be set off"
-check "multicast" wait_for 20 eval "ip -n r link show dev $dev | grep MULTICAST"
-ip -n r link del "$dev" || bad "it cannot be deleted"
-check "the interface, with the same name" wait_for 20 eval "ip -n r addr show dev $dev | grep 'inet ${INNER[r]} peer ${INNER[p]}/32'"
-check "and OSPF goes on: r knows the way to s, by p" wait_for 60 way_is r s "$dev" || frr r show ip ospf neighbor | evidence
+taken_comes_back "$(tunnel_dev r p)"
+check "OSPF goes on: r knows the way to s, by p" wait_for 60 way_is r s "$(tunnel_dev r p)" || frr r show ip ospf neighbor | evidence
 check "r reaches s" wait_for 20 reaches r s
+
+step "r's agent is killed and starts again: everything is as it was"
+ip -n r xfrm policy >"$RUN/before.txt"
+packets=$(received r "$(tunnel_dev r p)")
+daemon_kill r KILL
+start_peps r
+check "r is connected" wait_for 60 sessions_are 4 "in sync"
+check "no interface was made anew" eval '[ "$(received r "$(tunnel_dev r p)")" -ge $packets ] && [ $packets -gt 0 ]'
+check "and no policy" eval 'ip -n r xfrm policy | diff - "$RUN/before.txt" >/dev/null'
+check "r reaches s" wait_for 20 reaches r s
+
+step "Tunnel mode, and no way past it"
+dev=$(tunnel_dev r p)
+check "r: $dev is a VTI with a key" eval "ip -n r -d link show dev $dev | grep 'vti remote ${WAN[p]} local ${WAN[r]} ikey 255.254'"
+check "r: all SAs are in tunnel mode" eval '! ip -n r xfrm state | grep "mode transport" && ip -n r xfrm state | grep "mode tunnel"'
+check "r: the largest packets get through" in_ns h-r ping -n -c 1 -W 3 -M "do" -s 1379 "${HOST[s]}"
+kill -STOP "${PID[r]}"
+ip -n r xfrm policy flush
+ip -n r xfrm state flush
+check "r: without policies and SAs the interface drops" reaches_not r s
+check "r: it had them" eval 'way_is r s "$dev" && [ "$(ip -n r -s -j link show dev $dev | jq ".[0].stats64.tx.carrier_errors")" -gt 0 ]'
+kill -CONT "${PID[r]}"
+check "r: all comes back" wait_for 60 reaches r s
 
 step "The first hub dies"
 before=${EPOCHREALTIME%[.,]*}
@@ -103,6 +133,21 @@ for site in q s; do ip -n $site route flush proto bird; done
 check "no way is left" no_way r s
 check "r does not reach s" reaches_not r s
 
+step "IP in IP: interfaces of the other kind, by one apply; s comes back with PF_KEY, and knows nothing"
+daemon_kill s
+intent_make ipip-transport dynamic
+ctl_pdp apply "$RUN/acme.xml" >/dev/null
+ip -n s xfrm policy flush
+ip -n s xfrm state flush
+ip -n s link del group 17232
+rm -r "$RUN/s.state" "$RUN/s.conf"
+BACKEND[s]=pfkey
+start_peps s
+dev=$(tunnel_dev r q)
+check "r: $dev is IP in IP" wait_for 30 eval "ip -n r -d link show dev $dev | grep 'ipip remote ${WAN[q]} local ${WAN[r]}'"
+check "s: so is its own" wait_for 60 eval 'ip -n s -d link show dev "$(tunnel_dev s q)" | grep "ipip remote"'
+check "q: so are its own" eval "ip -n q -d link show dev $(tunnel_dev q r) | grep 'ipip remote'"
+
 step "RIP: FRR at r, BIRD at q and s"
 routing_conf frr/ripd.conf r p q
 routing_conf bird/rip.conf q s r
@@ -112,6 +157,8 @@ frr_start r ripd
 for site in q s; do bird_start $site rip; done
 check "r knows the way to s, by q" wait_for 60 way_is r s "$(tunnel_dev r q)" || frr r show ip rip | evidence
 check "r's host reaches s's" wait_for 30 reaches r s
+taken_comes_back "$dev"
+check "RIP goes on: r's host reaches s's" wait_for 60 reaches r s
 daemon_kill r.ripd
 for site in q s; do daemon_kill $site.bird; ip -n $site route flush proto bird; done
 check "r's routes are gone with ripd" wait_for 20 no_way r s || ip -n r route flush proto rip
@@ -144,7 +191,7 @@ step "Back to static routes"
 daemon_kill r.bgpd; daemon_kill r.zebra
 for site in q s; do daemon_kill $site.bird; ip -n $site route flush proto bird; done
 ip -n r route flush proto bgp
-intent_make static
+intent_make ipip-transport static
 ctl_pdp apply "$RUN/acme.xml" >/dev/null
 check "r and q reach each other by routes of ours" wait_for 60 eval 'reaches r q && ip -n r route show proto 67 | grep "${LAN[q]}"'
 check "no address and no multicast is left on r's interfaces" eval '! ip -n r addr show group 17232 | grep "inet \|MULTICAST"'

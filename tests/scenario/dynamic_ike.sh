@@ -1,7 +1,8 @@
 #!/bin/bash
-# dynamic_ike.sh - routing daemons and tunnels on demand (keys from IKE): OSPF runs at both ends and makes no
-# tunnel; traffic does, by the operator's routes, and it ends when idle though OSPF goes on; BGP between
-# the tunnel addresses; with hellos="yes" OSPF goes over it.  p has BIRD, r has FRR.
+# dynamic_ike.sh - routing daemons and tunnels on demand (keys from IKE), of interfaces of kind VTI (mode
+# tunnel): OSPF runs at both ends and makes no tunnel; traffic does, by the operator's routes, and it ends
+# when idle though OSPF goes on; BGP between the tunnel addresses; with hellos="yes", and over IP in IP (mode
+# ipip-transport), OSPF goes over it.  p has BIRD, r has FRR.
 # timeout: 300
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lib_ike.sh"
@@ -10,14 +11,14 @@
 
 sites="p r"
 INNER=([p]=10.255.0.1 [r]=10.255.0.3)
-intent_make() # HELLOS
+intent_make() # HELLOS MODE
 {
 	local site
 	{
 		echo '<intent xmlns="urn:copsvpn:intent:1"><customer name="acme">'
 		for site in $sites; do echo "<ce name=\"$site.$DOMAIN\" address=\"${WAN[$site]}\"/>"; done
 		echo '<transform name="gcm" encr="aes-gcm-16-256" lifetime="1h" dh="curve25519"/>'
-		echo "<vpn name=\"office\" id=\"00abcd:00000001\" keying=\"ike\" activation=\"on-demand\" idle=\"4s\" mode=\"ipip-transport\"" \
+		echo "<vpn name=\"office\" id=\"00abcd:00000001\" keying=\"ike\" activation=\"on-demand\" idle=\"4s\" mode=\"$2\"" \
 			"routing=\"dynamic\" hellos=\"$1\" transforms=\"gcm\"><space prefix=\"10.0.0.0/8\"/>"
 		for site in $sites; do
 			echo "<member ce=\"$site.$DOMAIN\" tunnel-address=\"${INNER[$site]}\"><site prefix=\"${LAN[$site]}\"/></member>"
@@ -30,6 +31,7 @@ no_sas() { [ "$(sa_count p)" -eq 0 ] && [ "$(sa_count r)" -eq 0 ]; }
 
 step "p and r, on demand"
 sp_make
+BACKEND=([p]=xfrm [r]=xfrm) # (PF_KEY has no policies of interfaces and marks)
 site_make p 192.0.2.1 10.1.0.0/16
 site_make r 192.0.2.3 10.3.0.0/16
 start_pdp
@@ -42,7 +44,7 @@ start_charon $sites
 start_peps $sites
 capture_start all "not tcp port 3288 and not udp port 500"
 watch_start
-intent_make no
+intent_make no tunnel
 check "copsctl apply" ctl_pdp apply "$RUN/acme.xml" --strict || exit 1
 for pair in "p r" "r p"; do
 	read -r a b <<<"$pair"
@@ -54,6 +56,8 @@ for pair in "p r $dev_p" "r p $dev_r"; do
 	check "$a: $dev has no address and no multicast" eval "! ip -n $a addr show dev $dev | grep 'inet \|MULTICAST'"
 	check "$a: but the tunnel addresses are there" eval "ip -n $a route get ${INNER[$a]} | grep '^local' && ip -n $a route get ${INNER[$b]} | grep 'dev $dev src ${INNER[$a]}'"
 done
+
+check "r: it is a VTI" eval "ip -n r -d link show dev $dev_r | grep 'vti remote'"
 
 step "OSPF at both ends says nothing over it"
 routing_conf frr/zebra.conf r
@@ -72,6 +76,7 @@ ip -n p route add "${LAN[r]}" dev "$dev_p" src 10.1.0.1
 ip -n r route add "${LAN[p]}" dev "$dev_r" src 10.3.0.1
 check "p's host reaches r's" wait_for 40 reaches p r || ctl_ce p show tunnels | evidence
 check "there are SAs" eval '! no_sas'
+check "in tunnel mode" eval '! ip -n p xfrm state | grep "mode transport"'
 check "they end when idle" wait_for 60 no_sas
 ip -n p route del "${LAN[r]}" dev "$dev_p"
 ip -n r route del "${LAN[p]}" dev "$dev_r"
@@ -93,12 +98,12 @@ daemon_kill p.bird
 ip -n p route flush proto bird
 ip -n r addr del "${INNER[r]}/32" dev lo
 
-step "With hellos OSPF goes over it"
+step "With hellos OSPF goes over it, now of IP in IP"
 bird_start p ospf
-intent_make yes
+intent_make yes ipip-transport
 check "copsctl apply" ctl_pdp apply "$RUN/acme.xml" --strict
 check "r: $dev_r is a link with addresses and multicast" wait_for 20 eval \
-    "ip -n r addr show dev $dev_r | grep 'inet ${INNER[r]} peer ${INNER[p]}/32' && ip -n r link show dev $dev_r | grep MULTICAST"
+    "ip -n r -d link show dev $dev_r | grep 'ipip remote' && ip -n r addr show dev $dev_r | grep 'inet ${INNER[r]} peer ${INNER[p]}/32' && ip -n r link show dev $dev_r | grep MULTICAST"
 check "r knows the way to p by OSPF" wait_for 90 eval "ip -n r route show proto ospf | grep '${LAN[p]}.*dev $dev_r'" || { frr r show interface "$dev_r"; ip -n r addr show dev "$dev_r"; frr r show ip ospf neighbor; frr r show ip ospf interface; bird p show ospf interface; bird p show ospf neighbors; ip -n p addr show dev "$dev_p"; ctl_ce p show tunnels; } | evidence
 check "r's host reaches p's" wait_for 30 reaches r p
 capture_stop all

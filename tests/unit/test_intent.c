@@ -537,6 +537,67 @@ START_TEST(vpns_that_overlap)
 }
 END_TEST
 
+/* A VPN with routing daemons over tunnel mode: of a and b; and a second one, of a and another. */
+static int interfaces(const struct intent_env *e, const char *address, const char *more,
+    const char *second, const char *ce2, char *said, size_t len)
+{
+	struct intent in;
+	char text[2048];
+	struct diag diag;
+	char *all;
+	int r;
+
+	diag_init(&diag);
+	snprintf(text, sizeof(text),
+	    "<intent xmlns='urn:copsvpn:intent:1'><customer name='c'>"
+	    "<ce name='a.example' address='%s'/><ce name='b.example' address='%s2'/>"
+	    "<ce name='g.example' address='%s4'/>"
+	    "<vpn name='v' id='00005e:00000001' routing='dynamic'><space prefix='10.0.0.0/8'/>"
+	    "<member ce='a.example' tunnel-address='10.255.0.1'%s><site "
+	    "prefix='10.1.0.0/16'/></member>"
+	    "<member ce='b.example' tunnel-address='10.255.0.2'><site "
+	    "prefix='10.2.0.0/16'/></member>"
+	    "</vpn><vpn name='w' id='00005e:00000002' %s>"
+	    "<member ce='a.example'><site prefix='172.16.0.0/16'/></member>"
+	    "<member ce='%s'><site prefix='172.17.0.0/16'/></member>"
+	    "</vpn></customer></intent>",
+	    address, address, address, more, second, ce2);
+	r = intent_parse("x", text, strlen(text), e, &in, &diag);
+	if (r == 0)
+		intent_clear(&in);
+	all = printed(&diag);
+	snprintf(said, len, "%s", all);
+	free(all);
+	diag_clear(&diag);
+	return r;
+}
+
+START_TEST(tunnels_that_are_interfaces)
+{
+	struct ids *ids = ids_new();
+	struct intent_env e = env(ids);
+	char said[4096];
+
+#define INTERFACES(...) interfaces(&e, __VA_ARGS__, said, sizeof(said))
+	ck_assert_msg(INTERFACES("192.0.2.1", "", "", "g.example") == 0, "%s", said);
+	/* whatever else the same two CEs have in common */
+	ck_assert_int_eq(INTERFACES("192.0.2.1", "", "", "b.example"), -1);
+	ck_assert_msg(
+	    strstr(said, "\"a.example\" and \"b.example\" are both in vpn \"v\" too"), "%s", said);
+	ck_assert_int_eq(INTERFACES("192.0.2.1", "", "mode='ipip-transport'", "b.example"), -1);
+	ck_assert_int_eq(INTERFACES("192.0.2.1", " vrf='red'", "", "g.example"), -1);
+	ck_assert_msg(strstr(said, "with routing=\"dynamic\" cannot be in a VRF"), "%s", said);
+	ck_assert_int_eq(INTERFACES("2001:db8::1", "", "", "g.example"), -1);
+	ck_assert_msg(strstr(said, "needs IPv4 around the tunnels"), "%s", said);
+	/* a back end without */
+	e.caps = useless;
+	ck_assert_int_eq(INTERFACES("192.0.2.1", "", "", "g.example"), -1);
+	ck_assert_msg(strstr(said, "no interfaces for routing=\"dynamic\" in tunnel mode (pfkey)"),
+	    "%s", said);
+	ids_free(ids);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("intent");
@@ -546,6 +607,7 @@ int main(void)
 	tcase_add_test(t, golden);
 	tcase_add_test(t, meaning);
 	tcase_add_test(t, vpns_that_overlap);
+	tcase_add_test(t, tunnels_that_are_interfaces);
 	tcase_add_test(t, example);
 	tcase_add_test(t, stable_numbers);
 	tcase_add_test(t, half_a_gigabyte);

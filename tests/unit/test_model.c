@@ -69,6 +69,9 @@ static struct model_vpn *read_vpn(const char *vpn)
 
 #define MESH_MEMBERS "<member ce='a'/><member ce='b'/><member ce='c'/><member ce='d'/>"
 #define SPACE	     "<space prefix='10.0.0.0/8'/>"
+#define ROUTER_MEMBERS                                                                             \
+	"<member ce='a' tunnel-address='10.255.0.1'/><member ce='b' tunnel-address='10.255.0.2'/>" \
+	"<member ce='c' tunnel-address='10.255.0.3'/><member ce='d' tunnel-address='10.255.0.4'/>"
 #define STAR                                                                                       \
 	"<member ce='a' role='hub'/><member ce='b' role='spoke'/><member ce='c' role='spoke'/>"    \
 	"<member ce='d'/>"
@@ -139,6 +142,7 @@ START_TEST(nat)
 	    {"topology='hub-and-spoke' relay='yes'>" STAR, "ab", "sbPP bsbb Pvsv Pvvs"},
 	    {"topology='hub-and-spoke' relay='yes'>" STAR SPACE, "ab", "sbPP bs.. P.s. P..s"},
 	    {"keying='ike'>" MESH_MEMBERS, "bc", "sPPP PsPP PPsP PPPs"},
+	    {"routing='dynamic'>" ROUTER_MEMBERS SPACE, "b", "sbPP bsbb PbsP PbPs"},
 	};
 
 	for (size_t i = 0; i < sizeof(c) / sizeof(c[0]); i++) {

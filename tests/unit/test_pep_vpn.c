@@ -20,6 +20,7 @@
 #include "pep/spd.h"
 #include "pep/pep_conf.h"
 #include "pep/vpn.h"
+#include "pep/vpn_rows.h"
 #include "pep/vpn_show.h"
 #include "pib/gen/ce_vpn_pib.h"
 #include "pib/gen/framework_pib.h"
@@ -591,8 +592,34 @@ static void bad_route(struct pib_txn *t)
 /* routing daemons need interfaces, and addresses on them that are nobody else's */
 static void bad_routing(struct pib_txn *t)
 {
-	CHANGED(ce_vpn, vpn_row_of(1), r.routing = PIB_CE_VPN_ROUTING_DYNAMIC;
-		r.tunnel_addr_type = 1; r.tunnel_addr = ip("10.255.0.1"));
+	CHANGED(ce_vpn, vpn_row_of(1), r.routing = PIB_CE_VPN_ROUTING_DYNAMIC);
+}
+
+/* that of tunnel mode is VTI's, and not used across NAT */
+#define VTI                                                                                        \
+	r.routing = PIB_CE_VPN_ROUTING_DYNAMIC;                                                    \
+	r.tunnel_addr_type = 1;                                                                    \
+	r.tunnel_addr = ip("10.255.0.1")
+#define VTI_PEER(number)                                                                           \
+	r.tunnel_addr_type = 1;                                                                    \
+	r.tunnel_addr = ip("10.255.0." #number)
+
+static void bad_vti_nat(struct pib_txn *t)
+{
+	CHANGED(ce_vpn, vpn_row_of(1), VTI; r.nat = PIB_CE_VPN_NAT_TRUE);
+}
+
+static void bad_vti_peer_nat(struct pib_txn *t)
+{
+	{
+		CHANGED(ce_vpn, vpn_row_of(1), VTI);
+	}
+	CHANGED(ce_vpn_peer, peer(2), VTI_PEER(2); r.nat = PIB_CE_VPN_PEER_NAT_TRUE);
+}
+
+static void bad_vti_vrf(struct pib_txn *t)
+{
+	CHANGED(ce_vpn, vpn_row_of(1), VTI; r.vrf = text("red"));
 }
 
 #define DYNAMIC                                                                                    \
@@ -728,7 +755,11 @@ static void bad_key_list(struct pib_txn *t)
 }
 
 static const struct wrong wrongs[] = {
-    {"routing", bad_routing, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_ROUTING, &pib_ce_vpn_class, 1},
+    {"routing", bad_routing, PIB_CPERR_VALUE, PIB_CE_VPN_COL_TUNNEL_ADDR, &pib_ce_vpn_class, 1},
+    {"vti nat", bad_vti_nat, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_COL_NAT, &pib_ce_vpn_class, 1},
+    {"vti peer nat", bad_vti_peer_nat, PIB_CPERR_ENUM_SUP, PIB_CE_VPN_PEER_COL_NAT,
+	&pib_ce_vpn_peer_class, 2},
+    {"vti vrf", bad_vti_vrf, PIB_CPERR_VALUE_SUP, PIB_CE_VPN_COL_VRF, &pib_ce_vpn_class, 1},
     {"own inner", bad_own_inner, PIB_CPERR_VALUE, PIB_CE_VPN_COL_TUNNEL_ADDR, &pib_ce_vpn_class, 1},
     {"no inner", bad_no_inner, PIB_CPERR_VALUE, PIB_CE_VPN_PEER_COL_TUNNEL_ADDR,
 	&pib_ce_vpn_peer_class, 2},
@@ -955,6 +986,97 @@ START_TEST(dynamic)
 	ck_assert_uint_eq(count_lines(now, "policy "), count_lines(before, "policy "));
 	free(before);
 	free(now);
+}
+END_TEST
+
+/* in tunnel mode too; its SAs stay what they were, and a restart finds all as it was */
+START_TEST(dynamic_in_tunnel_mode)
+{
+	char *before, *now;
+	struct pib_fault f;
+	struct pib_txn *t;
+
+	join();
+	before = kern_mem_dump(a.kern);
+	for (unsigned k = 1;; k++) { /* as a whole or not at all */
+		char *was = kern_mem_dump(a.kern);
+		int ret;
+
+		t = pib_txn_begin(a.store);
+		{
+			CHANGED(ce_vpn, vpn_row_of(1), VTI);
+		}
+		{
+			CHANGED(ce_vpn_peer, peer(2), VTI_PEER(2));
+		}
+		kern_mem_fail_at(a.kern, k, KERN_REFUSED, EINVAL);
+		ret = commit(&a, t, &f);
+		kern_mem_fail_at(a.kern, 0, KERN_REFUSED, 0);
+		now = kern_mem_dump(a.kern);
+		if (ret < 0)
+			ck_assert_str_eq(was, now);
+		free(was);
+		free(now);
+		if (ret == 0)
+			break;
+	}
+	ck_assert_uint_eq(lines_with("tunnel cv2 192.0.2.1 > 192.0.2.2 inner 10.255.0.1 peer "
+				     "10.255.0.2 key 0xfffe0001"),
+	    1);
+	ck_assert_uint_eq(lines_with("policy out 0.0.0.0/0 > 10.255.0.2/32 discard"), 1);
+	ck_assert_uint_eq(lines_with("policy in 0.0.0.0/0 > 0.0.0.0/0 "), 1);
+	ck_assert_uint_eq(lines_with("policy out 0.0.0.0/0 > 0.0.0.0/0 "), 2);
+	ck_assert_uint_eq(lines_with("route "), 0);
+	ce_restart(&a); /* nothing is owed any more */
+	now = kern_mem_dump(a.kern);
+	ce_restart(&a);
+	for (char *l = now, *end; (end = strchr(l, '\n')); l = end + 1) {
+		*end = '\0';
+		ck_assert_msg(lines_with(l) == 1, "gone: %s", l);
+	}
+	free(now);
+	/* another VPN with a tunnel between the same two: the interface would take its packets */
+	t = pib_txn_begin(a.store);
+	{
+		CHANGED(ce_vpn, vpn_row_of(1), r.id = 2; r.member = 9;
+			r.vpn_id.p = (const uint8_t *)"another");
+	}
+	{
+		CHANGED(ce_vpn_peer, peer(2), r.id = 8; r.vpn = 2);
+	}
+	ck_assert_int_eq(commit(&a, t, &f), -1);
+	ck_assert_int_eq(f.cperr, PIB_CPERR_VALUE_SUP);
+	ck_assert_uint_eq(f.sub, PIB_CE_VPN_PEER_COL_ADDR);
+	ck_assert_uint_eq(f.instance, 2);
+	/* back */
+	t = pib_txn_begin(a.store);
+	{
+		CHANGED(ce_vpn, vpn_row_of(1), r.role = PIB_CE_VPN_ROLE_MESH);
+	}
+	{
+		CHANGED(ce_vpn_peer, peer(2), r.role = PIB_CE_VPN_PEER_ROLE_MESH);
+	}
+	must(&a, t);
+	now = kern_mem_dump(a.kern);
+	ck_assert_uint_eq(lines_with("10.255."), 0);
+	ck_assert_uint_eq(lines_with("tunnel cv"), 0);
+	ck_assert_uint_eq(count_lines(now, "policy "), count_lines(before, "policy "));
+	ck_assert_uint_eq(count_lines(now, "route "), count_lines(before, "route "));
+	free(before);
+	free(now);
+}
+END_TEST
+
+/* beside the bits of mark-mask, or there is none */
+START_TEST(keys_of_interfaces)
+{
+	ck_assert_uint_eq(vpn_vti_key(1, 0xffff0000), 0xfffe0001);
+	ck_assert_uint_eq(vpn_vti_key(0xffff, 0xffff0000), 0xfffeffff);
+	ck_assert_uint_eq(vpn_vti_key(0x10000, 0xffff0000), 0);
+	ck_assert_uint_eq(vpn_vti_key(5, 0x0ff0), 0x0fe5);
+	ck_assert_uint_eq(vpn_vti_key(0x3a, 0x0ff0), 0x3fea);
+	ck_assert_uint_eq(vpn_vti_key(5, 0x80000000), 0x80000005);
+	ck_assert_uint_eq(vpn_vti_key(1, UINT32_MAX), 0);
 }
 END_TEST
 
@@ -1788,6 +1910,36 @@ START_TEST(vrf_is_gone)
 END_TEST
 
 /* with a back end that cannot what rows ask for that were taken with another */
+/* nor that of tunnels that are interfaces */
+START_TEST(back_end_without_vti)
+{
+	struct pib_txn *t;
+
+	join();
+	t = pib_txn_begin(a.store);
+	{
+		CHANGED(ce_vpn, vpn_row_of(1), VTI);
+	}
+	{
+		CHANGED(ce_vpn_peer, peer(2), VTI_PEER(2));
+	}
+	must(&a, t);
+	free(a.conf.backend);
+	a.conf.backend = strdup("pfkey");
+	ce_restart(&a);
+	ck_assert_str_eq(trouble(), "VPN \"acme\" is held up: back end pfkey has no interfaces for "
+				    "dynamic routing in tunnel mode");
+	ck_assert_uint_eq(dump_has("sa ") + dump_has("protect") + dump_has("tunnel cv"), 0);
+	ck_assert_uint_eq(dump_has("policy out 10.1.0.0/16 > 10.2.0.0/16 discard"), 1);
+	free(a.conf.backend);
+	a.conf.backend = strdup("mem");
+	ce_restart(&a);
+	exchange();
+	ck_assert_uint_eq(dump_has("tunnel cv2 "), 1);
+	ck_assert_str_eq(trouble(), "");
+}
+END_TEST
+
 START_TEST(back_end_without_vrfs)
 {
 	struct pib_fault f;
@@ -1920,6 +2072,8 @@ int main(void)
 	tcase_add_test(t, everything_removed_is_nothing_left);
 	tcase_add_test(t, modes_change_as_a_whole);
 	tcase_add_test(t, dynamic);
+	tcase_add_test(t, dynamic_in_tunnel_mode);
+	tcase_add_test(t, keys_of_interfaces);
 	tcase_add_test(t, changes_are_local);
 	tcase_add_test(t, reqids_run_out);
 	tcase_add_test(t, two_vpns_cannot_share_a_selector);
@@ -1942,6 +2096,7 @@ int main(void)
 	tcase_add_test(t, vrf_changes);
 	tcase_add_test(t, vrf_is_gone);
 	tcase_add_test(t, back_end_without_vrfs);
+	tcase_add_test(t, back_end_without_vti);
 	tcase_add_test(t, row79_policy_over_leaves_discards_and_no_keys);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
