@@ -7,7 +7,7 @@
 
 BACKEND=([paris]=pfkey [lyon]=xfrm)
 sites=(paris lyon)
-faulty=$COPS_BUILD/tests/unit/copspepd_faults
+faulty=$COPSPEPD_FAULTS
 
 # mesh MORE: the intent; with MORE = yes each site has a second prefix.
 mesh()
@@ -35,7 +35,7 @@ agent()
 		daemon_start $site $site env COPS_FAULTS="$RUN/$site.orders" "$faulty" -f -c "$RUN/$site.conf"
 	done
 	for site; do
-		wait_for 20 ctl_ce $site show status || die "the agent of $site does not start: $(tail -n 5 "$RUN/$site.log")"
+		wait_for 20 is_up $site || die "the agent of $site does not start: $(tail -n 5 "$RUN/$site.log")"
 	done
 }
 policies() { ip -o -n "$1" xfrm policy | sort; }

@@ -10,7 +10,7 @@ intent=$RUN/acme.xml
 sed -e '/nice/d' -e '/prefix="10.3/,/<\/member>/d' "$SCENARIO_TOP/examples/acme.xml" >"$intent"
 BACKEND[lyon]=xfrm
 # The agent with little room for events, so that few of them are too many.
-COPSPEPD=$COPS_BUILD/tests/unit/copspepd_faults
+COPSPEPD=$COPSPEPD_FAULTS
 export COPS_FAULTS_RCVBUF=65536
 
 repairs() { ctl_pdp show ce "$1.$DOMAIN" --json | jq .repairs; }

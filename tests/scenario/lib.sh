@@ -23,6 +23,7 @@ declare -A BACKEND
 read -r -a backends <<<"${BACKENDS:-pfkey xfrm}"
 PEP_OPTIONS=() # OPTION=VALUE of every agent
 exec {NAP}<> <(:)
+. "$(dirname "${BASH_SOURCE[0]}")/lib_ask.sh"
 
 # ---- words -----------------------------------------------------------------
 
@@ -51,7 +52,7 @@ check()
 {
 	local what=$1 out
 	shift
-	if out=$("$@" 2>&1); then
+	if out=$([ "$ASKING" -eq 0 ] || ASKING=$BASHPID; "$@" 2>&1); then
 		ok "$what"
 	else
 		bad "$what"
@@ -297,6 +298,13 @@ kernel_dump() { ip -n "$1" xfrm state; echo; ip -n "$1" xfrm policy; }
 COPSCTL=$COPS_BUILD/copsctl/copsctl
 COPSPDPD=$COPS_BUILD/pdp/copspdpd
 COPSPEPD=$COPS_BUILD/pep/copspepd
+COPSPEPD_FAULTS=$COPS_BUILD/tests/unit/copspepd_faults # heeds COPS_FAULTS
+# With shared libraries these are libtool's scripts, which start some twenty processes before the program in .libs.
+for program in COPSPDPD COPSPEPD COPSPEPD_FAULTS; do
+	real=${!program%/*}/.libs/${!program##*/}
+	[ ! -x "$real" ] || declare "$program=$real"
+done
+export LD_LIBRARY_PATH=$COPS_BUILD/libcops/.libs:$COPS_BUILD/pib/.libs
 DOMAIN=acme.example
 
 ctl_pdp() { "$COPSCTL" --socket "$RUN/pdp.sock" "$@"; }
@@ -338,8 +346,14 @@ pki_make()
 
 # sessions_are N STATE: N CEs are connected and in this state; keyed VPN: every pair of peers in it
 # has keys both ways.
-sessions_are() { [ "$(ctl_pdp show sessions --json | jq "[.[] | select(.state == \"$2\")] | length")" -eq "$1" ]; }
-keyed() { ctl_pdp show vpn "$1" --json | jq -e '[.members[].keyed | split("/") | .[0] == .[1] and .[1] != "0"] | all' >/dev/null; }
+question sessions '[.[] | select(.state == $a[1])] | length == ($a[0] | tonumber)'
+question keyed '[.members[].keyed | split("/") | .[0] == .[1] and .[1] != "0"] | all'
+sessions_are() { ask sessions pdp "show sessions" "" "$1" "$2"; }
+keyed() { ask keyed pdp "show vpn" "$1"; }
+
+# Does it answer?
+question up true
+is_up() { ask up "$1" "show status"; }
 
 # daemon_start NAME NAMESPACE COMMAND...; daemon_kill NAME [SIGNAL]
 daemon_start()
@@ -366,7 +380,7 @@ start_pdp()
 	    "listen={ \"$PDP_ADDR\" }" "name=\"$PDP_NAME\"" log-level=info "state-dir=\"$RUN/pdp.state\"" "control-socket=\"$RUN/pdp.sock\"" \
 	    "certificate=\"$RUN/pki/$PDP_NAME.pem\"" "key=\"$RUN/pki/$PDP_NAME.key\"" "ca=\"$RUN/pki/ca.pem\"" "$@"
 	daemon_start pdp pdp "$COPSPDPD" -f -c "$RUN/pdp.conf"
-	wait_for 20 ctl_pdp show status || die "copspdpd does not start: $(tail -n 5 "$RUN/pdp.log")"
+	wait_for 20 is_up pdp || die "copspdpd does not start: $(tail -n 5 "$RUN/pdp.log")"
 }
 
 # The settings of these sites' agents, with PEP_OPTIONS, unless they are there.
@@ -391,7 +405,7 @@ start_peps()
 		daemon_start "$site" "$site" "$COPSPEPD" -f -c "$RUN/$site.conf"
 	done
 	for site; do
-		wait_for 20 ctl_ce "$site" show status ||
+		wait_for 20 is_up "$site" ||
 		    die "copspepd of $site does not start: $(tail -n 5 "$RUN/$site.log")"
 	done
 }

@@ -26,5 +26,5 @@ agent_again()
 {
 	daemon_start "$1" "$1" sh -c 'mount --bind "$1" /proc/sys/kernel/random/boot_id && shift && exec "$@"' \
 	    sh "$RUN/$1.boot" "$COPSPEPD" -f -c "$RUN/$1.conf"
-	wait_for 20 ctl_ce "$1" show status || die "copspepd of $1 does not start: $(tail -n 5 "$RUN/$1.log")"
+	wait_for 20 is_up "$1" || die "copspepd of $1 does not start: $(tail -n 5 "$RUN/$1.log")"
 }

@@ -53,5 +53,6 @@ start_charon()
 swan() { local site=$1; shift; in_ns "$site" env STRONGSWAN_CONF="$RUN/$site.charon/strongswan.conf" swanctl "$@" --uri "unix://$RUN/$site.vici"; }
 
 # peer_ready SITE PEER: SITE's agent says that PEER is reached; peer_says SITE PEER WORDS: why not.
-peer_ready() { ctl_ce "$1" show peers --json | jq -e ".[] | select(.peer == \"$2.$DOMAIN\" and .ready)" >/dev/null; }
+question peer_ready '.[] | select(.peer == $a[0] and .ready)'
+peer_ready() { ask peer_ready "$1" "show peers" "" "$2.$DOMAIN"; }
 peer_says() { ctl_ce "$1" show peers --json | jq -r ".[] | select(.peer == \"$2.$DOMAIN\") | .why_not // .reason" | grep -q "$3"; }

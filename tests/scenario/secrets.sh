@@ -11,10 +11,11 @@ BACKEND=([lyon]=xfrm)
 
 # Daemons that write traces and might leave cores.
 echo "$RUN/core.%e" >/proc/sys/kernel/core_pattern
-for daemon in pdp pep; do
+for daemon in "$COPSPDPD" "$COPSPEPD"; do
+	name=${daemon##*/}
 	printf '#!/bin/sh\nulimit -c unlimited\nexec %s --trace %s/trace.%s.$$ "$@"\n' \
-	    "$COPS_BUILD/$daemon/cops${daemon}d" "$RUN" $daemon >"$RUN/cops${daemon}d"
-	chmod +x "$RUN/cops${daemon}d"
+	    "$daemon" "$RUN" "$name" >"$RUN/$name"
+	chmod +x "$RUN/$name"
 done
 COPSPDPD=$RUN/copspdpd
 COPSPEPD=$RUN/copspepd
