@@ -2,8 +2,9 @@
 # edge.sh - what a CE does beside its VPN: a site whose Internet is behind the hub, one that goes
 # there by itself, NAT of the operator's on both, and an extranet: a part of one VPN's site, and
 # nothing else of it, for another VPN.
-# timeout: 300
+# timeout: 400
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib_ike.sh"
 
 intent=$RUN/acme.xml
 sites="h a b x"
@@ -15,7 +16,7 @@ intent_make()
 		<intent xmlns="urn:copsvpn:intent:1"><customer name="acme">
 		$(for i in $sites; do echo "<ce name=\"$i.$DOMAIN\" address=\"${WAN[$i]}\"/>"; done)
 		<ce name="y.$DOMAIN" address="192.0.2.9"/>
-		<vpn name="v" id="00005e:00000001" topology="hub-and-spoke">
+		<vpn name="v" id="00005e:00000001" topology="hub-and-spoke" keying="${KEYING:-controller}">
 		<member ce="h.$DOMAIN" role="hub"><site prefix="${LAN[h]}"/></member>
 		<member ce="a.$DOMAIN" $1><site prefix="${LAN[a]}"/></member>
 		<member ce="b.$DOMAIN" $2><site prefix="${LAN[b]}"/></member>
@@ -125,5 +126,41 @@ intent_make 'internet="via-hub"' 'internet="discard"'
 check "without it b does not reach x" reaches_not b x
 clean() { ! ip -n x xfrm policy | grep -E "${LAN[b]}|${LAN[a]}|10.4.0.0/24"; }
 check "and nothing of v is left at x" wait_for 30 clean
+
+step "The hub is revoked: a's Internet is nowhere, and not in clear; it is reinstated"
+intent_make 'internet="via-hub"' 'internet="bypass"'
+check "a reaches h" wait_for 30 reaches a h
+check "copsctl revoke" ctl_pdp revoke "h.$DOMAIN" --no-wait
+check "nothing of h is left at a" wait_for 30 eval '! ip -n a xfrm policy | grep -q "${WAN[h]}"'
+watch_start
+internet a ""
+assert_none_in_clear
+check "copsctl reinstate" ctl_pdp reinstate "h.$DOMAIN" --no-wait
+check "a reaches h" wait_for 60 reaches a h
+internet a "${WAN[h]}"
+
+step "The same under lockdown at a (what h translates would be h's own there)"
+daemon_kill a TERM
+echo 'lockdown = yes' >>"$RUN/a.conf"
+start_peps a
+check "a reaches h" wait_for 60 reaches a h
+watch_start
+internet a "${WAN[h]}"
+assert_none_in_clear
+
+step "And with keys from IKE"
+start_charon h a b
+for site in h a b; do
+	echo "vici-socket = \"$RUN/$site.vici\"" >>"$RUN/$site.conf"
+	daemon_kill $site TERM
+done
+start_peps h a b
+KEYING=ike
+intent_make 'internet="via-hub"' 'internet="bypass"'
+check "a reaches h" wait_for 60 reaches a h
+watch_start
+internet a "${WAN[h]}"
+internet b "${WAN[b]}"
+assert_none_in_clear
 
 summary
