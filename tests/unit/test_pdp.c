@@ -1092,7 +1092,7 @@ START_TEST(test_apply_again)
 
 	pep[2].refuse = true;
 	mesh_try();
-	until(&w, info(2).failed);
+	until(&w, info(2).failed && in_sync(0) && in_sync(1));
 	for (int i = 0; i < 3; i++) {
 		pep[2].refuse = i == 0;
 		r = call("apply", json_pack("{s:s, s:s}", "file", "t.xml", "content", xml), NULL);
