@@ -212,10 +212,13 @@ static void say(
 	char s[PREFIX_STRLEN], t[PREFIX_STRLEN];
 
 	doc_late_error(w->d, in_b->tag, "vrf", in_a->tag,
-	    "member \"%s\": %s of vpn \"%s\" overlaps %s of vpn \"%s\", and the CE is in both%s:"
-	    " write vrf=\"...\" at both members, with the name of another VRF device each%s",
+	    "member \"%s\": %s of vpn \"%s\" overlaps %s of vpn \"%s\", and the CE is in both%s: "
+	    "%s%s",
 	    in_b->ce->name, prefix_print(&y->prefix, t), b->name ? b->name : "?",
 	    prefix_print(&x->prefix, s), a->name ? a->name : "?", p->many ? ", as are others" : "",
+	    in_a->from_text || in_b->from_text
+		? "an <extranet> cannot be in a VRF; leave it out, or take those of one CE alone"
+		: "write vrf=\"...\" at both members, with the name of another VRF device each",
 	    w->d->stored ? " (it is in force as it was; the next apply of it is refused)" : "");
 }
 
