@@ -132,7 +132,9 @@ ping_start p f 0.05
 before=$(spis p)
 check "f's CHILD_SA with p is rekeyed by f" swan f --rekey --child to-p
 check "and that with q" swan f --rekey --child to-q
-check "p's with q by p" swan p --rekey --child "$(swan p --list-sas | sed -n "/remote.*@ ${WAN[q]}\\[/,\$s/^  *\(c[0-9]*-[0-9a-f]*\):.*/\1/p" | head -n 1)"
+# There may be two IKE_SAs with q, and one without CHILD_SA.
+of_q=$(swan p --list-sas | awk -v q="@ ${WAN[q]}[" '/^  remote / { is = index($0, q) } is && /^  c[0-9]+-[0-9a-f]+:/ { sub(":.*", "", $1); print $1; exit }')
+check "p's with q by p" swan p --rekey --child "$of_q"
 gone() { local s; for s in $(grep -o '0x[0-9a-f]*' <<<"$before"); do ! ip -n p xfrm state | grep -q "spi $s" || return 1; done; }
 check "none of p's SAs is an old one" wait_for 20 gone
 ping_few_lost p q
