@@ -676,10 +676,10 @@ static unsigned whole(struct dump *after, enum faults_op *ops)
 	return n;
 }
 
-/* Of policies and SAs, of which there are many, each step-th; of all others each. */
-static bool is_turn(enum faults_op op, unsigned k, unsigned step)
+/* Of policies and SAs, of which there are many, each step-th of a kind; of all others each. */
+static bool is_turn(enum faults_op op, unsigned before, unsigned step)
 {
-	return op > FAULTS_POLICY_DEL || k % step == 0;
+	return op > FAULTS_POLICY_DEL || before % step == 0;
 }
 
 static void fail_every(enum faults_what what, unsigned step, const char *how)
@@ -687,6 +687,7 @@ static void fail_every(enum faults_what what, unsigned step, const char *how)
 	enum faults_op ops[OPERATIONS_MAX];
 	struct dump before, after;
 	unsigned n = whole(&after, ops);
+	unsigned met[FAULTS_TUNNEL_DEL + 1] = {0};
 	unsigned kinds = 0;
 	unsigned undone = 0;
 	unsigned done = 0;
@@ -695,7 +696,7 @@ static void fail_every(enum faults_what what, unsigned step, const char *how)
 	dump_take(&before, all);
 	for (unsigned k = 1; k <= n; k++) {
 		int outcome;
-		if (!is_turn(ops[k], k, step))
+		if (!is_turn(ops[k], met[ops[k]]++, step))
 			continue;
 		outcome = forked(k, what, &before, &after);
 		ck_assert_msg(outcome == UNDONE || outcome == DONE_LATER, "operation %u", k);

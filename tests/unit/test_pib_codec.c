@@ -735,7 +735,7 @@ START_TEST(test_descriptors)
 	    {"ceVpn", 26, PIB_INSTALL, 1},
 	    {"ceVpnProposal", 14, PIB_INSTALL, 2},
 	    {"ceVpnLocalPrefix", 6, PIB_INSTALL, 4},
-	    {"ceVpnPeer", 10, PIB_INSTALL, 2},
+	    {"ceVpnPeer", 11, PIB_INSTALL, 2},
 	    {"ceVpnPeerPrefix", 6, PIB_INSTALL, 4},
 	    {"ceVpnPeerKey", 9, PIB_INSTALL, 2},
 	    {"ceVpnPeerAck", 3, PIB_INSTALL, 1},
