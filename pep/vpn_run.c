@@ -536,7 +536,8 @@ static void collect(struct run *r)
 		kplan_device_del_all(r->plan);
 		control_unit(r);
 	}
-	(void)vpn_vti_alone(r->store, r->f);
+	if (r->t->everything || vpn_touched_any(r->t, VPN_POLICY | VPN_CHECK)) /* not for keys */
+		(void)vpn_vti_alone(r->store, r->f);
 	vpn_touch_expand(r->t, r->store);
 	/* What was there first: where two VPNs want one entry, the one that came is refused. */
 	for (int fresh = 0; fresh <= 1; fresh++)
