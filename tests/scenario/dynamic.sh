@@ -108,7 +108,9 @@ kill -STOP "${PID[r]}"
 ip -n r xfrm policy flush
 ip -n r xfrm state flush
 check "r: without policies and SAs the interface drops" reaches_not r s
-check "r: it had them" eval 'way_is r s "$dev" && [ "$(ip -n r -s -j link show dev $dev | jq ".[0].stats64.tx.carrier_errors")" -gt 0 ]'
+# By the second hub's, if the machine was too busy for the first one's hellos.
+check "r: it had them" eval 'by=$(way r s); [[ $by = cv* ]] && [ "$(ip -n r -s -j link show dev $by | jq ".[0].stats64.tx.carrier_errors")" -gt 0 ]' ||
+	{ way r s; ip -n r -s link; } | evidence
 kill -CONT "${PID[r]}"
 check "r: all comes back" wait_for 60 reaches r s
 
